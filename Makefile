@@ -1,0 +1,49 @@
+# Two commands for a newcomer: `make demo` and `make test`. Both set up what they need.
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+SOURCES := $(shell find ext -name '*.p[xy][xd]') setup.py pyproject.toml
+
+.PHONY: demo test lint bench build clean setup
+
+demo: setup
+	@$(BIN)/panelctl demo $(ARGS)
+
+test: setup lint
+	$(BIN)/python -m pytest tests $(ARGS)
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: setup
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[bench]'
+	$(BIN)/python -m tests.bench $(ARGS)
+
+build: setup
+	$(BIN)/python -m build --outdir build/dist .
+
+setup: $(STAMP)
+
+# A package that must be compiled needs the headers of the Python that compiles it; Debian's minimal
+# Python has neither them nor venv. They are only fetched where they are missing.
+$(STAMP): $(SOURCES)
+	@missing=""; \
+	$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || missing="$$missing python3.11-venv"; \
+	$(PYTHON) -c 'import os, sysconfig as s, sys; sys.exit(not os.path.exists(os.path.join(s.get_paths()["include"], "Python.h")))' \
+	  || missing="$$missing python3.11-dev"; \
+	if [ -n "$$missing" ]; then \
+	  echo "installing$$missing"; apt-get update -qq && apt-get install -y -qq $$missing; \
+	fi
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing panelctl into $(VENV)"
+	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -exec rm -rf {} +
+	find panelctl -name '*.so' -delete

@@ -1,0 +1,1016 @@
+# cython: language_level=3
+"""The decision in Cython. Every rule is written down, readable, in panelctl/core/reference.py.
+
+Rules
+- The step touches no Python object and allocates nothing: it works on int64 memory bound once.
+- Only numbers that are not negative are divided, so C's truncation equals Python's floor.
+- The order of operations is the reference's; tests hold the two equal to the bit.
+- Names: f_ is what the panel is made of, s_ what changes (panelctl/core/layout.py has the fields).
+"""
+
+from libc.stdint cimport int64_t as i64
+
+ctypedef i64 *cells
+
+cdef enum:
+    MAX_LOADS = 128
+    MAX_ROWS = 8
+    SWITCHED = 0
+    MODULATED = 1
+    GOOD = 1
+    # State
+    HOLD = 0
+    NORMAL = 1
+    DEGRADED = 2
+    SHED = 3
+    # Reason
+    R_NONE = 0
+    R_LIMIT = 1
+    R_USER = 2
+    R_FOUND_OPEN = 3
+    R_BLIND = 4
+    R_WELDED = 5
+    R_STUCK_OPEN = 6
+    R_IGNORES_BUDGET = 7
+    R_RAMP = 8
+    R_UNREAD = 9
+    R_STALE = 10
+    # Wait
+    W_NONE = 0
+    W_MIN_OFF = 1
+    W_NO_ROOM = 2
+    W_STEADY = 3
+    W_STAGED = 4
+    W_MAKING_ROOM = 5
+    W_BLIND = 6
+    # Claim
+    C_FOUND = 1
+    C_USER = 2
+    C_PCS = 8
+    C_FAULT = 32
+
+
+cdef inline i64 _min(i64 a, i64 b) noexcept nogil:
+    return a if a < b else b
+
+
+cdef inline i64 _max(i64 a, i64 b) noexcept nogil:
+    return a if a > b else b
+
+
+cdef void solve_c(
+    int count, const int *order, int rows, const i64 *tier, const i64 *discrete,
+    const i64 *coef, const i64 *size, const i64 *weight, i64 *room, i64 *taken,
+) noexcept nogil:
+    """Serve `count` segments in `order`, tier by tier. At most MAX_LOADS segments, MAX_ROWS rows."""
+    cdef int active[MAX_LOADS]
+    cdef int start = 0, end, a, i, r, alive
+    cdef bint fits
+    while start < count:
+        end = start
+        while end < count and tier[order[end]] == tier[order[start]]:
+            end += 1
+        alive = 0
+        for a in range(start, end):
+            i = order[a]
+            if discrete[i]:
+                fits = True
+                for r in range(rows):
+                    if coef[i * rows + r] * size[i] != 0 and coef[i * rows + r] * size[i] > room[r]:
+                        fits = False
+                        break
+                if fits:
+                    taken[i] = size[i]
+                    for r in range(rows):
+                        room[r] -= coef[i * rows + r] * size[i]
+            elif size[i] > 0:
+                active[alive] = i
+                alive += 1
+        if alive:
+            fill_c(active, alive, rows, coef, size, weight, room, taken)
+        start = end
+
+
+cdef void fill_c(
+    int *active, int alive, int rows, const i64 *coef, const i64 *size, const i64 *weight,
+    i64 *room, i64 *taken,
+) noexcept nogil:
+    """Raise the active segments together until their rows or sizes bind (water-filling)."""
+    cdef i64 rate[MAX_ROWS]
+    cdef bint tight[MAX_ROWS]
+    cdef i64 level, add
+    cdef int a, i, r, rest
+    cdef bint touches
+    while alive:
+        for r in range(rows):
+            rate[r] = 0
+            for a in range(alive):
+                rate[r] += coef[active[a] * rows + r] * weight[active[a]]
+        i = active[0]
+        level = (size[i] - taken[i] + weight[i] - 1) // weight[i]
+        for a in range(1, alive):
+            i = active[a]
+            level = _min(level, (size[i] - taken[i] + weight[i] - 1) // weight[i])
+        for r in range(rows):
+            if rate[r] > 0:
+                level = _min(level, _max(room[r], 0) // rate[r])
+        for r in range(rows):
+            tight[r] = rate[r] > 0 and room[r] < rate[r]
+        rest = 0
+        for a in range(alive):
+            i = active[a]
+            if level > 0:
+                add = _min(level * weight[i], size[i] - taken[i])
+            else:
+                touches = False
+                for r in range(rows):
+                    if tight[r] and coef[i * rows + r]:
+                        touches = True
+                if not touches:
+                    active[rest] = i
+                    rest += 1
+                    continue
+                add = _min(weight[i], size[i] - taken[i])
+                for r in range(rows):
+                    if coef[i * rows + r]:
+                        add = _min(add, _max(room[r], 0) // coef[i * rows + r])
+            taken[i] += add
+            for r in range(rows):
+                room[r] -= coef[i * rows + r] * add
+            if level > 0 and taken[i] < size[i]:
+                active[rest] = i
+                rest += 1
+        alive = rest
+
+
+cdef class Problem:
+    """One allocation problem in bound memory: fill the arrays, call `solve()`, read `taken`.
+
+    All arguments are array('q'): `order` (segment numbers sorted by tier), `tier`, `discrete`,
+    `size`, `weight` hold one entry a segment, `coef` one a segment and row, `room` one a row.
+    Raises ValueError when the arrays do not fit together or exceed the static limits.
+    """
+    cdef i64[::1] order_, tier_, discrete_, coef_, size_, weight_, room_, taken_
+    cdef int count, rows
+
+    def __init__(self, order, tier, discrete, coef, size, weight, room, taken):
+        self.order_ = order
+        self.tier_ = tier
+        self.discrete_ = discrete
+        self.coef_ = coef
+        self.size_ = size
+        self.weight_ = weight
+        self.room_ = room
+        self.taken_ = taken
+        self.count = len(order)
+        self.rows = len(room)
+        cdef int n = len(size)
+        if not (0 < n <= MAX_LOADS and 0 < self.rows <= MAX_ROWS and self.count <= n):
+            raise ValueError("too many segments or rows")
+        if not len(tier) == len(discrete) == len(weight) == len(taken) == n:
+            raise ValueError("the arrays do not fit together")
+        if len(coef) != n * self.rows:
+            raise ValueError("coef holds one entry a segment and row")
+        if any(not 0 <= i < n for i in order) or any(w < 1 for w in weight):
+            raise ValueError("order names a segment that is not there, or a weight is below 1")
+
+    def solve(self, long times=1):
+        """Solve `times` times from the same room; `room` and `taken` hold the last result."""
+        cdef int order[MAX_LOADS]
+        cdef i64 room[MAX_ROWS]
+        cdef int a, r
+        cdef long k
+        if self.count == 0:
+            return
+        with nogil:
+            for a in range(self.count):
+                order[a] = <int>self.order_[a]
+            for r in range(self.rows):
+                room[r] = self.room_[r]
+            for k in range(times):
+                for r in range(self.rows):
+                    self.room_[r] = room[r]
+                for a in range(self.count):
+                    self.taken_[order[a]] = 0
+                solve_c(
+                    self.count, order, self.rows, &self.tier_[0], &self.discrete_[0],
+                    &self.coef_[0], &self.size_[0], &self.weight_[0], &self.room_[0],
+                    &self.taken_[0],
+                )
+
+
+cdef class Core:
+    """The decision over one panel's flat memory. Every result is a field of `state`."""
+    cdef readonly object fixed, state, value, quality, sampled_ns
+    cdef list _views
+    cdef int n, rows, limits
+    cdef cells value_
+    cdef cells quality_
+    cdef cells sampled_
+    cdef cells f_kind, f_compute, f_rest_tier, f_weight, f_relay_slot, f_stale_ns
+    cdef cells f_min_on_ns, f_min_off_ns, f_safe_open, f_floor_ma, f_max_ma, f_fallback_ma
+    cdef cells f_can_pause, f_settle_ns, f_change_ns, f_step_ma, f_ramp_ma_s, f_coef
+    cdef cells f_slot, f_demand_ma, f_mains_slot, f_fresh_ns, f_hold_ns, f_shed_ns
+    cdef cells f_good_needed, f_confirm_ns, f_react_ns, f_relay_confirm_ns
+    cdef cells f_relay_stale_ns, f_close_settle_ns, f_restore_hold_ns, f_restore_interval_ns
+    cdef cells f_fill_margin_ma, f_restore_margin_ma, f_relief_ma, f_tolerance_ppm
+    cdef cells f_tolerance_ma, f_slack_ma, f_idle_ns, f_welded_ma, f_node_fault_ns, f_node_open_ns
+    cdef cells f_stop_wait_ns
+    cdef cells s_tier, s_closed, s_claims, s_flying, s_order_ns, s_opened_ns, s_closed_ns
+    cdef cells s_stale, s_measured, s_fit_ns, s_set_ma, s_raised_ns, s_allow_ma
+    cdef cells s_allowed_ma, s_bucket_ns, s_over_ns, s_want_ma, s_hungry_ns, s_stop, s_reason, s_reason_row
+    cdef cells s_reason_ma, s_since_ns, s_until_ns, s_wait, s_wait_row, s_wait_ma
+    cdef cells s_meas_ma, s_relief_of_ma, s_mains_ma, s_limit_ma, s_binding, s_headroom_ma
+    cdef cells s_limit_on, s_limit_until_ns, s_limit_value_ma, s_boot_ns, s_step_ns
+    cdef cells s_mains_ns, s_good, s_state, s_excess_ns, s_restored_ns
+
+    def __init__(self, fixed, state, value, quality, sampled_ns):
+        self.fixed = fixed
+        self.state = state
+        self.value = value
+        self.quality = quality
+        self.sampled_ns = sampled_ns
+        self._views = []
+        self.n = fixed.loads
+        self.rows = fixed.rows
+        self.limits = state.limits
+        if self.n > MAX_LOADS or self.rows > MAX_ROWS:
+            raise ValueError("too many loads or rows")
+        self.value_ = self._bind(value)
+        self.quality_ = self._bind(quality)
+        self.sampled_ = self._bind(sampled_ns)
+        self.f_kind = self._bind(fixed.kind)
+        self.f_compute = self._bind(fixed.compute)
+        self.f_rest_tier = self._bind(fixed.rest_tier)
+        self.f_weight = self._bind(fixed.weight)
+        self.f_relay_slot = self._bind(fixed.relay_slot)
+        self.f_stale_ns = self._bind(fixed.stale_ns)
+        self.f_min_on_ns = self._bind(fixed.min_on_ns)
+        self.f_min_off_ns = self._bind(fixed.min_off_ns)
+        self.f_safe_open = self._bind(fixed.safe_open)
+        self.f_floor_ma = self._bind(fixed.floor_ma)
+        self.f_max_ma = self._bind(fixed.max_ma)
+        self.f_fallback_ma = self._bind(fixed.fallback_ma)
+        self.f_can_pause = self._bind(fixed.can_pause)
+        self.f_settle_ns = self._bind(fixed.settle_ns)
+        self.f_change_ns = self._bind(fixed.change_ns)
+        self.f_step_ma = self._bind(fixed.step_ma)
+        self.f_ramp_ma_s = self._bind(fixed.ramp_ma_s)
+        self.f_coef = self._bind(fixed.coef)
+        self.f_slot = self._bind(fixed.slot)
+        self.f_demand_ma = self._bind(fixed.demand_ma)
+        self.f_mains_slot = self._bind(fixed.mains_slot)
+        self.f_fresh_ns = self._bind(fixed.fresh_ns)
+        self.f_hold_ns = self._bind(fixed.hold_ns)
+        self.f_shed_ns = self._bind(fixed.shed_ns)
+        self.f_good_needed = self._bind(fixed.good_needed)
+        self.f_confirm_ns = self._bind(fixed.confirm_ns)
+        self.f_react_ns = self._bind(fixed.react_ns)
+        self.f_relay_confirm_ns = self._bind(fixed.relay_confirm_ns)
+        self.f_relay_stale_ns = self._bind(fixed.relay_stale_ns)
+        self.f_close_settle_ns = self._bind(fixed.close_settle_ns)
+        self.f_restore_hold_ns = self._bind(fixed.restore_hold_ns)
+        self.f_restore_interval_ns = self._bind(fixed.restore_interval_ns)
+        self.f_fill_margin_ma = self._bind(fixed.fill_margin_ma)
+        self.f_restore_margin_ma = self._bind(fixed.restore_margin_ma)
+        self.f_relief_ma = self._bind(fixed.relief_ma)
+        self.f_tolerance_ppm = self._bind(fixed.tolerance_ppm)
+        self.f_tolerance_ma = self._bind(fixed.tolerance_ma)
+        self.f_slack_ma = self._bind(fixed.slack_ma)
+        self.f_idle_ns = self._bind(fixed.idle_ns)
+        self.f_welded_ma = self._bind(fixed.welded_ma)
+        self.f_node_fault_ns = self._bind(fixed.node_fault_ns)
+        self.f_node_open_ns = self._bind(fixed.node_open_ns)
+        self.f_stop_wait_ns = self._bind(fixed.stop_wait_ns)
+        self.s_tier = self._bind(state.tier)
+        self.s_closed = self._bind(state.closed)
+        self.s_claims = self._bind(state.claims)
+        self.s_flying = self._bind(state.flying)
+        self.s_order_ns = self._bind(state.order_ns)
+        self.s_opened_ns = self._bind(state.opened_ns)
+        self.s_closed_ns = self._bind(state.closed_ns)
+        self.s_stale = self._bind(state.stale)
+        self.s_measured = self._bind(state.measured)
+        self.s_fit_ns = self._bind(state.fit_ns)
+        self.s_set_ma = self._bind(state.set_ma)
+        self.s_raised_ns = self._bind(state.raised_ns)
+        self.s_allow_ma = self._bind(state.allow_ma)
+        self.s_allowed_ma = self._bind(state.allowed_ma)
+        self.s_bucket_ns = self._bind(state.bucket_ns)
+        self.s_over_ns = self._bind(state.over_ns)
+        self.s_want_ma = self._bind(state.want_ma)
+        self.s_hungry_ns = self._bind(state.hungry_ns)
+        self.s_stop = self._bind(state.stop)
+        self.s_reason = self._bind(state.reason)
+        self.s_reason_row = self._bind(state.reason_row)
+        self.s_reason_ma = self._bind(state.reason_ma)
+        self.s_since_ns = self._bind(state.since_ns)
+        self.s_until_ns = self._bind(state.until_ns)
+        self.s_wait = self._bind(state.wait)
+        self.s_wait_row = self._bind(state.wait_row)
+        self.s_wait_ma = self._bind(state.wait_ma)
+        self.s_meas_ma = self._bind(state.meas_ma)
+        self.s_relief_of_ma = self._bind(state.relief_of_ma)
+        self.s_mains_ma = self._bind(state.mains_ma)
+        self.s_limit_ma = self._bind(state.limit_ma)
+        self.s_binding = self._bind(state.binding)
+        self.s_headroom_ma = self._bind(state.headroom_ma)
+        self.s_limit_on = self._bind(state.limit_on)
+        self.s_limit_until_ns = self._bind(state.limit_until_ns)
+        self.s_limit_value_ma = self._bind(state.limit_value_ma)
+        self.s_boot_ns = self._bind(state.boot_ns)
+        self.s_step_ns = self._bind(state.step_ns)
+        self.s_mains_ns = self._bind(state.mains_ns)
+        self.s_good = self._bind(state.good)
+        self.s_state = self._bind(state.state)
+        self.s_excess_ns = self._bind(state.excess_ns)
+        self.s_restored_ns = self._bind(state.restored_ns)
+
+    cdef i64 *_bind(self, object field) except? NULL:
+        cdef i64[::1] view = field
+        self._views.append(view)  # keeps the memory where it is
+        return &view[0] if view.shape[0] else NULL
+
+    # -- what people and services ask ---------------------------------------------------------
+
+    def claim(self, int i, i64 claim, i64 reason, i64 now_ns):
+        """Add a claim to hold load `i` open; a modulated load is paused."""
+        self._check(i)
+        self.s_claims[i] |= claim
+        self.s_fit_ns[i] = 0
+        if self.f_kind[i] == SWITCHED:
+            self._order_open(i, now_ns)
+        elif self.s_set_ma[i] > 0:
+            self._lower(i, 0)
+            self.s_opened_ns[i] = now_ns
+        self._explain(i, reason, -1, 0, now_ns, 0)
+
+    def release(self, int i, i64 now_ns):
+        """Take back every claim that a user may take back. What then holds it open is its room."""
+        self._check(i)
+        cdef i64 held = self.s_claims[i] & ~(<i64>(C_USER | C_FOUND | C_FAULT))
+        if self.s_claims[i] == held:
+            return
+        self.s_stop[i] = 0
+        self.s_over_ns[i] = 0
+        self.s_claims[i] = held | (C_PCS if held == 0 else 0)
+        self._explain(i, R_LIMIT, -1, 0, now_ns, 0)
+
+    cdef int _check(self, int i) except -1:
+        if not 0 <= i < self.n:
+            raise IndexError(f"load {i} of {self.n}")
+        return 0
+
+    # -- one step -----------------------------------------------------------------------------
+
+    def step(self, i64 now_ns):
+        """Decide on the latched image. Changes `state` only; bounded, no allocation."""
+        with nogil:
+            self._step(now_ns)
+
+    cdef void _step(self, i64 now_ns) noexcept nogil:
+        cdef i64 house[MAX_ROWS]
+        cdef i64 reserve[MAX_ROWS]
+        cdef int i, r
+        if self.s_boot_ns[0] == 0:
+            self.s_boot_ns[0] = now_ns
+            self.s_mains_ns[0] = now_ns
+            self.s_step_ns[0] = now_ns
+            for i in range(self.n):
+                self.s_since_ns[i] = now_ns
+        self._measure(now_ns)
+        self._see_mains(now_ns)
+        self._limits(now_ns)
+        self._follow_relays(now_ns)
+        self._watch_budgets(now_ns)
+        if self.s_state[0] == HOLD or self.s_state[0] == SHED:
+            self._fail_safe(now_ns)
+        else:
+            self._house(house)
+            self._keep(house, now_ns)
+            self._restore(house, reserve, now_ns)
+            self._set(house, reserve, now_ns)
+        self._stop_and_open(now_ns)
+        for r in range(self.rows):
+            self.s_headroom_ma[r] = self.s_limit_ma[r] - self.s_mains_ma[r]
+        self.s_step_ns[0] = now_ns
+
+    cdef void _measure(self, i64 now_ns) noexcept nogil:
+        cdef int i, r
+        cdef i64 slot
+        for i in range(self.n):
+            self.s_stale[i] = 0
+            for r in range(self.rows):
+                slot = self.f_slot[i * self.rows + r]
+                if slot < 0:
+                    continue
+                if self.quality_[slot] == GOOD and (
+                    now_ns - self.sampled_[slot] <= self.f_stale_ns[i]
+                ):
+                    self.s_meas_ma[i * self.rows + r] = _max(self.value_[slot], 0)
+                else:
+                    self.s_stale[i] = 1
+            if not self.s_stale[i]:
+                self.s_measured[i] = 1
+
+    cdef void _see_mains(self, i64 now_ns) noexcept nogil:
+        cdef int i, r
+        cdef bint good = True, old
+        cdef i64 age, sampled = self.sampled_[self.f_mains_slot[0]]
+        for r in range(self.rows):
+            sampled = _min(sampled, self.sampled_[self.f_mains_slot[r]])
+            if self.quality_[self.f_mains_slot[r]] != GOOD:
+                good = False
+        if good and sampled > self.s_mains_ns[0]:
+            self.s_mains_ns[0] = sampled
+            for r in range(self.rows):
+                self.s_mains_ma[r] = _max(self.value_[self.f_mains_slot[r]], 0)
+            if now_ns - sampled <= self.f_fresh_ns[0]:
+                self.s_good[0] = _min(self.s_good[0] + 1, self.f_good_needed[0])
+        age = now_ns - self.s_mains_ns[0]
+        if age > self.f_fresh_ns[0]:
+            self.s_good[0] = 0
+        if self.s_state[0] == HOLD or self.s_state[0] == SHED:
+            if self.s_good[0] >= self.f_good_needed[0]:
+                self.s_state[0] = NORMAL
+            elif age > self.f_shed_ns[0]:
+                self.s_state[0] = SHED
+        elif age > self.f_hold_ns[0]:
+            self.s_state[0] = SHED if age > self.f_shed_ns[0] else HOLD
+        if self.s_state[0] == NORMAL or self.s_state[0] == DEGRADED:
+            old = age > self.f_fresh_ns[0]
+            for i in range(self.n):
+                if self.s_stale[i]:
+                    old = True
+            self.s_state[0] = DEGRADED if old else NORMAL
+
+    cdef void _limits(self, i64 now_ns) noexcept nogil:
+        cdef int r, k, best
+        cdef i64 until, value
+        for r in range(self.rows):
+            best = -1
+            for k in range(self.limits):
+                until = self.s_limit_until_ns[k]
+                if self.s_limit_on[k] and (until == 0 or now_ns < until):
+                    value = self.s_limit_value_ma[k * self.rows + r]
+                    if best < 0 or value < self.s_limit_ma[r]:
+                        self.s_limit_ma[r] = value
+                        best = k
+            self.s_binding[r] = best
+
+    cdef void _follow_relays(self, i64 now_ns) noexcept nogil:
+        cdef int i, r
+        cdef i64 slot, meter, since_order, settled_ns, position
+        cdef bint seen
+        for i in range(self.n):
+            slot = self.f_relay_slot[i]
+            if slot < 0:
+                self.s_closed[i] = 1
+                continue
+            seen = self._relay_seen(i, now_ns)
+            position = 1 if self.value_[slot] != 0 else 0
+            if self.s_closed[i] < 0:
+                if seen:
+                    self._adopt(i, position, now_ns)
+                continue
+            since_order = now_ns - self.s_order_ns[i]
+            if self.s_flying[i]:
+                if (
+                    seen and position == 0 and self.sampled_[slot] > self.s_order_ns[i]
+                    and self.s_mains_ns[0] > self.sampled_[slot]
+                ) or since_order > self.f_relay_confirm_ns[0]:
+                    self.s_flying[i] = 0
+            if self.s_claims[i] & C_FAULT or since_order <= self.f_relay_confirm_ns[0]:
+                continue
+            settled_ns = self.s_order_ns[i] + self.f_relay_confirm_ns[0]
+            if seen and self.sampled_[slot] > settled_ns and position != self.s_closed[i]:
+                self._fault(i, R_WELDED if position else R_STUCK_OPEN, now_ns)
+            elif self.s_closed[i] == 0 and not self.s_stale[i]:
+                for r in range(self.rows):
+                    meter = self.f_slot[i * self.rows + r]
+                    if (
+                        meter >= 0 and self.sampled_[meter] > settled_ns
+                        and self.s_meas_ma[i * self.rows + r] > self.f_welded_ma[0]
+                    ):
+                        self._fault(i, R_WELDED, now_ns)
+                        break
+
+    cdef void _adopt(self, int i, i64 position, i64 now_ns) noexcept nogil:
+        self.s_closed[i] = position
+        self.s_order_ns[i] = now_ns
+        if position and not self.s_claims[i]:
+            self.s_closed_ns[i] = 0
+            self._explain(i, R_NONE, -1, 0, now_ns, 0)
+        elif position and self.f_kind[i] == SWITCHED:
+            self._order_open(i, now_ns)
+        elif not position:
+            self.s_opened_ns[i] = now_ns
+            if self.f_kind[i] == MODULATED:
+                self._lower(i, 0)
+            if not self.s_claims[i]:
+                self.s_claims[i] = C_FOUND
+                self._explain(i, R_FOUND_OPEN, -1, 0, now_ns, 0)
+
+    cdef void _fault(self, int i, i64 reason, i64 now_ns) noexcept nogil:
+        self.s_claims[i] |= C_FAULT
+        self.s_closed[i] = 0
+        self.s_flying[i] = 0
+        self.s_fit_ns[i] = 0
+        if self.f_kind[i] == MODULATED:
+            self._lower(i, 0)
+        self._explain(i, reason, -1, 0, now_ns, 0)
+
+    cdef void _watch_budgets(self, i64 now_ns) noexcept nogil:
+        cdef int i
+        cdef bint late
+        for i in range(self.n):
+            if self.f_kind[i] != MODULATED:
+                continue
+            if now_ns - self.s_bucket_ns[i] >= self.f_settle_ns[i]:
+                self.s_allowed_ma[i] = self.s_allow_ma[i]
+                self.s_allow_ma[i] = self.s_set_ma[i]
+                self.s_bucket_ns[i] = now_ns
+            if self.s_stale[i] or not self._above(i, self.s_set_ma[i]):
+                self.s_over_ns[i] = 0
+            elif self.s_over_ns[i] == 0:
+                self.s_over_ns[i] = now_ns
+            self._watch_wish(i, now_ns)
+            late = self.s_over_ns[i] != 0 and (
+                now_ns - self.s_over_ns[i] >= self.f_node_fault_ns[0]
+            )
+            if late and self.f_compute[i] and self._disobeys(i):
+                if not self.s_stop[i]:
+                    self.s_stop[i] = now_ns
+                    self.s_claims[i] |= C_FAULT
+                    self._lower(i, 0)
+                    self._explain(i, R_IGNORES_BUDGET, -1, 0, now_ns, 0)
+                if now_ns - self.s_over_ns[i] >= self.f_node_open_ns[0] and (
+                    self.f_relay_slot[i] >= 0
+                ):
+                    self._order_open(i, now_ns)
+
+    cdef void _stop_and_open(self, i64 now_ns) noexcept nogil:
+        cdef int i
+        cdef bint idle
+        for i in range(self.n):
+            if self.f_kind[i] != MODULATED:
+                continue
+            if self.f_relay_slot[i] >= 0 and self.s_claims[i] & C_USER and self.s_closed[i] == 1:
+                idle = not self.s_stale[i] and self._draw(i) <= self.f_welded_ma[0]
+                if idle or now_ns - self.s_opened_ns[i] >= self.f_stop_wait_ns[0]:
+                    self._order_open(i, now_ns)
+
+    cdef void _fail_safe(self, i64 now_ns) noexcept nogil:
+        cdef int i
+        self.s_excess_ns[0] = 0
+        for i in range(self.n):
+            if self.f_kind[i] == MODULATED:
+                self._lower(i, _min(self.s_set_ma[i], self.f_fallback_ma[i]))
+                if not self.s_claims[i]:
+                    self._explain(i, R_BLIND, -1, 0, now_ns, 0)
+        for i in range(self.n):
+            if self.f_kind[i] != SWITCHED:
+                continue
+            self.s_fit_ns[i] = 0
+            if self.s_claims[i]:
+                self._wait(i, W_BLIND, -1, 0)
+            elif self.s_state[0] == SHED and self.f_safe_open[i] and self.s_closed[i] == 1:
+                self.s_claims[i] |= C_PCS
+                self._order_open(i, now_ns)
+                self._explain(i, R_BLIND, -1, 0, now_ns, now_ns + self.f_min_off_ns[i])
+
+    # -- what the rows carry ------------------------------------------------------------------
+
+    cdef void _house(self, i64 *house) noexcept nogil:
+        cdef int i, r
+        for r in range(self.rows):
+            house[r] = self.s_mains_ma[r]
+        for i in range(self.n):
+            if self.f_kind[i] == MODULATED and not self.s_stale[i]:
+                for r in range(self.rows):
+                    house[r] -= (
+                        self.f_coef[i * self.rows + r] * self.s_meas_ma[i * self.rows + r]
+                    )
+
+    cdef void _least(self, int i, i64 *least) noexcept nogil:
+        cdef int r
+        cdef i64 ma, floor
+        cdef bint real
+        if self.s_stale[i]:
+            for r in range(self.rows):
+                least[r] = 0
+            return
+        real = self.f_settle_ns[i] > self.f_react_ns[0] or self._disobeys(i)
+        floor = self.f_floor_ma[i] if self.s_set_ma[i] > 0 else 0
+        for r in range(self.rows):
+            ma = floor
+            if real:
+                ma = _max(ma, self.s_meas_ma[i * self.rows + r])
+            least[r] = self.f_coef[i * self.rows + r] * ma
+
+    cdef void _sort(self, int *order, int count, const i64 *key) noexcept nogil:
+        """Sort by key, then by load number; `order` comes in ascending."""
+        cdef int a, b, i
+        for a in range(1, count):
+            i = order[a]
+            b = a
+            while b > 0 and key[order[b - 1]] > key[i]:
+                order[b] = order[b - 1]
+                b -= 1
+            order[b] = i
+
+    cdef void _shortest(
+        self, int i, const i64 *coef, const i64 *room, i64 *row, i64 *short
+    ) noexcept nogil:
+        """The row on which load `i` is missing most, and by how much."""
+        cdef int r
+        cdef i64 ma
+        row[0] = -1
+        short[0] = 0
+        for r in range(self.rows):
+            ma = coef[i * self.rows + r]
+            if ma and ma > room[r] and (row[0] < 0 or ma - room[r] > short[0]):
+                row[0] = r
+                short[0] = ma - room[r]
+
+    cdef void _keep(self, const i64 *house, i64 now_ns) noexcept nogil:
+        cdef i64 room[MAX_ROWS]
+        cdef i64 least[MAX_ROWS]
+        cdef i64 coef[MAX_LOADS * MAX_ROWS]
+        cdef i64 size[MAX_LOADS]
+        cdef i64 key[MAX_LOADS]
+        cdef i64 taken[MAX_LOADS]
+        cdef int order[MAX_LOADS]
+        cdef int count = 0, i, r, a, k, rows = self.rows
+        cdef i64 ma, row, short
+        cdef bint must = False, over = False
+        for r in range(rows):
+            room[r] = self.s_limit_ma[r] - house[r]
+        for i in range(self.n):
+            size[i] = 0
+            taken[i] = 0
+            key[i] = 2 * self.s_tier[i] + (
+                0 if self.s_closed_ns[i] and now_ns - self.s_closed_ns[i] < self.f_min_on_ns[i]
+                else 1
+            )
+            for r in range(rows):
+                coef[i * rows + r] = 0
+            if self.f_kind[i] == SWITCHED:
+                if self.s_flying[i]:
+                    for r in range(rows):
+                        room[r] += self.f_coef[i * rows + r] * self.s_relief_of_ma[i * rows + r]
+                elif self.s_closed[i] == 1 and not self.s_claims[i] and (
+                    self._relay_seen(i, now_ns)
+                ):
+                    for r in range(rows):
+                        k = i * rows + r
+                        ma = self.f_coef[k] * (
+                            self.s_meas_ma[k] if self.s_measured[i] else self.f_demand_ma[k]
+                        )
+                        if ma >= self.f_relief_ma[0]:
+                            coef[k] = ma
+                            size[i] = 1
+                            room[r] += ma
+                    if size[i]:
+                        order[count] = i
+                        count += 1
+            else:
+                self._least(i, least)
+                if self.f_can_pause[i] and not self.f_compute[i] and self.s_set_ma[i] > 0 and (
+                    not self.s_stale[i]
+                ):
+                    for r in range(rows):
+                        coef[i * rows + r] = least[r]
+                    size[i] = 1
+                    order[count] = i
+                    count += 1
+                else:
+                    for r in range(rows):
+                        room[r] -= least[r]
+        self._sort(order, count, key)
+        solve_c(count, order, rows, self.s_tier, size, coef, size, size, room, taken)
+        for a in range(count):
+            if not taken[order[a]]:
+                must = True
+        for r in range(rows):
+            if self.s_mains_ma[r] > self.s_limit_ma[r]:
+                over = True
+        if not must and not over:
+            self.s_excess_ns[0] = 0
+        elif self.s_excess_ns[0] == 0:
+            self.s_excess_ns[0] = now_ns
+        if not must or now_ns - self.s_excess_ns[0] < self.f_confirm_ns[0]:
+            return
+        for a in range(count):
+            i = order[a]
+            if taken[i]:
+                continue
+            self._shortest(i, coef, room, &row, &short)
+            self.s_claims[i] |= C_PCS
+            if self.f_kind[i] == SWITCHED:
+                self._order_open(i, now_ns)
+            else:
+                self._lower(i, 0)
+                self.s_opened_ns[i] = now_ns
+            self._explain(i, R_LIMIT, row, short, now_ns, now_ns + self.f_min_off_ns[i])
+
+    cdef void _restore(self, const i64 *house, i64 *reserve, i64 now_ns) noexcept nogil:
+        cdef i64 room[MAX_ROWS]
+        cdef i64 drawn[MAX_ROWS]
+        cdef i64 least[MAX_ROWS]
+        cdef i64 coef[MAX_LOADS * MAX_ROWS]
+        cdef i64 size[MAX_LOADS]
+        cdef i64 taken[MAX_LOADS]
+        cdef int order[MAX_LOADS]
+        cdef int count = 0, chosen = -1, i, r, a, k, rows = self.rows
+        cdef i64 ma, row, short
+        cdef bint fresh = now_ns - self.s_mains_ns[0] <= self.f_fresh_ns[0]
+        cdef bint open_now = True
+        for r in range(rows):
+            reserve[r] = 0
+            drawn[r] = 0
+        for i in range(self.n):
+            if self.f_kind[i] == SWITCHED and self.s_closed[i] == 1 and self.s_closed_ns[i] and (
+                now_ns - self.s_closed_ns[i] <= self.f_close_settle_ns[0]
+            ):
+                for r in range(rows):
+                    k = i * rows + r
+                    reserve[r] += self.f_coef[k] * _max(
+                        0, self._demand(i, r) - self.s_meas_ma[k]
+                    )
+        for r in range(rows):
+            room[r] = self.s_limit_ma[r] - self.f_restore_margin_ma[0] - house[r] - reserve[r]
+        for i in range(self.n):
+            size[i] = 0
+            taken[i] = 0
+            if self.f_kind[i] == MODULATED:
+                self._least(i, least)
+                for r in range(rows):
+                    room[r] -= least[r]
+                    drawn[r] += self._charge(i, r)
+            for r in range(rows):
+                coef[i * rows + r] = 0
+            if self.s_claims[i] == C_PCS:
+                order[count] = i
+                count += 1
+                size[i] = 1
+                for r in range(rows):
+                    coef[i * rows + r] = self.f_coef[i * rows + r] * self._demand(i, r)
+        self._sort(order, count, self.s_tier)
+        solve_c(count, order, rows, self.s_tier, size, coef, size, size, room, taken)
+        for a in range(count):
+            i = order[a]
+            if self.s_stale[i] or (
+                self.f_relay_slot[i] >= 0 and not self._relay_seen(i, now_ns)
+            ):
+                self.s_fit_ns[i] = 0
+                self._wait(i, W_BLIND, -1, 0)
+                continue
+            if not taken[i]:
+                self._shortest(i, coef, room, &row, &short)
+                self.s_fit_ns[i] = 0
+                self._wait(i, W_NO_ROOM, row, short)
+                continue
+            if self.s_fit_ns[i] == 0 and fresh:
+                self.s_fit_ns[i] = now_ns
+            if now_ns - self.s_opened_ns[i] < self.f_min_off_ns[i]:
+                self._wait(i, W_MIN_OFF, -1, 0)
+            elif not fresh or now_ns - self.s_fit_ns[i] < self.f_restore_hold_ns[0]:
+                self._wait(i, W_STEADY, -1, 0)
+            elif chosen >= 0 or (
+                self.s_restored_ns[0]
+                and now_ns - self.s_restored_ns[0] < self.f_restore_interval_ns[0]
+            ):
+                self._wait(i, W_STAGED, -1, 0)
+            else:
+                chosen = i
+                self._wait(i, W_MAKING_ROOM, -1, 0)
+        if chosen < 0:
+            return
+        for r in range(rows):
+            ma = coef[chosen * rows + r]
+            if ma and ma > (
+                self.s_limit_ma[r] - self.f_restore_margin_ma[0] - house[r] - reserve[r] - drawn[r]
+            ):
+                open_now = False
+        for r in range(rows):
+            reserve[r] += coef[chosen * rows + r]
+        if not open_now:
+            return
+        self.s_claims[chosen] = 0
+        self.s_restored_ns[0] = now_ns
+        self.s_closed_ns[chosen] = now_ns
+        self.s_fit_ns[chosen] = 0
+        self._explain(chosen, R_NONE, -1, 0, now_ns, 0)
+        if self.f_relay_slot[chosen] >= 0 and self.s_closed[chosen] == 0:
+            self.s_closed[chosen] = 1
+            self.s_order_ns[chosen] = now_ns
+        if self.f_kind[chosen] == MODULATED:
+            self._raise(chosen, self.f_floor_ma[chosen], now_ns)
+            for r in range(rows):
+                reserve[r] -= coef[chosen * rows + r]
+
+    cdef void _set(self, const i64 *house, const i64 *reserve, i64 now_ns) noexcept nogil:
+        cdef i64 fill[MAX_ROWS]
+        cdef i64 room[MAX_ROWS]
+        cdef i64 extra[MAX_ROWS]
+        cdef i64 size[MAX_LOADS]
+        cdef i64 weight[MAX_LOADS]
+        cdef i64 discrete[MAX_LOADS]
+        cdef i64 taken[MAX_LOADS]
+        cdef int order[MAX_LOADS]
+        cdef int count = 0, i, r, q, a, k, rows = self.rows
+        cdef i64 floor, want, cut, target, reason, row, short
+        cdef bint fresh = now_ns - self.s_mains_ns[0] <= self.f_fresh_ns[0]
+        cdef bint ramping
+        for r in range(rows):
+            fill[r] = self.s_limit_ma[r] - self.f_fill_margin_ma[0] - house[r] - reserve[r]
+            room[r] = fill[r]
+            extra[r] = 0
+        for i in range(self.n):
+            size[i] = 0
+            weight[i] = 1
+            discrete[i] = 0
+            taken[i] = 0
+            if self.f_kind[i] != MODULATED:
+                continue
+            if not self.s_claims[i] and not self.s_stop[i]:
+                order[count] = i
+                count += 1
+                want = self.s_want_ma[i]
+                if self.s_raised_ns[i] and (
+                    now_ns - self.s_raised_ns[i] < self.f_change_ns[i]
+                ):
+                    want = _min(want, self.s_set_ma[i])
+                size[i] = _max(0, want - self.f_floor_ma[i])
+                weight[i] = self.f_weight[i]
+                floor = 0 if self.s_stale[i] else self.f_floor_ma[i]
+                for r in range(rows):
+                    room[r] -= self.f_coef[i * rows + r] * floor
+            else:
+                for r in range(rows):
+                    room[r] -= self._charge(i, r)
+        self._sort(order, count, self.f_rest_tier)
+        solve_c(
+            count, order, rows, self.f_rest_tier, discrete, self.f_coef, size, weight, room, taken
+        )
+        for a in range(count):
+            i = order[a]
+            for r in range(rows):
+                if self.f_coef[i * rows + r] and room[r] < extra[r]:
+                    cut = _min(taken[i], extra[r] - room[r])
+                    taken[i] -= cut
+                    for q in range(rows):
+                        room[q] += self.f_coef[i * rows + q] * cut
+            target = self.f_floor_ma[i] + taken[i]
+            if self.s_stale[i]:
+                target = _min(target, self.f_fallback_ma[i])
+            target -= target % self.f_step_ma[i]
+            target = _max(target, self.f_floor_ma[i])
+            if not self.s_stale[i]:
+                for r in range(rows):
+                    k = i * rows + r
+                    extra[r] += self.f_coef[k] * _max(
+                        0, self.s_meas_ma[k] - self.f_floor_ma[i] - taken[i]
+                    )
+            taken[i] = target
+            if target < self.s_set_ma[i]:
+                self._lower(i, target)
+        for a in range(count):
+            i = order[a]
+            target = taken[i]
+            reason = R_NONE
+            if self.s_stale[i]:
+                reason = R_STALE
+            elif target < self.f_max_ma[i] and target < self.s_want_ma[i] - self.f_step_ma[i]:
+                reason = R_LIMIT
+            ramping = False
+            if target > self.s_set_ma[i] and fresh and not self.s_stale[i]:
+                ramping = not self._climb(i, target, fill, now_ns)
+            if ramping and reason == R_NONE:
+                reason = R_RAMP
+            row = -1
+            short = 0
+            if reason == R_LIMIT:
+                short = self.s_want_ma[i] - target
+                for r in range(rows):
+                    if self.f_coef[i * rows + r] and (row < 0 or room[r] < room[row]):
+                        row = r
+            self._explain(i, reason, row, short, now_ns, 0)
+
+    cdef bint _climb(self, int i, i64 target, const i64 *fill, i64 now_ns) noexcept nogil:
+        cdef i64 top = target, free, elapsed
+        cdef int r, k, rows = self.rows
+        for r in range(rows):
+            if self.f_coef[i * rows + r]:
+                free = fill[r]
+                for k in range(self.n):
+                    if self.f_kind[k] == MODULATED:
+                        if k == i:
+                            free -= self.f_coef[k * rows + r] * self.s_set_ma[k]
+                        else:
+                            free -= self._charge(k, r)
+                top = _min(top, self.s_set_ma[i] + _max(0, free))
+        elapsed = _min(now_ns - self.s_step_ns[0], 1000000000)
+        top = _min(top, self.s_set_ma[i] + self.f_ramp_ma_s[i] * elapsed // 1000000000)
+        top -= top % self.f_step_ma[i]
+        if top < target and self.f_change_ns[i]:
+            for k in range(self.n):
+                if self.f_kind[k] == MODULATED and not self.s_stale[k] and (
+                    self._above(k, self.s_set_ma[k])
+                ):
+                    return False
+        if top > self.s_set_ma[i]:
+            self._raise(i, top, now_ns)
+        return top >= target
+
+    # -- small words --------------------------------------------------------------------------
+
+    cdef inline bint _relay_seen(self, int i, i64 now_ns) noexcept nogil:
+        cdef i64 slot = self.f_relay_slot[i]
+        if slot < 0:
+            return True
+        return self.quality_[slot] == GOOD and (
+            now_ns - self.sampled_[slot] <= self.f_relay_stale_ns[0]
+        )
+
+    cdef inline i64 _draw(self, int i) noexcept nogil:
+        cdef i64 most = self.s_meas_ma[i * self.rows]
+        cdef int r
+        for r in range(1, self.rows):
+            most = _max(most, self.s_meas_ma[i * self.rows + r])
+        return most
+
+    cdef inline i64 _demand(self, int i, int r) noexcept nogil:
+        if self.f_kind[i] == MODULATED:
+            return self.f_floor_ma[i]
+        return _max(
+            self.f_demand_ma[i * self.rows + r], self.s_relief_of_ma[i * self.rows + r]
+        )
+
+    cdef inline i64 _charge(self, int i, int r) noexcept nogil:
+        cdef int k = i * self.rows + r
+        if self.s_stale[i]:
+            return 0
+        return self.f_coef[k] * _max(self.s_meas_ma[k], self.s_set_ma[i])
+
+    cdef inline void _watch_wish(self, int i, i64 now_ns) noexcept nogil:
+        cdef i64 draw = self._draw(i), allowed = self.s_set_ma[i]
+        if allowed > 0 and not self.s_stale[i] and (
+            draw >= allowed - _max(500, allowed * 3 // 100)
+        ):
+            self.s_hungry_ns[i] = now_ns
+        if self.f_compute[i] or (
+            self.s_hungry_ns[i] and now_ns - self.s_hungry_ns[i] <= self.f_idle_ns[0]
+        ):
+            self.s_want_ma[i] = self.f_max_ma[i]
+        else:
+            self.s_want_ma[i] = _max(
+                self.f_floor_ma[i],
+                _min(allowed, draw + draw * 5 // 100 + self.f_slack_ma[0]),
+            )
+
+    cdef inline bint _disobeys(self, int i) noexcept nogil:
+        return self._above(i, _max(self.s_allow_ma[i], self.s_allowed_ma[i]))
+
+    cdef inline bint _above(self, int i, i64 ma) noexcept nogil:
+        return self._draw(i) > (
+            ma + ma * self.f_tolerance_ppm[0] // 1000000 + self.f_tolerance_ma[0]
+        )
+
+    cdef inline void _lower(self, int i, i64 ma) noexcept nogil:
+        if ma < self.s_set_ma[i]:
+            self.s_set_ma[i] = ma
+
+    cdef inline void _raise(self, int i, i64 ma, i64 now_ns) noexcept nogil:
+        self.s_set_ma[i] = ma
+        self.s_raised_ns[i] = now_ns
+        self.s_allow_ma[i] = _max(self.s_allow_ma[i], ma)
+
+    cdef void _order_open(self, int i, i64 now_ns) noexcept nogil:
+        cdef int r, k
+        if self.s_closed[i] == 1 and self.f_relay_slot[i] >= 0:
+            self.s_closed[i] = 0
+            self.s_order_ns[i] = now_ns
+            self.s_flying[i] = 1
+            for r in range(self.rows):
+                k = i * self.rows + r
+                self.s_relief_of_ma[k] = self.s_meas_ma[k] if self.s_measured[i] else 0
+        if self.f_kind[i] == SWITCHED:
+            self.s_opened_ns[i] = now_ns
+
+    cdef void _explain(
+        self, int i, i64 reason, i64 row, i64 ma, i64 now_ns, i64 until_ns
+    ) noexcept nogil:
+        if self.s_reason[i] != reason:
+            self.s_since_ns[i] = now_ns
+        self.s_reason[i] = reason
+        self.s_reason_row[i] = row
+        self.s_reason_ma[i] = ma
+        self.s_until_ns[i] = until_ns
+        self._wait(i, W_NONE, -1, 0)
+
+    cdef inline void _wait(self, int i, i64 wait, i64 row, i64 ma) noexcept nogil:
+        self.s_wait[i] = wait
+        self.s_wait_row[i] = row
+        self.s_wait_ma[i] = ma

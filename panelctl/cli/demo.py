@@ -1,0 +1,353 @@
+"""`panelctl demo`: a simulated panel, the unmodified controller on it, and a live view."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import select
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import click
+
+from panelctl.cli.view import PanelView
+from panelctl.errors import PanelctlError, SocketError
+from panelctl.link.client import ControlClient
+from panelctl.sim.desk import DeskClient
+from panelctl.sim.judge import OVER_MOST_S
+
+SIM = Path(__file__).parent.parent / "sim"
+START_S = 20.0
+FRAMES_HZ = 5
+SHARE_DUE = 0.90
+NOTE = (
+    "Simulated panel, real controller. For the show, circuits come back after seconds; a home "
+    "waits minutes. Ctrl-C ends it."
+)
+
+
+def seconds(text: str) -> float:
+    """`60`, `60s` or `10m` as seconds. Raises click.BadParameter."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|h)?", text.strip())
+    if match is None:
+        raise click.BadParameter(f"{text!r}: write 60s or 10m", param_hint="--for")
+    return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2] or "s"]
+
+
+@contextmanager
+def processes(
+    config: Path, folder: Path, source: list[str]
+) -> Iterator[tuple[subprocess.Popen[str], subprocess.Popen[str], dict[str, Any]]]:
+    """The simulated panel and the controller on it; both end with the block."""
+    base = [sys.executable, "-m", "panelctl"]
+    log = (folder / "controller.log").open("w")
+    sim = subprocess.Popen(
+        [*base, "sim", "--config", str(config), "--desk", str(folder / "desk.sock"), *source],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # Ctrl-C is for us; we end them in order
+    )
+    run = None
+    try:
+        assert sim.stdout is not None
+        ready, _, _ = select.select([sim.stdout], [], [], START_S)
+        line = sim.stdout.readline() if ready else ""
+        if not line:
+            raise SocketError("the simulated panel did not start")
+        endpoints = json.loads(line)
+        links = [f"--link={name}={url}" for name, url in endpoints["links"].items()]
+        places = ["--socket", str(folder / "control.sock"), "--state", str(folder / "state")]
+        run = subprocess.Popen(
+            [*base, "run", "--config", str(config), *places, *links],
+            stdin=subprocess.DEVNULL,
+            stderr=log,
+            text=True,
+            start_new_session=True,
+        )
+        yield sim, run, endpoints
+    finally:
+        for process in (run, sim):
+            if process is not None and process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(timeout=5)
+                if process.poll() is None:
+                    process.kill()
+        for stream in (sim.stdin, sim.stdout):
+            if stream is not None:
+                stream.close()
+        sim.wait()
+        log.close()
+
+
+def connect(folder: Path, run: subprocess.Popen[str]) -> ControlClient:
+    """A connection to the controller once it listens. Raises SocketError when it does not."""
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline:
+        if run.poll() is not None:
+            log = (folder / "controller.log").read_text()
+            raise SocketError(f"the controller ended with {run.returncode}:\n{log}")
+        with suppress(SocketError):
+            return ControlClient(folder / "control.sock")
+        time.sleep(0.02)  # there is nothing to wait on before the socket file exists
+    raise SocketError("the controller did not start")
+
+
+class Tally:
+    """What the demo's summary counts from the controller's records."""
+
+    def __init__(self) -> None:
+        self.cycles = 0
+        self.overruns = 0
+        self.sheds: list[str] = []
+        self.restores: list[str] = []
+        self.faults: list[str] = []
+        self.states: set[str] = set()
+        self.late_us: list[int] = []
+
+    def take(self, record: dict[str, Any]) -> None:
+        """Count one record."""
+        self.cycles += 1
+        self.overruns = record["timing"]["overruns"]
+        self.late_us.append(record["timing"]["late_us"])
+        self.states.add(record["state"])
+        for event in record["events"]:
+            kept = {"shed": self.sheds, "restore": self.restores, "fault": self.faults}
+            if event["what"] in kept and event["circuit"] != "":
+                kept[event["what"]].append(event["circuit"])
+
+
+def summarise(tally: Tally, truth: dict[str, Any], log: str) -> dict[str, Any]:
+    """The demo's JSON summary: the plant's truth and the controller's counts, and what failed."""
+    delays = sorted(truth["detect_to_write_ms"])
+    summary: dict[str, Any] = {
+        "cycles": tally.cycles,
+        "overruns": tally.overruns,
+        "worst_overload_a": truth["worst_overload_a"],
+        "worst_overload_s": truth["worst_overload_s"],
+        "sheds": len(tally.sheds),
+        "restores": len(tally.restores),
+        "shed": tally.sheds,
+        "restored": tally.restores,
+        "faults": tally.faults,
+        "compute_wh": truth["compute_wh"],
+        "available_wh": truth["available_wh"],
+        "compute_share_of_available": truth["compute_share_of_available"],
+        "breaker_trips": len(truth["breaker_trips"]),
+        "tripped": truth["breaker_trips"],
+        "always_on_opened": truth["always_on_opened"],
+        "detect_to_write_ms": {
+            "p50": round(statistics.median(delays), 1) if delays else None,
+            "max": delays[-1] if delays else None,
+            "n": len(delays),
+        },
+        "silence_violations": sum(line["violations"] for line in truth["lines"].values()),
+        "limit_a": truth["limit_a"],
+    }
+    checks = {
+        f"no leg over {truth['limit_a']:g} A + 1 % for more than {OVER_MOST_S:g} s": truth[
+            "worst_overload_s"
+        ]
+        <= OVER_MOST_S,
+        "no breaker tripped": not truth["breaker_trips"],
+        "no always-on circuit opened": truth["always_on_opened"] == 0,
+        "at least one shed": bool(tally.sheds),
+        "at least one restore": bool(tally.restores),
+        "no overrun": tally.overruns == 0,
+        f"compute got at least {SHARE_DUE:.0%} of what the household left": truth[
+            "compute_share_of_available"
+        ]
+        >= SHARE_DUE,
+    }
+    summary["checks"] = checks
+    summary["ok"] = all(checks.values())
+    if log:
+        summary["controller_log"] = log
+    return summary
+
+
+@click.command("demo", epilog="Example: panelctl demo --for 60s --json")
+@click.option("--for", "duration", default="", help="End after this long (60s, 10m).")
+@click.option("--json", "as_json", is_flag=True, help="No view; one JSON summary at the end.")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Simulate this panel instead of the demo's.",
+)
+@click.option(
+    "--home",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Drive the loads from a recorded home (TOML).",
+)
+@click.option(
+    "--story",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Tell this story (TOML) instead of the demo's.",
+)
+@click.option("--seed", type=int, default=1, show_default=True, help="Noise and flicker.")
+@click.option(
+    "--svg",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Save a picture of the view when the house is heaviest.",
+)
+def command(
+    duration: str,
+    as_json: bool,
+    config: Path | None,
+    home: Path | None,
+    story: Path | None,
+    seed: int,
+    svg: Path | None,
+) -> None:
+    """Simulate a house and let the real controller share its service with a compute node.
+
+    The panel is simulated on real ptys and sockets; the controller is the one that `panelctl run`
+    starts. EV, range, dryer and heat strips come together: the compute budget falls to its floor,
+    the charger is throttled, circuits are shed, last tier first, and restored one by one.
+
+    With --json the exit code is 0 only if every check in the summary holds.
+    """
+    span_s = seconds(duration) if duration else None
+    if as_json and span_s is None:
+        span_s = 60.0
+    source = ["--seed", str(seed)]
+    for option, path in (("--home", home), ("--story", story)):
+        if path is not None:
+            source += [option, str(path)]
+    with tempfile.TemporaryDirectory(prefix="panelctl-demo-") as temporary:
+        folder = Path(temporary)
+        with processes(config or SIM / "demo.toml", folder, source) as (_, run, endpoints):
+            client = connect(folder, run)
+            desk = DeskClient(Path(endpoints["desk"]))
+            tally = Tally()
+            try:
+                if as_json:
+                    _quiet(client, desk, tally, span_s, svg)
+                else:
+                    _live(client, desk, tally, span_s, svg)
+            except KeyboardInterrupt:
+                pass
+            truth = desk.truth()
+            log = ""
+            if run.poll() is not None:
+                log = (folder / "controller.log").read_text()
+    summary = summarise(tally, truth, log)
+    if as_json:
+        click.echo(json.dumps(summary))
+    else:
+        _say(summary)
+    complete = span_s is not None and span_s >= 50 and home is None and story is None
+    if (as_json or complete) and not summary["ok"]:
+        raise SystemExit(1)
+
+
+def _records(
+    client: ControlClient, desk: DeskClient, span_s: float | None
+) -> Iterator[tuple[dict[str, Any], float]]:
+    """Records with the story's time; the story begins when the controller sees the mains."""
+    begin_s = None
+    for record in client.watch():
+        now_s = time.monotonic()
+        if begin_s is None:
+            if record["state"] not in ("NORMAL", "DEGRADED"):
+                continue
+            desk.ask(do="begin")
+            begin_s = now_s
+        yield record, now_s - begin_s
+        if span_s is not None and now_s - begin_s >= span_s:
+            return
+
+
+def _quiet(
+    client: ControlClient, desk: DeskClient, tally: Tally, span_s: float | None, svg: Path | None
+) -> None:
+    view = PanelView(client.hello, NOTE)
+    heaviest = 0
+    for record, at_s in _records(client, desk, span_s):
+        tally.take(record)
+        view.take(record, at_s)
+        if svg is not None:
+            heaviest = _picture(view, record, heaviest, svg)
+
+
+def _picture(view: PanelView, record: dict[str, Any], heaviest: int, svg: Path) -> int:
+    """Save the view when more circuits are open than ever before and the legs are full."""
+    from rich.console import Console
+
+    opened = [circuit["relay"] for circuit in record["circuits"]].count("OPEN")
+    if opened <= heaviest:
+        return heaviest
+    console = Console(record=True, width=150, file=open(os.devnull, "w"))  # noqa: SIM115  # rich keeps it
+    console.print(view.render(record))
+    svg.write_text(console.export_svg(title="panelctl demo"))
+    console.file.close()
+    return opened
+
+
+def _live(
+    client: ControlClient, desk: DeskClient, tally: Tally, span_s: float | None, svg: Path | None
+) -> None:
+    from rich.console import Console
+    from rich.live import Live
+
+    view = PanelView(client.hello, NOTE)
+    console = Console()
+    heaviest, shown_s = 0, -1.0
+    if not console.is_terminal:
+        names = {c["id"]: c["name"] for c in client.hello["circuits"]}
+        _plain(client, desk, tally, span_s, names)
+        return
+    with Live(console=console, screen=True, auto_refresh=False) as live:
+        for record, at_s in _records(client, desk, span_s):
+            tally.take(record)
+            view.take(record, at_s)
+            if svg is not None:
+                heaviest = _picture(view, record, heaviest, svg)
+            if at_s - shown_s >= 1 / FRAMES_HZ:
+                shown_s = at_s
+                live.update(view.render(record), refresh=True)
+
+
+def _plain(
+    client: ControlClient,
+    desk: DeskClient,
+    tally: Tally,
+    span_s: float | None,
+    names: dict[str, str],
+) -> None:
+    """Without a terminal: a line for every event, and one every five seconds."""
+    from panelctl.cli.view import event_text
+
+    said_s = -5.0
+    for record, at_s in _records(client, desk, span_s):
+        tally.take(record)
+        for event in record["events"]:
+            click.echo(f"{at_s:6.1f} s  {event_text(event, names)}")
+        if at_s - said_s >= 5:
+            said_s = at_s
+            legs = ", ".join(f"{name} {leg['a']:.0f} A" for name, leg in record["legs"].items())
+            compute = record["compute"]
+            watts = f", compute {compute['draw_w']} of {compute['budget_w']} W" if compute else ""
+            click.echo(f"{at_s:6.1f} s  {record['state']}: {legs}{watts}")
+
+
+def _say(summary: dict[str, Any]) -> None:
+    click.echo(
+        f"{summary['cycles']} cycles, {summary['sheds']} sheds, {summary['restores']} restores, "
+        f"compute {summary['compute_wh'] / 1000:.3f} kWh, "
+        f"{summary['compute_share_of_available']:.1%} of what the household left"
+    )
+    for check, held in summary["checks"].items():
+        click.echo(f"  {'yes' if held else 'NO '}  {check}")
+    if "controller_log" in summary:
+        raise PanelctlError(f"the controller ended early:\n{summary['controller_log']}")

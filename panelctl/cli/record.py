@@ -1,0 +1,53 @@
+"""`panelctl record`: every cycle into a file that can be looked at and replayed."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import click
+
+from panelctl.cli.demo import seconds
+from panelctl.cli.options import json_option, socket_option
+from panelctl.errors import SocketError
+from panelctl.link.client import ControlClient
+from panelctl.link.recording import header, open_recording
+
+
+@click.command("record", epilog="Example: panelctl record evening.jsonl.gz --for 10m")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--for", "duration", default="", help="Stop after this long (60s, 10m).")
+@socket_option
+@json_option
+def command(file: Path, duration: str, socket_path: Path, as_json: bool) -> None:
+    """Record every CycleRecord into FILE until Ctrl-C. With .gz it is compressed.
+
+    An existing file is never replaced. What was written stays when the controller or the disk
+    ends it early.
+    """
+    end_s = time.monotonic() + seconds(duration) if duration else None
+    cycles, problem = 0, ""
+    with ControlClient(socket_path) as client:
+        try:
+            recording = open_recording(file)
+        except OSError as error:
+            raise click.ClickException(f"{file} cannot be made: {error}") from None
+        try:
+            with recording:
+                recording.write(header(client.hello))
+                for record in client.watch():
+                    recording.write(json.dumps(record, separators=(",", ":")).encode() + b"\n")
+                    cycles += 1
+                    if end_s is not None and time.monotonic() >= end_s:
+                        break
+        except KeyboardInterrupt:
+            pass
+        except (SocketError, OSError) as error:
+            problem = str(error)
+    if as_json:
+        click.echo(json.dumps({"file": str(file), "cycles": cycles, "problem": problem}))
+    else:
+        click.echo(f"{cycles} cycles in {file}")
+    if problem:
+        raise click.ClickException(problem)

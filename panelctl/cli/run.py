@@ -1,0 +1,94 @@
+"""`panelctl run`: the controller as a process. Light on imports: it runs for months."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+
+import click
+
+from panelctl.cli.options import default_socket, split_links
+
+LOG_FORMAT = "%(levelname)s %(name)s: %(message)s"
+
+
+@click.command("run", epilog="Example: panelctl run --config /etc/panelctl/panel.toml")
+@click.option(
+    "--config",
+    "config",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The panel file.",
+)
+@click.option(
+    "--socket",
+    "socket_path",
+    type=click.Path(path_type=Path),
+    default=default_socket,
+    show_default="$PANELCTL_SOCKET or /run/panelctl/control.sock",
+    help="Where to listen for status readers and commands.",
+)
+@click.option(
+    "--state",
+    "state_path",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=lambda: Path(os.environ.get("STATE_DIRECTORY", "/var/lib/panelctl")),
+    show_default="$STATE_DIRECTORY or /var/lib/panelctl",
+    help="Where claims that outlive a restart are kept.",
+)
+@click.option(
+    "--link", "links", multiple=True, metavar="NAME=URL", help="Use another URL for a link."
+)
+def command(config: Path, socket_path: Path, state_path: Path, links: tuple[str, ...]) -> None:
+    """Run the controller until SIGTERM or Ctrl-C.
+
+    It starts in HOLD, reads every relay back before it writes one, and on an orderly stop leaves
+    the compute node at its floor, chargers at their fallback and relays as they are.
+    """
+    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, stream=sys.stderr)
+    logging.getLogger("pymodbus").setLevel(logging.ERROR)
+    from panelctl.config.apart import read_panel_apart
+
+    panel = read_panel_apart(config, split_links(links))
+    text = config.read_text("utf-8")
+    for folder in (socket_path.parent, state_path):
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o750)
+        except OSError as error:
+            raise click.ClickException(
+                f"{folder} cannot be made ({error}); use --socket and --state, "
+                "or let systemd make it with RuntimeDirectory= and StateDirectory="
+            ) from None
+    from panelctl.control.app import App, Places
+    from panelctl.control.realtime import freeze_garbage, lock_memory, raise_priority
+    from panelctl.field.timing import TimerfdClock
+
+    log = logging.getLogger("panelctl")
+
+    async def serve() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        clock = TimerfdClock()
+        places = Places(socket_path, state_path)
+        app = App(panel, text, places, clock)
+        fifo, locked = raise_priority(), lock_memory()
+        freeze_garbage()
+        log.info(
+            "%s: %d circuits at %g Hz; SCHED_FIFO %s, memory %s; socket %s",
+            panel.name,
+            len(panel.circuits),
+            panel.timing.rate_hz,
+            "on" if fifo else "not permitted",
+            "locked" if locked else "not locked",
+            socket_path,
+        )
+        await app.run(stop)
+        log.info("stopped: modulated loads at their fallback, relays as they are")
+
+    asyncio.run(serve())

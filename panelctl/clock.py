@@ -1,0 +1,34 @@
+"""The clock that everything above is handed. Nothing else in panelctl asks the machine for time.
+
+Monotonic nanoseconds are for decisions, wall time is for people. The implementation that waits
+(`sleep_until`) lives in field/timing, because it needs the event loop; a simulated clock only has
+to offer the same three methods.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Monotonic time, wall time, and waiting for a point in monotonic time."""
+
+    def now_ns(self) -> int:
+        """Monotonic time in nanoseconds. Never goes back."""
+
+    def wall_s(self) -> float:
+        """Seconds since 1970, for display only."""
+
+    async def sleep_until(self, at_ns: int) -> None:
+        """Return when `now_ns()` has reached `at_ns`."""
+
+
+def monotonic_ns() -> int:
+    """The machine's monotonic clock, which keeps counting while the machine is suspended, in ns."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+
+def wall_s() -> float:
+    """The machine's wall clock, seconds since 1970."""
+    return time.time()

@@ -1,0 +1,1 @@
+"""The panel file: TOML in, a checked `Panel` out, or every problem at once."""

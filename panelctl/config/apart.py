@@ -1,0 +1,61 @@
+"""Reading a panel file in a process of its own, so that the controller never loads the checker.
+
+The validation library costs the controller 12 MB and a reload would cost it cycles; a child process
+reads and checks the file, and hands the finished model back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+from panelctl.errors import ConfigError
+from panelctl.model.panel import Panel
+
+CHILD = (sys.executable, "-m", "panelctl.config.apart")
+
+
+def _unpack(answer: bytes) -> Panel:
+    # The bytes come from our own child process over a pipe, never from outside.
+    result = pickle.loads(answer)
+    if isinstance(result, ConfigError):
+        raise result
+    assert isinstance(result, Panel)
+    return result
+
+
+def _arguments(path: Path, links: dict[str, str]) -> list[str]:
+    return [*CHILD, str(path), *(f"{name}={url}" for name, url in links.items())]
+
+
+def read_panel_apart(path: Path, links: dict[str, str] | None = None) -> Panel:
+    """`load.read_panel` in a child process. Raises ConfigError."""
+    done = subprocess.run(_arguments(path, links or {}), stdout=subprocess.PIPE, check=True)
+    return _unpack(done.stdout)
+
+
+async def reread_panel_apart(path: Path, links: dict[str, str] | None = None) -> Panel:
+    """The same without blocking the event loop. Raises ConfigError."""
+    child = await asyncio.create_subprocess_exec(
+        *_arguments(path, links or {}), stdout=asyncio.subprocess.PIPE
+    )
+    answer, _ = await child.communicate()
+    return _unpack(answer)
+
+
+def _child() -> None:
+    from panelctl.config.load import read_panel
+
+    links = dict(text.split("=", 1) for text in sys.argv[2:])
+    try:
+        result: Panel | ConfigError = read_panel(Path(sys.argv[1]), links)
+    except ConfigError as error:
+        result = error
+    sys.stdout.buffer.write(pickle.dumps(result))
+
+
+if __name__ == "__main__":
+    _child()

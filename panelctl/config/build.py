@@ -1,0 +1,147 @@
+"""From the panel file's tables to the `Panel` of the model. Only called on a file that passed."""
+
+from __future__ import annotations
+
+import math
+
+from panelctl.config.schema import CircuitTable, PanelFile, split_link_url
+from panelctl.modbus.maps import load_map
+from panelctl.model.breaker import Breaker
+from panelctl.model.circuit import Circuit, LegMeter, Modulation, Role, SafeState
+from panelctl.model.metering import PointRef
+from panelctl.model.panel import Device, Link, Panel, Service, Timing
+
+LOW_VOLTAGE_SHARE = 0.9  # a floor in watts must still be reachable at the lowest voltage
+COMPUTE_STEP_A = 0.01
+
+
+def build_panel(file: PanelFile) -> Panel:
+    """The panel that `file` describes."""
+    fast = {file.service.mains.device}
+    for table in file.circuit:
+        if table.role == "modulated" and table.meter is not None:
+            fast.add(table.meter.device)
+    service = file.service
+    mains = service.mains
+    legs = (mains.a, mains.b)
+    return Panel(
+        name=file.panel.name,
+        serial=file.panel.serial,
+        service=Service(
+            breaker=Breaker(service.main_breaker_a, 2, service.rated_100_percent),
+            control_setting_a=service.control_setting_a,
+            voltage_v=service.voltage_v,
+            currents=_pair(mains.device, [leg.current for leg in legs]),
+            powers=_pair(mains.device, [leg.power for leg in legs]),
+            voltages=_pair(mains.device, [leg.voltage for leg in legs]),
+            uncontrolled_a=(service.uncontrolled_a.a, service.uncontrolled_a.b),
+            uncontrolled_basis=service.uncontrolled_a.basis,
+            operator_limit_a=service.operator_limit_a,
+        ),
+        links=tuple(build_link(table.name, table.url) for table in file.link),
+        devices=tuple(_device(file, index, fast) for index in range(len(file.device))),
+        circuits=tuple(_circuit(file, table) for table in file.circuit),
+        timing=Timing(**file.timing.model_dump()),
+    )
+
+
+def build_link(name: str, url: str) -> Link:
+    """The link of that name and URL. Raises ValueError when the URL is out of shape."""
+    return Link(name=name, url=url, **split_link_url(url))  # type: ignore[arg-type]  # checked there
+
+
+def _pair(device: str, points: list[str]) -> tuple[PointRef, PointRef]:
+    return PointRef(device, points[0]), PointRef(device, points[1])
+
+
+def _device(file: PanelFile, index: int, fast: set[str]) -> Device:
+    table = file.device[index]
+    known = load_map(table.map)
+    return Device(
+        name=table.name,
+        link=table.link,
+        unit=table.unit,
+        map=table.map,
+        timeout_ms=table.timeout_ms or known.timeout_ms,
+        turnround_ms=known.turnround_ms if table.turnround_ms is None else table.turnround_ms,
+        late_ms=known.late_ms,
+        fast=table.name in fast,
+        unverified_accepted=table.accept_unverified,
+        failsafe_accepted=bool(table.accept_failsafe),
+    )
+
+
+def _circuit(file: PanelFile, table: CircuitTable) -> Circuit:
+    legs = tuple("ab".index(leg) for leg in table.legs)
+    is_compute = file.compute is not None and file.compute.circuit == table.id
+    modulation = _modulation(file, table, is_compute)
+    currents: list[LegMeter] = []
+    power: tuple[PointRef, ...] = ()
+    if meter := table.meter:
+        points = {0: meter.a, 1: meter.b}
+        shared = meter.a or meter.b or ""
+        currents = [LegMeter(leg, PointRef(meter.device, points[leg] or shared)) for leg in legs]
+        power = tuple(PointRef(meter.device, point) for point in meter.power)
+    demand_a = table.demand_a
+    if demand_a is None:
+        demand_a = modulation.min_a if modulation else table.breaker_a * 0.8
+    return Circuit(
+        id=table.id,
+        name=table.name,
+        spaces=tuple(table.spaces),
+        legs=legs,
+        breaker=Breaker(table.breaker_a, len(legs)),
+        role=Role(table.role),
+        armed=table.armed,
+        tier=table.tier,
+        demand_a=demand_a,
+        currents=tuple(currents),
+        power=power,
+        balanced=table.meter is not None and table.meter.balanced,
+        relay_device=table.relay.device if table.relay else None,
+        relay_output=table.relay.output if table.relay else 0,
+        setpoint_device=table.setpoint.device if table.setpoint else None,
+        modulation=modulation,
+        min_on_s=table.min_on_s,
+        min_off_s=table.min_off_s,
+        safe_state=SafeState(table.safe_state),
+        is_compute=is_compute,
+    )
+
+
+def _modulation(file: PanelFile, table: CircuitTable, is_compute: bool) -> Modulation | None:
+    given = table.setpoint
+    if given is None or table.role != "modulated":
+        return None
+    rest_tier = table.tier if given.rest_tier is None else given.rest_tier
+    if is_compute:
+        voltage_v = file.service.voltage_v
+        floor_w, max_w = given.floor_w or 0, given.max_w or 0
+        floor_a = math.ceil(floor_w / (voltage_v * LOW_VOLTAGE_SHARE) * 1000) / 1000
+        return Modulation(
+            min_a=floor_a,
+            max_a=round(max_w / voltage_v, 3),
+            fallback_a=floor_a,
+            can_pause=False,
+            settle_s=given.settle_s,
+            change_s=0.0,
+            step_a=COMPUTE_STEP_A,
+            ramp_a_per_s=given.ramp_per_s / voltage_v,
+            rest_tier=rest_tier,
+            weight=given.weight,
+            floor_w=floor_w,
+            max_w=max_w,
+        )
+    min_a, max_a = given.min_a or 0.0, given.max_a or 0.0
+    return Modulation(
+        min_a=min_a,
+        max_a=max_a,
+        fallback_a=min_a if given.fallback_a is None else given.fallback_a,
+        can_pause=given.can_pause,
+        settle_s=given.settle_s,
+        change_s=given.change_s,
+        step_a=given.step_a,
+        ramp_a_per_s=given.ramp_per_s,
+        rest_tier=rest_tier,
+        weight=given.weight,
+    )

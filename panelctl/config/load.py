@@ -1,0 +1,99 @@
+"""Reading a panel file: text to tables, tables to checks, checks to the model."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from panelctl.config.build import build_link, build_panel
+from panelctl.config.checks import check_plan, check_tables
+from panelctl.config.schema import PanelFile
+from panelctl.errors import ConfigError, Problem
+from panelctl.model.panel import Panel
+
+MOST_BYTES = 1_000_000  # a panel file is a few kilobytes; anything else is not one
+
+
+def parse_panel(text: str, file: str) -> Panel:
+    """The panel described by `text`. Raises ConfigError with every problem that can be found."""
+    try:
+        plain = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(file, [Problem("", "", f"is not TOML: {error}")]) from None
+    try:
+        tables = PanelFile.model_validate(plain)
+    except ValidationError as error:
+        raise ConfigError(file, [_problem(e, plain) for e in error.errors()]) from None
+    problems = check_tables(tables)
+    if problems:
+        raise ConfigError(file, problems)
+    panel = build_panel(tables)
+    problems = check_plan(panel)
+    if problems:
+        raise ConfigError(file, problems)
+    return panel
+
+
+def read_panel(path: Path, links: dict[str, str] | None = None) -> Panel:
+    """The panel in the file at `path`; `links` replaces the URLs of links by name.
+
+    Raises ConfigError with every problem, a missing or unreadable file included.
+    """
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            remedy = f"is larger than {MOST_BYTES} bytes: not a panel file"
+            raise ConfigError(str(path), [Problem("", "", remedy)])
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(str(path), [Problem("", "", f"cannot be read: {error}")]) from None
+    panel = parse_panel(text, str(path))
+    return replace_links(panel, links or {})
+
+
+def replace_links(panel: Panel, urls: dict[str, str]) -> Panel:
+    """The same panel with other URLs for the named links. Raises ConfigError when one is wrong."""
+    links = list(panel.links)
+    problems = []
+    for name, url in urls.items():
+        at = next((n for n, link in enumerate(links) if link.name == name), None)
+        if at is None:
+            problems.append(Problem(f"link {name}", url, "is no link of this file"))
+            continue
+        try:
+            links[at] = build_link(name, url)
+        except ValueError as error:
+            problems.append(Problem(f"link {name}", url, str(error)))
+    if problems:
+        raise ConfigError("--link", problems)
+    return dataclasses.replace(panel, links=tuple(links))
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of the panel file, for editors."""
+    return PanelFile.model_json_schema(by_alias=True)
+
+
+def _problem(error: Any, plain: dict[str, Any]) -> Problem:
+    path, value = "", ""
+    at: Any = plain
+    for part in error["loc"]:
+        if isinstance(part, int):
+            path += f"[{part + 1}]"
+            at = at[part] if isinstance(at, list) and part < len(at) else None
+            name = at.get("id") or at.get("name") if isinstance(at, dict) else None
+            path += f" ({name})" if isinstance(name, str) else ""
+        else:
+            path += f".{part}" if path else str(part)
+            at = at.get(part) if isinstance(at, dict) else None
+    if error["type"] != "missing":
+        value = repr(error["input"])[:60]
+    messages = {
+        "extra_forbidden": "is not a key of this table; remove it or correct its spelling",
+        "missing": "is missing",
+    }
+    text = messages.get(error["type"], error["msg"].removeprefix("Value error, "))
+    return Problem(path, value, text[:1].lower() + text[1:])

@@ -1,0 +1,232 @@
+"""The panel file's shape: which keys there are, their types, units and ranges (pydantic).
+
+What the keys mean together (does the plan fit, is it safe) is judged in checks.py. Imported only
+where a file is read: the running controller never loads it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+from urllib.parse import parse_qs, urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+Ident = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,30}$")]
+Amps = Annotated[float, Field(ge=0, le=1200, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
+Tier = Annotated[int, Field(ge=0, le=99)]
+
+
+class Strict(BaseModel):
+    """An unknown key is an error: a misspelt option must not be an option left out."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PanelTable(Strict):
+    """Who the panel is."""
+
+    name: Annotated[str, Field(min_length=1, max_length=80)]
+    serial: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,40}$")]
+
+
+class UncontrolledTable(Strict):
+    """What the household may draw on each leg that panelctl cannot switch off, and who says so."""
+
+    a: Amps
+    b: Amps
+    basis: Annotated[
+        str,
+        Field(min_length=3, description="e.g. 'NEC 220.87, 12 months' or 'calculated, NEC 220.83'"),
+    ]
+
+
+class MeterLegs(Strict):
+    """The points of the mains meter for one leg."""
+
+    current: str
+    power: str
+    voltage: str
+
+
+class MainsTable(Strict):
+    """The meter at the main lugs."""
+
+    device: Ident
+    a: MeterLegs
+    b: MeterLegs
+
+
+class ServiceTable(Strict):
+    """The service: main breaker, control setting (A per leg) and what else draws on it."""
+
+    main_breaker_a: Annotated[float, Field(gt=0, le=1200)]
+    rated_100_percent: bool = False
+    control_setting_a: Annotated[float, Field(gt=0, le=1200)]
+    voltage_v: Annotated[float, Field(ge=200, le=260)] = 240.0
+    operator_limit_a: Amps | None = None
+    mains: MainsTable
+    uncontrolled_a: UncontrolledTable
+
+
+class TimingTable(Strict):
+    """Speed and patience of the controller. Seconds and amps per leg; the defaults fit a home."""
+
+    rate_hz: Annotated[float, Field(ge=1, le=20)] = 10.0
+    branch_sweep_s: Annotated[float, Field(ge=0.2, le=60)] = 1.0
+    readback_s: Annotated[float, Field(ge=0.2, le=10)] = 1.0
+    fresh_s: Annotated[float, Field(ge=0.1, le=2)] = 0.5
+    hold_s: Annotated[float, Field(ge=0.5, le=2)] = 2.0
+    shed_s: Annotated[float, Field(ge=2, le=10)] = 10.0
+    confirm_s: Annotated[float, Field(ge=0.2, le=1)] = 0.5
+    react_s: Annotated[float, Field(ge=0.5, le=2)] = 1.2
+    relay_confirm_s: Annotated[float, Field(ge=0.3, le=5)] = 1.0
+    restore_hold_s: Annotated[float, Field(ge=1, le=3600)] = 60.0
+    restore_interval_s: Annotated[float, Field(ge=0.5, le=3600)] = 30.0
+    branch_stale_s: Annotated[float, Field(ge=1, le=60)] = 3.0
+    fill_margin_a: Annotated[float, Field(ge=0, le=50)] = 1.6
+    restore_margin_a: Annotated[float, Field(ge=0, le=100)] = 8.0
+    node_fault_s: Annotated[float, Field(ge=1, le=10)] = 2.0
+    node_open_s: Annotated[float, Field(ge=2, le=30)] = 5.0
+    lease_s: Annotated[float, Field(ge=0.5, le=10)] = 1.5
+
+
+class LinkTable(Strict):
+    """A wire to devices: `tcp://host:502` or `rtu:///dev/ttyUSB0?baud=115200&parity=N&stop=1`."""
+
+    name: Ident
+    url: str
+
+    @field_validator("url")
+    @classmethod
+    def _shape(cls, url: str) -> str:
+        split_link_url(url)
+        return url
+
+
+class DeviceTable(Strict):
+    """A Modbus device on a link."""
+
+    name: Ident
+    link: Ident
+    unit: Annotated[int, Field(ge=1, le=247)] = 1
+    map: str
+    timeout_ms: Annotated[int, Field(ge=5, le=5000)] | None = None
+    turnround_ms: Annotated[float, Field(ge=0, le=1000)] | None = None
+    accept_unverified: bool = False
+    accept_failsafe: Annotated[
+        str, Field(description="why the board's own fail-safe is acceptable here")
+    ] = ""
+
+
+class RelayTable(Strict):
+    """The relay of a circuit."""
+
+    device: Ident
+    output: Annotated[int, Field(ge=1, le=64)]
+
+
+class MeterTable(Strict):
+    """The current transformers of a circuit: a point a leg, or a single one on a balanced load."""
+
+    device: Ident
+    a: str | None = None
+    b: str | None = None
+    power: list[str] = []
+    balanced: bool = False
+
+
+class SetpointTable(Strict):
+    """How a modulated load is told what it may draw. A per leg, W for a compute node, seconds."""
+
+    device: Ident
+    min_a: Amps | None = None
+    max_a: Amps | None = None
+    fallback_a: Amps | None = None
+    floor_w: Annotated[int, Field(ge=0, le=200_000)] | None = None
+    max_w: Annotated[int, Field(gt=0, le=200_000)] | None = None
+    can_pause: bool = True
+    settle_s: Annotated[float, Field(gt=0, le=30)] = 5.0
+    change_s: Seconds = 5.0
+    step_a: Annotated[float, Field(gt=0, le=16)] = 1.0
+    ramp_per_s: Annotated[float, Field(gt=0, description="A/s, or W/s for a compute node")] = 1000.0
+    rest_tier: Tier | None = None
+    weight: Annotated[int, Field(ge=1, le=100)] = 1
+
+
+class CircuitTable(Strict):
+    """A branch circuit."""
+
+    id: Ident
+    name: Annotated[str, Field(min_length=1, max_length=40)]
+    spaces: Annotated[list[Annotated[int, Field(ge=1, le=84)]], Field(min_length=1, max_length=2)]
+    legs: Literal["a", "b", "ab"]
+    breaker_a: Annotated[float, Field(gt=0, le=400)]
+    role: Literal["always-on", "switched", "modulated", "monitored"]
+    armed: bool = False
+    tier: Tier = 0
+    demand_a: Amps | None = None
+    meter: MeterTable | None = None
+    relay: RelayTable | None = None
+    setpoint: SetpointTable | None = None
+    min_on_s: Seconds = 180.0
+    min_off_s: Seconds = 300.0
+    safe_state: Literal["hold", "open"] = "open"
+
+
+class ComputeTable(Strict):
+    """Which circuit feeds the compute node."""
+
+    circuit: Ident
+
+
+class PanelFile(Strict):
+    """The whole file."""
+
+    schema_: Annotated[Literal[1], Field(alias="schema")]
+    panel: PanelTable
+    service: ServiceTable
+    timing: TimingTable = TimingTable()
+    link: Annotated[list[LinkTable], Field(min_length=1, max_length=16)]
+    device: Annotated[list[DeviceTable], Field(min_length=1, max_length=64)]
+    circuit: Annotated[list[CircuitTable], Field(min_length=1, max_length=128)]
+    compute: ComputeTable | None = None
+
+
+def split_link_url(url: str) -> dict[str, str | int | None]:
+    """The parts of a link's URL. Raises ValueError that says what to write instead."""
+    parts = urlsplit(url)
+    if parts.scheme == "tcp":
+        if not parts.hostname or parts.path or parts.query:
+            raise ValueError("write tcp://host:port")
+        return {"kind": "tcp", "host": parts.hostname, "port": parts.port or 502}
+    if parts.scheme != "rtu":
+        raise ValueError("write tcp://host:port or rtu:///dev/ttyX?baud=115200")
+    if parts.netloc or not parts.path.startswith("/"):
+        raise ValueError("an rtu link names an absolute path: rtu:///dev/ttyX?baud=115200")
+    query = parse_qs(parts.query, keep_blank_values=True)
+    unknown = set(query) - {"baud", "parity", "stop", "silence_us"}
+    if unknown:
+        raise ValueError(f"{sorted(unknown)[0]} is not an option of an rtu link")
+    one = {key: values[-1] for key, values in query.items()}
+    numbers = {}
+    for key, default, least, most in (
+        ("baud", "19200", 1200, 1_000_000),
+        ("stop", "1", 1, 2),
+        ("silence_us", "0", 0, 100_000),
+    ):
+        text = one.get(key, default)
+        if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
+            raise ValueError(f"{key} must be a whole number between {least} and {most}")
+        numbers[key] = int(text)
+    parity = one.get("parity", "N").upper()
+    if parity not in ("N", "E", "O"):
+        raise ValueError("parity must be N, E or O")
+    return {
+        "kind": "rtu",
+        "path": parts.path,
+        "baud": numbers["baud"],
+        "parity": parity,
+        "stop_bits": numbers["stop"],
+        "silence_us": numbers["silence_us"] or None,
+    }

@@ -1,0 +1,1 @@
+"""Control: the loop that ties the floors together, and the composition root."""

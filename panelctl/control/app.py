@@ -1,0 +1,70 @@
+"""The composition root of the controller: which parts there are, and how they are started.
+
+The clock and the opening of links are arguments: the same application runs on real wires and on a
+simulated network.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+
+from panelctl.clock import Clock
+from panelctl.control.loop import ControlLoop
+from panelctl.control.publish import describe_panel
+from panelctl.control.store import ClaimStore
+from panelctl.core.engine import Engine
+from panelctl.field.links import OpenLink, open_link
+from panelctl.field.outputs import Outputs
+from panelctl.field.scan import Scanner
+from panelctl.link.server import ControlServer
+from panelctl.link.watchdog import Watchdog
+from panelctl.modbus.busplan import plan_bus
+from panelctl.model.panel import Panel
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the controller leaves its traces: the control socket and its state directory."""
+
+    socket: Path
+    state: Path
+
+
+class App:
+    """A controller for one panel."""
+
+    def __init__(
+        self, panel: Panel, config: str, places: Places, clock: Clock, opener: OpenLink = open_link
+    ) -> None:
+        self.engine = Engine(panel)
+        self.links = {link.name: opener(link, clock) for link in panel.links}
+        self.scanner = Scanner(plan_bus(panel), self.links, self.engine.image, clock)
+        self.outputs = Outputs(panel, self.engine, self.links, self.scanner, clock)
+        self.server = ControlServer(places.socket, describe_panel(panel, config))
+        self.store = ClaimStore(places.state)
+        self.engine.take_claims(self.store.load())
+        self.loop = ControlLoop(
+            self.engine,
+            self.scanner,
+            self.outputs,
+            self.server,
+            self.store,
+            Watchdog(),
+            clock,
+        )
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run until `stop` is set. Raises SocketError when the control socket is taken."""
+        await self.server.start()
+        self.scanner.start()
+        self.outputs.start()
+        try:
+            await self.loop.run(stop)
+        finally:
+            await self.outputs.stop()
+            await self.scanner.stop()
+            for link in self.links.values():
+                await link.close()
+            await self.server.stop()

@@ -1,0 +1,126 @@
+"""The control loop: read, latch, decide, write, publish; ten times a second, for ever.
+
+Rules
+- The tick is an absolute time. A cycle that is late is counted; its ticks are skipped, not queued.
+- Nothing between the latch and the outputs awaits. Encoding and saving come after the outputs.
+- The watchdog is fed after every completed cycle, fail-safe cycles included. A bug in a task of the
+  field wing ends the loop, so that the service manager starts everything afresh.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+
+from panelctl.clock import Clock
+from panelctl.control.publish import Publisher
+from panelctl.control.realtime import collect_idle
+from panelctl.control.store import ClaimStore
+from panelctl.core.engine import Engine
+from panelctl.field.outputs import Outputs
+from panelctl.field.scan import Scanner
+from panelctl.link.server import ControlServer, encode
+from panelctl.link.watchdog import Watchdog
+from panelctl.units import NS_PER_S
+
+PATIENCE_RATIO = 0.6  # of a cycle: longer than this no link may hold the decision
+JITTER_KEPT = 10_000
+FULL_COLLECTION_CYCLES = 600
+FLUSH_S = 1.0
+
+
+@dataclass(slots=True)
+class LoopCounts:
+    """What the loop has to say about itself."""
+
+    cycles: int = 0
+    overruns: int = 0
+    incomplete: int = 0
+    late_ns: deque[int] = field(default_factory=lambda: deque(maxlen=JITTER_KEPT))
+
+
+class ControlLoop:
+    """One panel's loop over its parts."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        scanner: Scanner,
+        outputs: Outputs,
+        server: ControlServer,
+        store: ClaimStore,
+        watchdog: Watchdog,
+        clock: Clock,
+    ) -> None:
+        self.counts = LoopCounts()
+        self._engine = engine
+        self._scanner = scanner
+        self._outputs = outputs
+        self._server = server
+        self._store = store
+        self._watchdog = watchdog
+        self._clock = clock
+        self._publisher = Publisher(engine, scanner)
+        self._period_ns = int(NS_PER_S / engine.panel.timing.rate_hz)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run cycles until `stop` is set, then leave every modulated load at its fallback."""
+        tick_ns = self._clock.now_ns()
+        while not stop.is_set():
+            await self._cycle(tick_ns)
+            self._check_tasks()
+            tick_ns += self._period_ns
+            behind_ns = self._clock.now_ns() - tick_ns
+            if behind_ns > 0:
+                missed = behind_ns // self._period_ns + 1
+                self.counts.overruns += missed
+                tick_ns += missed * self._period_ns
+            await self._clock.sleep_until(tick_ns)
+        self._watchdog.stopping()
+        self._engine.stop_modulated()
+        self._outputs.apply(self._clock.now_ns())
+        await self._outputs.flush(FLUSH_S)
+        self._store.save(self._engine.claims())
+
+    async def _cycle(self, tick_ns: int) -> None:
+        engine, counts = self._engine, self.counts
+        late_ns = self._clock.now_ns() - tick_ns
+        counts.late_ns.append(late_ns)
+        complete = await self._scanner.read_fast(
+            PATIENCE_RATIO * self._period_ns / NS_PER_S, tick_ns + self._period_ns
+        )
+        counts.incomplete += not complete
+        now_ns = self._clock.now_ns()
+        engine.image.latch()
+        queued = self._server.take_commands()
+        commands = [command for command, _ in queued]
+        verdicts = engine.step(now_ns, commands)
+        self._outputs.apply(now_ns)
+        for (_, reader), verdict in zip(queued, verdicts, strict=True):
+            reader.answer(verdict)
+        work_ns = self._clock.now_ns() - tick_ns
+        record = self._publisher.record(
+            now_ns,
+            self._clock.wall_s(),
+            commands,
+            verdicts,
+            {
+                "late_us": late_ns // 1000,
+                "work_us": work_ns // 1000,
+                "overruns": counts.overruns,
+                "complete": complete,
+            },
+        )
+        self._server.publish(encode({**record}))
+        counts.cycles += 1
+        if counts.cycles == 1:
+            self._watchdog.ready()
+        self._watchdog.alive()
+        self._store.save(engine.claims())
+        collect_idle(2 if counts.cycles % FULL_COLLECTION_CYCLES == 0 else 0)
+
+    def _check_tasks(self) -> None:
+        error = self._scanner.failed() or self._outputs.failed()
+        if error is not None:
+            raise error

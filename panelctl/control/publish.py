@@ -1,0 +1,263 @@
+"""From the engine's flat memory to a CycleRecord, and the events between two of them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from panelctl.core.engine import ROWS, Engine
+from panelctl.field.scan import Scanner
+from panelctl.model.circuit import Circuit, Role
+from panelctl.model.command import Command, Verdict, command_to_plain
+from panelctl.model.limit import LimitName
+from panelctl.model.metering import Quality
+from panelctl.model.panel import Panel
+from panelctl.model.reason import Reason, State, Wait
+from panelctl.model.record import (
+    VERSION,
+    CircuitRecord,
+    ComputeRecord,
+    CycleRecord,
+    EventRecord,
+    LimitRecord,
+    TimingRecord,
+)
+from panelctl.model.relay import Claim
+from panelctl.model.slots import LEGS
+from panelctl.units import NS_PER_S
+
+LIMIT_NAMES = tuple(name.name for name in LimitName)
+FAULTS = {Reason.WELDED, Reason.STUCK_OPEN, Reason.IGNORES_BUDGET}
+
+
+def describe_panel(panel: Panel, config: str) -> dict[str, Any]:
+    """What a reader of the socket gets first: the panel's fixed facts, and its file."""
+    return {
+        "name": panel.name,
+        "serial": panel.serial,
+        "main_breaker_a": panel.service.breaker.rating_a,
+        "control_setting_a": panel.service.control_setting_a,
+        "rate_hz": panel.timing.rate_hz,
+        "circuits": [
+            {
+                "id": c.id,
+                "name": c.name,
+                "spaces": list(c.spaces),
+                "legs": "".join(LEGS[leg] for leg in c.legs),
+                "breaker_a": c.breaker.rating_a,
+                "role": c.role.value,
+                "armed": c.armed,
+                "compute": c.is_compute,
+            }
+            for c in panel.circuits
+        ],
+        "config": config,
+    }
+
+
+class _CircuitView:
+    """Where one circuit's readings and decisions lie."""
+
+    def __init__(self, engine: Engine, circuit: Circuit) -> None:
+        slot = engine.image.slot
+        self.circuit = circuit
+        self.i = engine.index.get(circuit.id, -1)
+        names = {m.current: f"{circuit.id}.{LEGS[m.leg]}_ma" for m in reversed(circuit.currents)}
+        self.amps = [slot[names[m.current]] for m in circuit.currents]
+        self.watts = [slot[f"{circuit.id}.{n}_w"] for n in range(len(circuit.power))]
+        # A balanced 240 V load with one CT is measured against one leg's 120 V.
+        self.factor = 2 if circuit.balanced and len(circuit.power) == 1 else 1
+        self.relay = slot.get(f"{circuit.id}.relay", -1)
+
+
+class Publisher:
+    """Builds records; it remembers the last one's decisions, to tell what changed."""
+
+    def __init__(self, engine: Engine, scanner: Scanner) -> None:
+        self._engine = engine
+        self._scanner = scanner
+        self._views = [_CircuitView(engine, circuit) for circuit in engine.panel.circuits]
+        self._seq = 0
+        self._before: list[tuple[int, int, int]] = []
+        self._state: State | None = None
+        self._binding: tuple[int, ...] = ()
+        self._stale_ns = int(engine.panel.timing.branch_stale_s * NS_PER_S)
+
+    def record(
+        self,
+        now_ns: int,
+        wall_s: float,
+        commands: list[Command],
+        verdicts: list[Verdict],
+        timing: TimingRecord,
+    ) -> CycleRecord:
+        """The record of the cycle that was decided at `now_ns`."""
+        engine, state = self._engine, self._engine.state
+        image = engine.image
+        self._seq += 1
+        return {
+            "v": VERSION,
+            "seq": self._seq,
+            "t_ns": now_ns,
+            "wall_s": round(wall_s, 3),
+            "state": engine.now.name,
+            "legs": {
+                LEGS[r]: {
+                    "a": state.mains_ma[r] / 1000,
+                    "limit_a": state.limit_ma[r] / 1000,
+                    "headroom_a": state.headroom_ma[r] / 1000,
+                    "binding": LIMIT_NAMES[state.binding[r]],
+                }
+                for r in range(ROWS)
+            },
+            "limits": self._limits(now_ns),
+            "compute": self._compute(now_ns),
+            "circuits": [self._circuit(view, now_ns) for view in self._views],
+            "events": self._events(now_ns),
+            "commands": [command_to_plain(command) for command in commands],
+            "verdicts": [asdict(verdict) for verdict in verdicts],
+            "units": {
+                name: {
+                    "good": unit.good,
+                    "timeouts": unit.timeouts,
+                    "bad": unit.bad,
+                    "refused": unit.refused,
+                    "dead": int(unit.dead),
+                }
+                for name, unit in self._scanner.units().items()
+            },
+            "timing": timing,
+            "image": {
+                "value": image.value.tolist(),
+                "quality": image.quality.tolist(),
+                "age_ns": [now_ns - at_ns if at_ns else -1 for at_ns in image.sampled_ns],
+            },
+        }
+
+    def _limits(self, now_ns: int) -> list[LimitRecord]:
+        state = self._engine.state
+        limits: list[LimitRecord] = []
+        for k, name in enumerate(LIMIT_NAMES):
+            until_ns = state.limit_until_ns[k]
+            if state.limit_on[k] and (until_ns == 0 or now_ns < until_ns):
+                values = [state.limit_value_ma[k * ROWS + r] / 1000 for r in range(ROWS)]
+                limit: LimitRecord = {"name": name, "limit_a": values}
+                if until_ns:
+                    limit["until_s"] = round((until_ns - now_ns) / NS_PER_S, 1)
+                limits.append(limit)
+        return limits
+
+    def _compute(self, now_ns: int) -> ComputeRecord | None:
+        engine, i = self._engine, self._engine.compute
+        if i < 0:
+            return None
+        circuit = engine.loads[i]
+        assert circuit.modulation is not None
+        view = next(v for v in self._views if v.i == i)
+        return {
+            "circuit": circuit.id,
+            "budget_w": engine.budget_w(i, now_ns),
+            "draw_w": self._watts(view, now_ns),
+            "floor_w": circuit.modulation.floor_w,
+            "max_w": circuit.modulation.max_w,
+            "stop": bool(engine.state.claims[i]),
+        }
+
+    def _watts(self, view: _CircuitView, now_ns: int) -> int:
+        """The circuit's power, or its current at the nominal voltage where no power is read."""
+        image = self._engine.image
+        good = [image.quality[slot] == Quality.GOOD for slot in view.watts]
+        if view.watts and all(good):
+            return view.factor * sum(image.value[slot] for slot in view.watts)
+        half_v = self._engine.panel.service.voltage_v / 2
+        return round(sum(image.value[slot] for slot in view.amps) / 1000 * half_v)
+
+    def _circuit(self, view: _CircuitView, now_ns: int) -> CircuitRecord:
+        engine, circuit = self._engine, view.circuit
+        state, image = engine.state, engine.image
+        relay = "NONE"
+        if view.relay >= 0:
+            relay = "UNKNOWN"
+            if image.good(view.relay, now_ns, self._stale_ns):
+                relay = "CLOSED" if image.value[view.relay] else "OPEN"
+        record: CircuitRecord = {
+            "id": circuit.id,
+            "w": self._watts(view, now_ns),
+            "a": [image.value[slot] / 1000 for slot in view.amps],
+            "fresh": all(image.good(slot, now_ns, self._stale_ns) for slot in view.amps),
+            "relay": relay,
+            "tier": circuit.tier,
+        }
+        i = view.i
+        if i < 0:
+            return record
+        record["tier"] = state.tier[i]
+        if view.relay >= 0 and state.closed[i] >= 0:
+            record["ordered"] = "CLOSED" if state.closed[i] else "OPEN"
+        record["why"] = Reason(state.reason[i]).name
+        record["since_s"] = round((now_ns - state.since_ns[i]) / NS_PER_S, 1)
+        if state.reason_row[i] >= 0:
+            record["leg"] = LEGS[state.reason_row[i]]
+            record["by_a"] = state.reason_ma[i] / 1000
+        if state.until_ns[i] > now_ns:
+            record["until_s"] = round((state.until_ns[i] - now_ns) / NS_PER_S, 1)
+        if state.wait[i]:
+            record["wait"] = Wait(state.wait[i]).name
+            if state.wait_row[i] >= 0:
+                record["leg"] = LEGS[state.wait_row[i]]
+                record["wait_a"] = state.wait_ma[i] / 1000
+        if state.claims[i]:
+            record["claims"] = [str(claim.name) for claim in reversed(list(Claim(state.claims[i])))]
+        if circuit.role is Role.MODULATED:
+            record["set_a"] = state.set_ma[i] / 1000
+        return record
+
+    def _events(self, now_ns: int) -> list[EventRecord]:
+        engine, state = self._engine, self._engine.state
+        events: list[EventRecord] = []
+        now = engine.now
+        if now is not self._state:
+            events.append({"what": "state", "text": now.name})
+            self._state = now
+        binding = tuple(state.binding[:ROWS])
+        if self._binding and binding != self._binding:
+            text = ", ".join(f"{LEGS[r]}: {LIMIT_NAMES[binding[r]]}" for r in range(ROWS))
+            events.append({"what": "limit", "text": text})
+        self._binding = binding
+        after = [
+            (state.claims[i], state.closed[i], state.reason[i]) for i in range(len(engine.loads))
+        ]
+        if self._before:
+            for i, (old, new) in enumerate(zip(self._before, after, strict=True)):
+                if old != new:
+                    events += self._changes(i, old, new)
+        self._before = after
+        return events
+
+    def _changes(
+        self, i: int, old: tuple[int, int, int], new: tuple[int, int, int]
+    ) -> list[EventRecord]:
+        state, ident = self._engine.state, self._engine.loads[i].id
+        (claims_before, closed_before, reason_before), (claims, closed, reason) = old, new
+        events: list[EventRecord] = []
+        if claims & ~claims_before & Claim.PCS and not claims_before:
+            event: EventRecord = {"what": "shed", "circuit": ident, "text": Reason(reason).name}
+            if state.reason_row[i] >= 0:
+                event["leg"] = LEGS[state.reason_row[i]]
+                event["by_a"] = state.reason_ma[i] / 1000
+            events.append(event)
+        elif claims & ~claims_before:
+            named = Claim(claims & ~claims_before).named.name
+            text = Reason(reason).name if reason in FAULTS else str(named)
+            what = "fault" if claims & ~claims_before & Claim.FAULT else "open"
+            events.append({"what": what, "circuit": ident, "text": text})
+        elif claims_before and not claims:
+            events.append({"what": "restore", "circuit": ident})
+        elif closed_before >= 0 and closed != closed_before:
+            events.append(
+                {"what": "relay", "circuit": ident, "text": "OPEN" if not closed else "CLOSED"}
+            )
+        modulated = self._engine.loads[i].modulation is not None
+        if modulated and not claims and reason == Reason.LIMIT != reason_before:
+            events.append({"what": "throttle", "circuit": ident})
+        return events

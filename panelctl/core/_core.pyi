@@ -1,0 +1,37 @@
+"""Types of the compiled core. Meaning, units and rules are in reference.py and layout.py."""
+
+from array import array
+
+from panelctl.core.layout import Changing, Fixed
+
+class Problem:
+    def __init__(
+        self,
+        order: array[int],
+        tier: array[int],
+        discrete: array[int],
+        coef: array[int],
+        size: array[int],
+        weight: array[int],
+        room: array[int],
+        taken: array[int],
+    ) -> None: ...
+    def solve(self, times: int = 1) -> None: ...
+
+class Core:
+    fixed: Fixed
+    state: Changing
+    value: array[int]
+    quality: array[int]
+    sampled_ns: array[int]
+    def __init__(
+        self,
+        fixed: Fixed,
+        state: Changing,
+        value: array[int],
+        quality: array[int],
+        sampled_ns: array[int],
+    ) -> None: ...
+    def claim(self, i: int, claim: int, reason: int, now_ns: int) -> None: ...
+    def release(self, i: int, now_ns: int) -> None: ...
+    def step(self, now_ns: int) -> None: ...

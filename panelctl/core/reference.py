@@ -1,0 +1,710 @@
+"""The decision, written to be read. ext/panelctl/core/_core.pyx does the same in Cython.
+
+Rules
+- Integers only. Divisions are of numbers that are not negative, so that floor and truncation agree.
+- No reading that is old, missing or marked bad enters a sum as if it were fresh; what is not known
+  is charged as drawing, never as free.
+- Down at once, up only on a fresh mains reading, into room that the meter has already shown.
+- A relay moves after a confirmed excess (`confirm_ns`), never to no effect, and never closes inside
+  its minimum off time or while anybody claims it open.
+- A load that was told to give way is charged with what it still draws until its meter agrees.
+
+The order of a step: mains and state, limits, meters, relays, then either the fail-safe or
+keep (who must open) → restore (who may close) → fill (set-points).
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+
+from panelctl.core.layout import MODULATED, SWITCHED, Changing, Fixed
+from panelctl.model.metering import Quality
+from panelctl.model.reason import Reason, State, Wait
+from panelctl.model.relay import Claim
+
+GOOD = int(Quality.GOOD)
+CLOSES_BY_ITSELF = int(Claim.PCS)  # the only claim that panelctl itself may take back
+
+
+def solve(
+    order: Sequence[int],
+    tier: Sequence[int],
+    discrete: Sequence[int],
+    coef: Sequence[int],
+    size: Sequence[int],
+    weight: Sequence[int],
+    room: list[int],
+    taken: list[int],
+) -> None:
+    """Serve segments tier by tier from the room of each row; `room` and `taken` are changed.
+
+    `order` lists segment numbers sorted by tier, in the order in which they are served inside it.
+    A discrete segment is taken whole or not at all; then the continuous ones of the tier rise
+    together in proportion to their weights until a row or their size binds (water-filling).
+    A segment takes `coef * taken` from each row (`coef` holds rows per segment). mA throughout.
+    """
+    rows = len(room)
+    start = 0
+    while start < len(order):
+        end = start
+        while end < len(order) and tier[order[end]] == tier[order[start]]:
+            end += 1
+        group = order[start:end]
+        for i in group:
+            if discrete[i]:
+                cost = [coef[i * rows + r] * size[i] for r in range(rows)]
+                if all(cost[r] == 0 or cost[r] <= room[r] for r in range(rows)):
+                    taken[i] = size[i]
+                    for r in range(rows):
+                        room[r] -= cost[r]
+        _fill(
+            [i for i in group if not discrete[i] and size[i] > 0], coef, size, weight, room, taken
+        )
+        start = end
+
+
+def _fill(
+    active: list[int],
+    coef: Sequence[int],
+    size: Sequence[int],
+    weight: Sequence[int],
+    room: list[int],
+    taken: list[int],
+) -> None:
+    rows = len(room)
+    while active:
+        rate = [sum(coef[i * rows + r] * weight[i] for i in active) for r in range(rows)]
+        level = min(-(-(size[i] - taken[i]) // weight[i]) for i in active)
+        for r in range(rows):
+            if rate[r] > 0:
+                level = min(level, max(room[r], 0) // rate[r])
+        tight = [rate[r] > 0 and room[r] < rate[r] for r in range(rows)]
+        rest: list[int] = []
+        for i in active:
+            if level > 0:
+                add = min(level * weight[i], size[i] - taken[i])
+            elif any(tight[r] and coef[i * rows + r] for r in range(rows)):
+                # Less than one weight step is left on its row: it gets what there is and is done.
+                add = min(weight[i], size[i] - taken[i])
+                for r in range(rows):
+                    if coef[i * rows + r]:
+                        add = min(add, max(room[r], 0) // coef[i * rows + r])
+            else:
+                rest.append(i)
+                continue
+            taken[i] += add
+            for r in range(rows):
+                room[r] -= coef[i * rows + r] * add
+            if level > 0 and taken[i] < size[i]:
+                rest.append(i)
+        active = rest
+
+
+class Core:
+    """The decision over one panel's flat memory. Every result is a field of `state`."""
+
+    def __init__(
+        self,
+        fixed: Fixed,
+        state: Changing,
+        value: array[int],
+        quality: array[int],
+        sampled_ns: array[int],
+    ) -> None:
+        self.fixed = fixed
+        self.state = state
+        self.value = value
+        self.quality = quality
+        self.sampled_ns = sampled_ns
+        self.loads = range(fixed.loads)
+        self.rows = range(fixed.rows)
+        self.switched = [i for i in self.loads if fixed.kind[i] == SWITCHED]
+        self.modulated = [i for i in self.loads if fixed.kind[i] == MODULATED]
+
+    # -- what people and services ask -------------------------------------------------------------
+
+    def claim(self, i: int, claim: int, reason: int, now_ns: int) -> None:
+        """Add a claim to hold load `i` open; a modulated load is paused."""
+        s = self.state
+        s.claims[i] |= claim
+        s.fit_ns[i] = 0
+        if self.fixed.kind[i] == SWITCHED:
+            self._order_open(i, now_ns)
+        elif s.set_ma[i] > 0:
+            self._lower(i, 0)
+            s.opened_ns[i] = now_ns
+        self._explain(i, reason, -1, 0, now_ns, 0)
+
+    def release(self, i: int, now_ns: int) -> None:
+        """Take back every claim that a user may take back. What then holds it open is its room."""
+        s = self.state
+        held = s.claims[i] & ~int(Claim.USER | Claim.FOUND | Claim.FAULT)
+        if s.claims[i] == held:
+            return
+        s.stop[i] = 0
+        s.over_ns[i] = 0
+        s.claims[i] = held | (CLOSES_BY_ITSELF if held == 0 else 0)
+        self._explain(i, int(Reason.LIMIT), -1, 0, now_ns, 0)
+
+    # -- one step ---------------------------------------------------------------------------------
+
+    def step(self, now_ns: int) -> None:
+        """Decide on the latched image. Changes `state` only; bounded, no allocation that grows."""
+        s = self.state
+        if s.boot_ns[0] == 0:
+            s.boot_ns[0] = s.mains_ns[0] = s.step_ns[0] = now_ns
+            for i in self.loads:
+                s.since_ns[i] = now_ns
+        self._measure(now_ns)
+        self._see_mains(now_ns)
+        self._limits(now_ns)
+        self._follow_relays(now_ns)
+        self._watch_budgets(now_ns)
+        if s.state[0] in (State.HOLD, State.SHED):
+            self._fail_safe(now_ns)
+        else:
+            house = self._house()
+            self._keep(house, now_ns)
+            reserve = self._restore(house, now_ns)
+            self._set(house, reserve, now_ns)
+        self._stop_and_open(now_ns)
+        for r in self.rows:
+            s.headroom_ma[r] = s.limit_ma[r] - s.mains_ma[r]
+        s.step_ns[0] = now_ns
+
+    def _measure(self, now_ns: int) -> None:
+        f, s = self.fixed, self.state
+        for i in self.loads:
+            stale = 0
+            for r in self.rows:
+                slot = f.slot[i * f.rows + r]
+                if slot < 0:
+                    continue
+                if self.quality[slot] == GOOD and now_ns - self.sampled_ns[slot] <= f.stale_ns[i]:
+                    s.meas_ma[i * f.rows + r] = max(self.value[slot], 0)
+                else:
+                    stale = 1
+            s.stale[i] = stale
+            if not stale:
+                s.measured[i] = 1
+
+    def _see_mains(self, now_ns: int) -> None:
+        f, s = self.fixed, self.state
+        sampled = min(self.sampled_ns[f.mains_slot[r]] for r in self.rows)
+        good = all(self.quality[f.mains_slot[r]] == GOOD for r in self.rows)
+        if good and sampled > s.mains_ns[0]:
+            s.mains_ns[0] = sampled
+            for r in self.rows:
+                s.mains_ma[r] = max(self.value[f.mains_slot[r]], 0)
+            if now_ns - sampled <= f.fresh_ns[0]:
+                s.good[0] = min(s.good[0] + 1, f.good_needed[0])
+        age = now_ns - s.mains_ns[0]
+        if age > f.fresh_ns[0]:
+            s.good[0] = 0
+        if s.state[0] in (State.HOLD, State.SHED):
+            if s.good[0] >= f.good_needed[0]:
+                s.state[0] = State.NORMAL
+            elif age > f.shed_ns[0]:
+                s.state[0] = State.SHED
+        elif age > f.hold_ns[0]:
+            s.state[0] = State.SHED if age > f.shed_ns[0] else State.HOLD
+        if s.state[0] in (State.NORMAL, State.DEGRADED):
+            old = age > f.fresh_ns[0] or any(s.stale[i] for i in self.loads)
+            s.state[0] = State.DEGRADED if old else State.NORMAL
+
+    def _limits(self, now_ns: int) -> None:
+        f, s = self.fixed, self.state
+        for r in self.rows:
+            best = -1
+            for k in range(s.limits):
+                until = s.limit_until_ns[k]
+                if s.limit_on[k] and (until == 0 or now_ns < until):
+                    value = s.limit_value_ma[k * f.rows + r]
+                    if best < 0 or value < s.limit_ma[r]:
+                        s.limit_ma[r] = value
+                        best = k
+            s.binding[r] = best
+
+    def _follow_relays(self, now_ns: int) -> None:
+        f, s = self.fixed, self.state
+        for i in self.loads:
+            slot = f.relay_slot[i]
+            if slot < 0:
+                s.closed[i] = 1
+                continue
+            seen = self._relay_seen(i, now_ns)
+            position = int(self.value[slot] != 0)
+            if s.closed[i] < 0:
+                if seen:
+                    self._adopt(i, position, now_ns)
+                continue
+            since_order = now_ns - s.order_ns[i]
+            if s.flying[i]:
+                shown = seen and position == 0 and self.sampled_ns[slot] > s.order_ns[i]
+                if (shown and s.mains_ns[0] > self.sampled_ns[slot]) or (
+                    since_order > f.relay_confirm_ns[0]
+                ):
+                    s.flying[i] = 0
+            if s.claims[i] & Claim.FAULT or since_order <= f.relay_confirm_ns[0]:
+                continue
+            settled_ns = s.order_ns[i] + f.relay_confirm_ns[0]
+            if seen and self.sampled_ns[slot] > settled_ns and position != s.closed[i]:
+                reason = Reason.WELDED if position else Reason.STUCK_OPEN
+                self._fault(i, int(reason), now_ns)
+            elif s.closed[i] == 0 and not s.stale[i]:
+                for r in self.rows:
+                    meter = f.slot[i * f.rows + r]
+                    if (
+                        meter >= 0
+                        and self.sampled_ns[meter] > settled_ns
+                        and s.meas_ma[i * f.rows + r] > f.welded_ma[0]
+                    ):
+                        self._fault(i, int(Reason.WELDED), now_ns)
+                        break
+
+    def _adopt(self, i: int, position: int, now_ns: int) -> None:
+        """Take over a relay as it was found at start; claims that outlived a restart still hold."""
+        s = self.state
+        s.closed[i] = position
+        s.order_ns[i] = now_ns
+        if position and not s.claims[i]:
+            s.closed_ns[i] = 0
+            self._explain(i, int(Reason.NONE), -1, 0, now_ns, 0)
+        elif position and self.fixed.kind[i] == SWITCHED:
+            self._order_open(i, now_ns)
+        elif not position:
+            s.opened_ns[i] = now_ns
+            if self.fixed.kind[i] == MODULATED:
+                self._lower(i, 0)
+            if not s.claims[i]:
+                s.claims[i] = int(Claim.FOUND)
+                self._explain(i, int(Reason.FOUND_OPEN), -1, 0, now_ns, 0)
+
+    def _fault(self, i: int, reason: int, now_ns: int) -> None:
+        s = self.state
+        s.claims[i] |= int(Claim.FAULT)
+        s.closed[i] = 0
+        s.flying[i] = 0
+        s.fit_ns[i] = 0
+        if self.fixed.kind[i] == MODULATED:
+            self._lower(i, 0)
+        self._explain(i, reason, -1, 0, now_ns, 0)
+
+    def _watch_budgets(self, now_ns: int) -> None:
+        """A modulated load may draw what it was allowed within its settling time, and no more."""
+        f, s = self.fixed, self.state
+        for i in self.modulated:
+            if now_ns - s.bucket_ns[i] >= f.settle_ns[i]:
+                # Two buckets of one settling time each: a lowered set-point binds in one to two.
+                s.allowed_ma[i] = s.allow_ma[i]
+                s.allow_ma[i] = s.set_ma[i]
+                s.bucket_ns[i] = now_ns
+            if s.stale[i] or not self._above(i, s.set_ma[i]):
+                s.over_ns[i] = 0
+            elif s.over_ns[i] == 0:
+                s.over_ns[i] = now_ns
+            self._watch_wish(i, now_ns)
+            late = s.over_ns[i] and now_ns - s.over_ns[i] >= f.node_fault_ns[0]
+            if late and f.compute[i] and self._disobeys(i):
+                if not s.stop[i]:
+                    s.stop[i] = now_ns
+                    s.claims[i] |= int(Claim.FAULT)
+                    self._lower(i, 0)
+                    self._explain(i, int(Reason.IGNORES_BUDGET), -1, 0, now_ns, 0)
+                if now_ns - s.over_ns[i] >= f.node_open_ns[0] and f.relay_slot[i] >= 0:
+                    self._order_open(i, now_ns)
+
+    def _stop_and_open(self, now_ns: int) -> None:
+        """Cap, then ask to stop, then open: a user's claim on a modulated load that has a relay."""
+        f, s = self.fixed, self.state
+        for i in self.modulated:
+            if f.relay_slot[i] >= 0 and s.claims[i] & Claim.USER and s.closed[i] == 1:
+                idle = not s.stale[i] and self._draw(i) <= f.welded_ma[0]
+                if idle or now_ns - s.opened_ns[i] >= f.stop_wait_ns[0]:
+                    self._order_open(i, now_ns)
+
+    def _fail_safe(self, now_ns: int) -> None:
+        f, s = self.fixed, self.state
+        s.excess_ns[0] = 0
+        for i in self.modulated:
+            self._lower(i, min(s.set_ma[i], f.fallback_ma[i]))
+            if not s.claims[i]:
+                self._explain(i, int(Reason.BLIND), -1, 0, now_ns, 0)
+        for i in self.switched:
+            s.fit_ns[i] = 0
+            if s.claims[i]:
+                self._wait(i, int(Wait.BLIND), -1, 0)
+            elif s.state[0] == State.SHED and f.safe_open[i] and s.closed[i] == 1:
+                s.claims[i] |= int(Claim.PCS)
+                self._order_open(i, now_ns)
+                self._explain(i, int(Reason.BLIND), -1, 0, now_ns, now_ns + f.min_off_ns[i])
+
+    # -- what the rows carry ----------------------------------------------------------------------
+
+    def _house(self) -> list[int]:
+        """Per row, mA: the mains without the modulated loads whose own meters are fresh."""
+        f, s = self.fixed, self.state
+        house = list(s.mains_ma)
+        for i in self.modulated:
+            if not s.stale[i]:
+                for r in self.rows:
+                    house[r] -= f.coef[i * f.rows + r] * s.meas_ma[i * f.rows + r]
+        return house
+
+    def _least(self, i: int) -> list[int]:
+        """Per row, mA: what modulated load `i` can surely be brought down to in time."""
+        f, s = self.fixed, self.state
+        if s.stale[i]:
+            return [0 for _ in self.rows]  # its draw is still inside the mains sum
+        slow = f.settle_ns[i] > f.react_ns[0]
+        floor = f.floor_ma[i] if s.set_ma[i] > 0 else 0
+        least = []
+        for r in self.rows:
+            ma = floor
+            if slow or self._disobeys(i):
+                ma = max(ma, s.meas_ma[i * f.rows + r])
+            least.append(f.coef[i * f.rows + r] * ma)
+        return least
+
+    def _keep(self, house: list[int], now_ns: int) -> None:
+        """Which closed loads must open: served in rank order under the limit itself."""
+        f, s = self.fixed, self.state
+        rows = f.rows
+        room = [s.limit_ma[r] - house[r] for r in self.rows]
+        order: list[int] = []
+        coef = [0] * (f.loads * rows)
+        size = [0] * f.loads
+        for i in self.switched:
+            if s.flying[i]:
+                for r in self.rows:
+                    room[r] += f.coef[i * rows + r] * s.relief_of_ma[i * rows + r]
+            elif s.closed[i] == 1 and not s.claims[i] and self._relay_seen(i, now_ns):
+                for r in self.rows:
+                    ma = f.coef[i * rows + r] * self._draw_on(i, r)
+                    if ma >= f.relief_ma[0]:  # less than this is not worth a relay operation
+                        coef[i * rows + r] = ma
+                        size[i] = 1
+                        room[r] += ma
+                if size[i]:
+                    order.append(i)
+        for i in self.modulated:
+            least = self._least(i)
+            if f.can_pause[i] and not f.compute[i] and s.set_ma[i] > 0 and not s.stale[i]:
+                for r in self.rows:
+                    coef[i * rows + r] = least[r]
+                size[i] = 1
+                order.append(i)
+            else:
+                for r in self.rows:
+                    room[r] -= least[r]
+        # Inside a tier, a load still inside its minimum on time is kept before the others.
+        order.sort(
+            key=lambda i: (
+                s.tier[i],
+                0 if s.closed_ns[i] and now_ns - s.closed_ns[i] < f.min_on_ns[i] else 1,
+                i,
+            )
+        )
+        taken = [0] * f.loads
+        solve(order, s.tier, size, coef, size, size, room, taken)
+        must = [i for i in order if not taken[i]]
+        if not must and all(s.mains_ma[r] <= s.limit_ma[r] for r in self.rows):
+            s.excess_ns[0] = 0
+        elif s.excess_ns[0] == 0:
+            s.excess_ns[0] = now_ns
+        if not must or now_ns - s.excess_ns[0] < f.confirm_ns[0]:
+            return
+        for i in must:
+            row, short = -1, 0
+            for r in self.rows:
+                ma = coef[i * rows + r]
+                if ma and ma > room[r] and (row < 0 or ma - room[r] > short):
+                    row, short = r, ma - room[r]
+            s.claims[i] |= int(Claim.PCS)
+            if f.kind[i] == SWITCHED:
+                self._order_open(i, now_ns)
+            else:
+                self._lower(i, 0)
+                s.opened_ns[i] = now_ns
+            self._explain(i, int(Reason.LIMIT), row, short, now_ns, now_ns + f.min_off_ns[i])
+
+    def _restore(self, house: list[int], now_ns: int) -> list[int]:
+        """Who may close. Returns, per row, the room that is kept free for loads on their way up."""
+        f, s = self.fixed, self.state
+        rows = f.rows
+        fresh = now_ns - s.mains_ns[0] <= f.fresh_ns[0]
+        reserve = [0 for _ in self.rows]
+        for i in self.switched:
+            if (
+                s.closed[i] == 1
+                and s.closed_ns[i]
+                and (now_ns - s.closed_ns[i] <= f.close_settle_ns[0])
+            ):
+                for r in self.rows:
+                    k = i * rows + r
+                    reserve[r] += f.coef[k] * max(0, self._demand(i, r) - s.meas_ma[k])
+        room = [s.limit_ma[r] - f.restore_margin_ma[0] - house[r] - reserve[r] for r in self.rows]
+        drawn = [0 for _ in self.rows]
+        for i in self.modulated:
+            least = self._least(i)
+            for r in self.rows:
+                room[r] -= least[r]
+                drawn[r] += self._charge(i, r)
+        waiting = [i for i in self.loads if s.claims[i] == CLOSES_BY_ITSELF]
+        waiting.sort(key=lambda i: (s.tier[i], i))
+        coef = [0] * (f.loads * rows)
+        size = [0] * f.loads
+        for i in waiting:
+            size[i] = 1
+            for r in self.rows:
+                coef[i * rows + r] = f.coef[i * rows + r] * self._demand(i, r)
+        taken = [0] * f.loads
+        solve(waiting, s.tier, size, coef, size, size, room, taken)
+        chosen = -1
+        for i in waiting:
+            if s.stale[i] or (f.relay_slot[i] >= 0 and not self._relay_seen(i, now_ns)):
+                s.fit_ns[i] = 0
+                self._wait(i, int(Wait.BLIND), -1, 0)
+                continue
+            if not taken[i]:
+                row, short = -1, 0
+                for r in self.rows:
+                    ma = coef[i * rows + r]
+                    if ma and ma > room[r] and (row < 0 or ma - room[r] > short):
+                        row, short = r, ma - room[r]
+                s.fit_ns[i] = 0
+                self._wait(i, int(Wait.NO_ROOM), row, short)
+                continue
+            if s.fit_ns[i] == 0 and fresh:
+                s.fit_ns[i] = now_ns
+            if now_ns - s.opened_ns[i] < f.min_off_ns[i]:
+                self._wait(i, int(Wait.MIN_OFF), -1, 0)
+            elif not fresh or now_ns - s.fit_ns[i] < f.restore_hold_ns[0]:
+                self._wait(i, int(Wait.STEADY), -1, 0)
+            elif chosen >= 0 or (
+                s.restored_ns[0] and now_ns - s.restored_ns[0] < f.restore_interval_ns[0]
+            ):
+                self._wait(i, int(Wait.STAGED), -1, 0)
+            else:
+                chosen = i
+                self._wait(i, int(Wait.MAKING_ROOM), -1, 0)
+        if chosen < 0:
+            return reserve
+        open_now = True
+        for r in self.rows:
+            ma = coef[chosen * rows + r]
+            free = s.limit_ma[r] - f.restore_margin_ma[0] - house[r] - reserve[r] - drawn[r]
+            if ma and ma > free:
+                open_now = False
+        for r in self.rows:
+            reserve[r] += coef[chosen * rows + r]
+        if open_now:
+            s.claims[chosen] = 0
+            s.restored_ns[0] = now_ns
+            s.closed_ns[chosen] = now_ns
+            s.fit_ns[chosen] = 0
+            self._explain(chosen, int(Reason.NONE), -1, 0, now_ns, 0)
+            if f.relay_slot[chosen] >= 0 and s.closed[chosen] == 0:
+                s.closed[chosen] = 1
+                s.order_ns[chosen] = now_ns
+            if f.kind[chosen] == MODULATED:
+                self._raise(chosen, f.floor_ma[chosen], now_ns)
+                for r in self.rows:
+                    reserve[r] -= coef[chosen * rows + r]
+        return reserve
+
+    def _set(self, house: list[int], reserve: list[int], now_ns: int) -> None:
+        """Set-points: down at once to what the ladder gives, up into room that is really there."""
+        f, s = self.fixed, self.state
+        rows = f.rows
+        fresh = now_ns - s.mains_ns[0] <= f.fresh_ns[0]
+        fill = [s.limit_ma[r] - f.fill_margin_ma[0] - house[r] - reserve[r] for r in self.rows]
+        running = [i for i in self.modulated if not s.claims[i] and not s.stop[i]]
+        running.sort(key=lambda i: (s.tier[i], i))
+        order = sorted(running, key=lambda i: (f.rest_tier[i], i))
+        room = list(fill)
+        size = [0] * f.loads
+        weight = [1] * f.loads
+        discrete = [0] * f.loads
+        tier = [0] * f.loads
+        for i in self.modulated:
+            if i in running:
+                want = s.want_ma[i]
+                if not self._may_change(i, now_ns):
+                    want = min(want, s.set_ma[i])  # nothing is kept free that it cannot take yet
+                size[i] = max(0, want - f.floor_ma[i])
+                weight[i] = f.weight[i]
+                tier[i] = f.rest_tier[i]
+                floor = 0 if s.stale[i] else f.floor_ma[i]
+                for r in self.rows:
+                    room[r] -= f.coef[i * rows + r] * floor
+            else:
+                for r in self.rows:
+                    room[r] -= self._charge(i, r)
+        taken = [0] * f.loads
+        solve(order, tier, discrete, f.coef, size, weight, room, taken)
+        extra = [0 for _ in self.rows]
+        for i in order:
+            # A load that has not come down yet is paid for by those after it.
+            for r in self.rows:
+                if f.coef[i * rows + r] and room[r] < extra[r]:
+                    cut = min(taken[i], extra[r] - room[r])
+                    taken[i] -= cut
+                    for q in self.rows:
+                        room[q] += f.coef[i * rows + q] * cut
+            target = f.floor_ma[i] + taken[i]
+            if s.stale[i]:
+                target = min(target, f.fallback_ma[i])
+            target -= target % f.step_ma[i]
+            target = max(target, f.floor_ma[i])
+            if not s.stale[i]:
+                for r in self.rows:
+                    k = i * rows + r
+                    extra[r] += f.coef[k] * max(0, s.meas_ma[k] - f.floor_ma[i] - taken[i])
+            taken[i] = target
+            if target < s.set_ma[i]:
+                self._lower(i, target)
+        for i in order:
+            target = taken[i]
+            reason = Reason.NONE
+            if s.stale[i]:
+                reason = Reason.STALE
+            elif target < f.max_ma[i] and target < s.want_ma[i] - f.step_ma[i]:
+                reason = Reason.LIMIT
+            ramping = False
+            if target > s.set_ma[i] and fresh and not s.stale[i]:
+                ramping = not self._climb(i, target, fill, now_ns)
+            if ramping and reason == Reason.NONE:
+                reason = Reason.RAMP
+            row = -1
+            if reason == Reason.LIMIT:
+                for r in self.rows:
+                    if f.coef[i * rows + r] and (row < 0 or room[r] < room[row]):
+                        row = r
+            short = s.want_ma[i] - target if reason == Reason.LIMIT else 0
+            self._explain(i, int(reason), row, short, now_ns, 0)
+
+    def _climb(self, i: int, target: int, fill: list[int], now_ns: int) -> bool:
+        """Raise load `i` towards `target`; True when it got there."""
+        f, s = self.fixed, self.state
+        top = target
+        for r in self.rows:
+            if f.coef[i * f.rows + r]:
+                free = fill[r]
+                for k in self.modulated:
+                    free -= self._charge(k, r)
+                    if k == i:  # what it draws above its set-point is already its own
+                        free += self._charge(k, r) - f.coef[k * f.rows + r] * s.set_ma[k]
+                top = min(top, s.set_ma[i] + max(0, free))
+        elapsed = min(now_ns - s.step_ns[0], 1_000_000_000)
+        top = min(top, s.set_ma[i] + f.ramp_ma_s[i] * elapsed // 1_000_000_000)
+        top -= top % f.step_ma[i]
+        if (
+            top < target
+            and f.change_ns[i]
+            and any(not s.stale[k] and self._above(k, s.set_ma[k]) for k in self.modulated)
+        ):
+            return False  # somebody is giving way: a half step now would cost `change_ns`
+        if top > s.set_ma[i]:
+            self._raise(i, top, now_ns)
+        return bool(top >= target)
+
+    # -- small words ------------------------------------------------------------------------------
+
+    def _relay_seen(self, i: int, now_ns: int) -> bool:
+        slot = self.fixed.relay_slot[i]
+        if slot < 0:
+            return True
+        age = now_ns - self.sampled_ns[slot]
+        return self.quality[slot] == GOOD and age <= self.fixed.relay_stale_ns[0]
+
+    def _draw_on(self, i: int, r: int) -> int:
+        """What switched load `i` draws on row `r`: measured, or its demand while never measured."""
+        f, s = self.fixed, self.state
+        k = i * f.rows + r
+        return s.meas_ma[k] if s.measured[i] else f.demand_ma[k]
+
+    def _draw(self, i: int) -> int:
+        return max(self.state.meas_ma[i * self.fixed.rows + r] for r in self.rows)
+
+    def _demand(self, i: int, r: int) -> int:
+        """What must be free on row `r` before load `i` may close or start."""
+        f, s = self.fixed, self.state
+        k = i * f.rows + r
+        if f.kind[i] == MODULATED:
+            return f.floor_ma[i]
+        return max(f.demand_ma[k], s.relief_of_ma[k])
+
+    def _charge(self, i: int, r: int) -> int:
+        """What modulated load `i` must be counted with on row `r`: drawn or allowed, the larger."""
+        f, s = self.fixed, self.state
+        k = i * f.rows + r
+        if s.stale[i]:
+            return 0
+        return f.coef[k] * max(s.meas_ma[k], s.set_ma[i])
+
+    def _watch_wish(self, i: int, now_ns: int) -> None:
+        """A load that uses all it is allowed would take more; one that does not is followed down.
+
+        It is followed only after `idle_ns`, so that a load on its way up is not taken for idle.
+        """
+        f, s = self.fixed, self.state
+        draw, allowed = self._draw(i), s.set_ma[i]
+        if allowed > 0 and not s.stale[i] and draw >= allowed - max(500, allowed * 3 // 100):
+            s.hungry_ns[i] = now_ns
+        if f.compute[i] or (s.hungry_ns[i] and now_ns - s.hungry_ns[i] <= f.idle_ns[0]):
+            s.want_ma[i] = f.max_ma[i]
+        else:
+            follow = draw + draw * 5 // 100 + f.slack_ma[0]
+            s.want_ma[i] = max(f.floor_ma[i], min(allowed, follow))
+
+    def _disobeys(self, i: int) -> bool:
+        s = self.state
+        return self._above(i, max(s.allow_ma[i], s.allowed_ma[i]))
+
+    def _may_change(self, i: int, now_ns: int) -> bool:
+        s = self.state
+        return not s.raised_ns[i] or now_ns - s.raised_ns[i] >= self.fixed.change_ns[i]
+
+    def _above(self, i: int, ma: int) -> bool:
+        f = self.fixed
+        return self._draw(i) > ma + ma * f.tolerance_ppm[0] // 1_000_000 + f.tolerance_ma[0]
+
+    def _lower(self, i: int, ma: int) -> None:
+        if ma < self.state.set_ma[i]:
+            self.state.set_ma[i] = ma
+
+    def _raise(self, i: int, ma: int, now_ns: int) -> None:
+        s = self.state
+        s.set_ma[i] = ma
+        s.raised_ns[i] = now_ns
+        s.allow_ma[i] = max(s.allow_ma[i], ma)
+
+    def _order_open(self, i: int, now_ns: int) -> None:
+        f, s = self.fixed, self.state
+        if s.closed[i] == 1 and f.relay_slot[i] >= 0:
+            s.closed[i] = 0
+            s.order_ns[i] = now_ns
+            s.flying[i] = 1
+            for r in self.rows:
+                k = i * f.rows + r
+                s.relief_of_ma[k] = s.meas_ma[k] if s.measured[i] else 0
+        if f.kind[i] == SWITCHED:
+            s.opened_ns[i] = now_ns
+
+    def _explain(self, i: int, reason: int, row: int, ma: int, now_ns: int, until_ns: int) -> None:
+        s = self.state
+        if s.reason[i] != reason:
+            s.since_ns[i] = now_ns
+        s.reason[i] = reason
+        s.reason_row[i] = row
+        s.reason_ma[i] = ma
+        s.until_ns[i] = until_ns
+        self._wait(i, int(Wait.NONE), -1, 0)
+
+    def _wait(self, i: int, wait: int, row: int, ma: int) -> None:
+        s = self.state
+        s.wait[i] = wait
+        s.wait_row[i] = row
+        s.wait_ma[i] = ma

@@ -1,0 +1,193 @@
+"""Questions and replies as bytes. Sans-IO; the only room that knows pymodbus.
+
+pymodbus builds the requests and decodes the replies. Which bytes on a line are the reply to this
+question is decided here, because RTU has no transaction number and pymodbus's framer compares only
+the unit: a reply must match in unit, function, length and checksum, everything else is dropped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pymodbus.framer import FramerRTU, FramerSocket
+from pymodbus.pdu import DecodePDU
+from pymodbus.pdu.bit_message import (
+    ReadCoilsRequest,
+    ReadDiscreteInputsRequest,
+    WriteSingleCoilRequest,
+)
+from pymodbus.pdu.register_message import (
+    ReadHoldingRegistersRequest,
+    ReadInputRegistersRequest,
+    WriteMultipleRegistersRequest,
+)
+
+from panelctl.errors import BadReply, DeviceRefused
+
+READS: dict[str, Any] = {
+    "coil": ReadCoilsRequest,
+    "discrete": ReadDiscreteInputsRequest,
+    "holding": ReadHoldingRegistersRequest,
+    "input": ReadInputRegistersRequest,
+}
+CRC_BYTES = 2
+EXCEPTION_FRAME = 5  # unit, function, code, CRC
+MOST_BUFFERED = 1024  # more than three frames of garbage: the line is not talking to us
+MBAP_BYTES = 7
+
+_decoder = DecodePDU(False)
+_rtu = FramerRTU(_decoder)
+_socket = FramerSocket(_decoder)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One request: its unit and PDU, and what the PDU of its reply has to look like.
+
+    `reply_head` are the first bytes of the reply's PDU that are known beforehand, `reply_len` its
+    whole length. `count` is how many registers or bits a read returns, 0 for a write.
+    """
+
+    unit: int
+    function: int
+    pdu: bytes
+    reply_head: bytes
+    reply_len: int
+    count: int
+    bits: bool
+
+
+def read_question(unit: int, table: str, address: int, count: int) -> Question:
+    """A read of `count` registers or bits of `table` from `address`."""
+    request = READS[table](address=address, count=count)
+    bits = table in ("coil", "discrete")
+    data = (count + 7) // 8 if bits else 2 * count
+    function: int = request.function_code
+    return Question(
+        unit=unit,
+        function=function,
+        pdu=bytes([function]) + request.encode(),
+        reply_head=bytes([function, data]),
+        reply_len=2 + data,
+        count=count,
+        bits=bits,
+    )
+
+
+def write_coil_question(unit: int, address: int, closed: bool) -> Question:
+    """A write of one coil; the reply echoes the request."""
+    request = WriteSingleCoilRequest(address=address, bits=[closed])
+    pdu = bytes([request.function_code]) + request.encode()
+    return Question(unit, request.function_code, pdu, pdu, len(pdu), 0, True)
+
+
+def write_registers_question(unit: int, address: int, words: list[int]) -> Question:
+    """A write of several holding registers; the reply repeats address and count."""
+    request = WriteMultipleRegistersRequest(address=address, registers=words)
+    pdu = bytes([request.function_code]) + request.encode()
+    return Question(unit, request.function_code, pdu, pdu[:5], 5, 0, False)
+
+
+def rtu_frame(question: Question) -> bytes:
+    """The bytes of a question on a serial line."""
+    return bytes(_rtu.encode(question.pdu, question.unit, 0))
+
+
+def tcp_frame(question: Question, transaction: int) -> bytes:
+    """The bytes of a question on a TCP connection."""
+    return bytes(_socket.encode(question.pdu, question.unit, transaction))
+
+
+def values_of(question: Question, pdu: bytes) -> list[int]:
+    """The registers or bits (0/1) in a matched reply's PDU. Raises BadReply."""
+    if question.count == 0:
+        return []
+    reply: Any = _decoder.decode(pdu)
+    if reply is None:
+        raise BadReply("the reply cannot be decoded")
+    values = reply.bits if question.bits else reply.registers
+    if len(values) < question.count:
+        raise BadReply(f"{len(values)} values for {question.count} asked")
+    return [int(value) for value in values[: question.count]]
+
+
+class RtuReceiver:
+    """Finds the reply to one question in the bytes of a serial line.
+
+    `feed` returns the reply's PDU, or None while it has not come. Raises DeviceRefused for an
+    exception reply. Bytes that cannot be the reply are dropped and counted in `dropped`.
+    """
+
+    def __init__(self, question: Question) -> None:
+        self.question = question
+        self.dropped = 0
+        self._buffer = bytearray()
+        self._head = bytes([question.unit]) + question.reply_head
+        self._refusal = bytes([question.unit, question.function | 0x80])
+        self._length = 1 + question.reply_len + CRC_BYTES
+
+    def feed(self, data: bytes) -> bytes | None:
+        """Take bytes off the line; see the class."""
+        buffer = self._buffer
+        buffer += data
+        if len(buffer) > MOST_BUFFERED:
+            self.dropped += len(buffer) - MOST_BUFFERED
+            del buffer[:-MOST_BUFFERED]
+        while buffer:
+            if self._starts(self._head):
+                if len(buffer) < self._length:
+                    return None
+                if _crc_right(buffer[: self._length]):
+                    return bytes(buffer[1 : self._length - CRC_BYTES])
+            elif self._starts(self._refusal):
+                if len(buffer) < EXCEPTION_FRAME:
+                    return None
+                if _crc_right(buffer[:EXCEPTION_FRAME]):
+                    raise DeviceRefused(buffer[2])
+            del buffer[0]
+            self.dropped += 1
+        return None
+
+    def _starts(self, head: bytes) -> bool:
+        """Whether what is there so far could be the start of `head`."""
+        return head.startswith(bytes(self._buffer[: len(head)]))
+
+
+def _crc_right(frame: bytearray) -> bool:
+    data, crc = bytes(frame[:-CRC_BYTES]), frame[-CRC_BYTES:]
+    return bool(FramerRTU.check_CRC(data, crc[0] << 8 | crc[1]))
+
+
+def split_tcp(buffer: bytearray) -> tuple[int, int, bytes] | None:
+    """Take the next (transaction, unit, PDU) out of a TCP buffer, or None while it is incomplete.
+
+    Raises BadReply when the stream is out of step; the connection is then of no more use.
+    """
+    if len(buffer) < MBAP_BYTES:
+        return None
+    length = buffer[4] << 8 | buffer[5]
+    if buffer[2] or buffer[3] or not 3 <= length <= 254:
+        raise BadReply("not a Modbus TCP header")
+    if len(buffer) < 6 + length:
+        return None
+    frame = bytes(buffer[: 6 + length])
+    del buffer[: 6 + length]
+    _, unit, transaction, pdu = _socket.decode(frame)
+    return transaction, unit, pdu
+
+
+def tcp_answers(question: Question, unit: int, pdu: bytes) -> bool:
+    """Whether a reply with the right transaction number answers the question.
+
+    Raises DeviceRefused for an exception reply, BadReply for any other shape.
+    """
+    if unit == question.unit and len(pdu) == 2 and pdu[0] == question.function | 0x80:
+        raise DeviceRefused(pdu[1])
+    if (
+        unit != question.unit
+        or len(pdu) != question.reply_len
+        or not pdu.startswith(question.reply_head)
+    ):
+        raise BadReply("the reply does not match the question")
+    return True

@@ -1,0 +1,207 @@
+"""Relays and set-points: writing what differs, refreshing what would fall back by itself.
+
+Rules
+- One task a device, fed with the latest wish: a dead charger never holds the cycle, and what is
+  written is always the newest decision.
+- A relay is written only when its read-back differs from its order, and read back at once.
+- A set-point is written when it changes and when the device's own timer asks for it. The compute
+  lease is renewed only on a fresh mains reading.
+- Everything that is written is counted, per device.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from panelctl.clock import Clock
+from panelctl.core.engine import Engine
+from panelctl.errors import FieldError
+from panelctl.field.bus import BusLink, Turn
+from panelctl.field.frames import write_coil_question, write_registers_question
+from panelctl.field.scan import Scanner
+from panelctl.modbus.codec import encode_value
+from panelctl.modbus.maps import RegisterMap, load_map
+from panelctl.model.panel import Device, Panel
+from panelctl.model.relay import Claim
+from panelctl.units import NS_PER_MS, ns_from_s
+
+RETRY_NS = 250 * NS_PER_MS
+FAULT_RETRY_NS = 10_000 * NS_PER_MS  # a welded contact is not hammered
+NODE_REFRESH_NS = 400 * NS_PER_MS
+RUN, STOP = 0, 1
+
+
+@dataclass(slots=True)
+class Wish:
+    """What a device's set-point shall be: the value in its map's unit, and the request to a node.
+
+    `refresh_ns` is how often it is repeated unchanged, 0 for never.
+    """
+
+    value: float
+    request: int
+    refresh_ns: int
+
+
+@dataclass(slots=True)
+class Target:
+    """A device that is written to."""
+
+    device: Device
+    map: RegisterMap
+    link: BusLink
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    relays: dict[int, bool] = field(default_factory=dict)  # output to closed
+    wish: Wish | None = None
+    written: tuple[float, int] | None = None
+    written_ns: int = 0
+    retry_ns: int = 0
+    sequence: int = 0
+    writes: int = 0
+    errors: int = 0
+
+
+class Outputs:
+    """The writers of a panel."""
+
+    def __init__(
+        self,
+        panel: Panel,
+        engine: Engine,
+        links: dict[str, BusLink],
+        scanner: Scanner,
+        clock: Clock,
+    ) -> None:
+        self.targets: dict[str, Target] = {}
+        self._engine = engine
+        self._scanner = scanner
+        self._clock = clock
+        self._lease_ms = round(panel.timing.lease_s * 1000)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._ordered_ns: dict[int, int] = {}
+        self._relay_loads: list[tuple[int, Target, int, int]] = []
+        self._set_loads: list[tuple[int, Target]] = []
+        for i, circuit in enumerate(engine.loads):
+            if circuit.relay_device is not None:
+                target = self._target(panel, circuit.relay_device, links)
+                slot = engine.image.slot[f"{circuit.id}.relay"]
+                self._relay_loads.append((i, target, circuit.relay_output, slot))
+            if circuit.setpoint_device is not None:
+                self._set_loads.append((i, self._target(panel, circuit.setpoint_device, links)))
+
+    def start(self) -> None:
+        """Start one task a device."""
+        for name, target in self.targets.items():
+            self._tasks.append(asyncio.create_task(self._serve(target), name=f"writer {name}"))
+
+    async def stop(self) -> None:
+        """Stop the writers."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def failed(self) -> BaseException | None:
+        """The error that ended a writer's task, if one ended."""
+        for task in self._tasks:
+            if task.done() and not task.cancelled():
+                return task.exception()
+        return None
+
+    def apply(self, now_ns: int) -> None:
+        """Hand the writers what the engine decided. Returns at once."""
+        engine = self._engine
+        state, image = engine.state, engine.image
+        for i, target, output, slot in self._relay_loads:
+            closed = state.closed[i]
+            if closed < 0:
+                continue
+            seen_ns = image.sampled_ns[slot]
+            ordered_ns = self._ordered_ns.get(i, 0)
+            if (image.value[slot] != 0) != (closed == 1) and seen_ns > ordered_ns:
+                wait_ns = FAULT_RETRY_NS if state.claims[i] & Claim.FAULT else RETRY_NS
+                if now_ns - ordered_ns >= wait_ns:
+                    self._ordered_ns[i] = now_ns
+                    target.relays[output] = closed == 1
+                    target.wake.set()
+        fresh = engine.mains_fresh(now_ns)
+        for i, target in self._set_loads:
+            circuit = engine.loads[i]
+            if circuit.is_compute:
+                watts = engine.budget_w(i, now_ns)
+                request = STOP if state.claims[i] else RUN
+                wish = Wish(watts, request, NODE_REFRESH_NS if fresh else 0)
+            else:
+                failsafe = target.map.failsafe
+                refresh_ns = ns_from_s(failsafe.timeout_s / 3) if failsafe else 0
+                wish = Wish(engine.setpoint_a(i), RUN, refresh_ns)
+            target.wish = wish
+            if self._due(target, now_ns):
+                target.wake.set()
+
+    async def flush(self, timeout_s: float) -> None:
+        """Wait until every wish has been written once, or give up after `timeout_s`."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while any(
+                    t.wish is not None and t.written != (t.wish.value, t.wish.request)
+                    for t in self.targets.values()
+                ):
+                    await self._clock.sleep_until(self._clock.now_ns() + 5 * NS_PER_MS)
+        except TimeoutError:
+            return
+
+    def _target(self, panel: Panel, name: str, links: dict[str, BusLink]) -> Target:
+        if name not in self.targets:
+            device = panel.device(name)
+            self.targets[name] = Target(device, load_map(device.map), links[device.link])
+        return self.targets[name]
+
+    def _due(self, target: Target, now_ns: int) -> bool:
+        wish = target.wish
+        if wish is None or now_ns < target.retry_ns:
+            return False
+        if target.written != (wish.value, wish.request):
+            return True
+        return bool(wish.refresh_ns) and now_ns - target.written_ns >= wish.refresh_ns
+
+    async def _serve(self, target: Target) -> None:
+        while True:
+            await target.wake.wait()
+            target.wake.clear()
+            try:
+                while target.relays:
+                    await self._write_relay(target)
+                if self._due(target, self._clock.now_ns()):
+                    await self._write_setpoint(target)
+            except FieldError:
+                target.errors += 1
+                target.retry_ns = self._clock.now_ns() + RETRY_NS
+
+    async def _write_relay(self, target: Target) -> None:
+        output, closed = next(iter(target.relays.items()))
+        del target.relays[output]
+        assert target.map.relay is not None
+        address = target.map.relay.coil + output - 1
+        question = write_coil_question(target.device.unit, address, closed)
+        await target.link.ask(question, target.device.timeout_ms, Turn.WRITE)
+        target.writes += 1
+        lane = self._scanner.lane_of(target.device.name)
+        if lane is not None and not target.relays:
+            await lane.verify(target.device.name)
+
+    async def _write_setpoint(self, target: Target) -> None:
+        wish, setpoint = target.wish, target.map.setpoint
+        assert wish is not None
+        assert setpoint is not None
+        value = min(max(wish.value, setpoint.least), setpoint.most)
+        words = encode_value(setpoint.point, Fraction(value).limit_denominator(1000))
+        if setpoint.lease:
+            target.sequence = target.sequence % 65535 + 1
+            words += [self._lease_ms, wish.request, target.sequence]
+        question = write_registers_question(target.device.unit, setpoint.point.address, words)
+        await target.link.ask(question, target.device.timeout_ms, Turn.WRITE)
+        target.writes += 1
+        target.written = (wish.value, wish.request)
+        target.written_ns = self._clock.now_ns()

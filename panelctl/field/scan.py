@@ -1,0 +1,311 @@
+"""Meters into the image: the fast lane in every cycle, the slow lane in the time that is left.
+
+Rules
+- Every link has one lane, a task of its own; lanes run side by side and never wait for each other.
+- A reply that did not come parks its unit for the unit's late window. The first question after
+  that has another shape than the lost one, so that a reply that is later still cannot pass for the
+  answer. The line itself waits only for silence and goes on with the other units.
+- A unit that misses three times is dead: it leaves the fast lane and is probed with a backoff.
+- A reading outside what its quantity can be is marked, never stored; a missing one just ages.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+
+from panelctl.clock import Clock
+from panelctl.core.image import Image
+from panelctl.errors import BadReply, DeviceRefused, FieldError, LinkDown, ReplyTimeout
+from panelctl.field.bus import Answer, BusLink, Turn
+from panelctl.field.frames import read_question
+from panelctl.modbus.busplan import LinkPlan, PlannedRead
+from panelctl.modbus.codec import FieldDecoder
+from panelctl.modbus.plan import Span, resync_span
+from panelctl.modbus.sunspec import walk
+from panelctl.model.metering import Quality
+from panelctl.model.panel import Device
+from panelctl.units import NS_PER_MS
+
+DEAD_AFTER = 3
+PROBE_FIRST_NS = 200 * NS_PER_MS
+PROBE_MOST_NS = 800 * NS_PER_MS  # so that whoever comes back is heard within a second
+GUARD_NS = 2 * NS_PER_MS  # a slow read ends this long before the next cycle begins
+
+
+@dataclass(slots=True)
+class Unit:
+    """What the scanner knows of one device at this moment."""
+
+    device: Device
+    misses: int = 0
+    parked_ns: int = 0  # not to be asked before
+    probe_ns: int = PROBE_FIRST_NS
+    lost: Span | None = None  # the question whose reply may still come
+    asked: int = 0  # count of the last question
+    base: int = 0  # where its model starts, for a SunSpec device
+    based: bool = True
+    good: int = 0
+    timeouts: int = 0
+    bad: int = 0
+    refused: int = 0
+
+    @property
+    def dead(self) -> bool:
+        """Whether it has stopped answering."""
+        return self.misses >= DEAD_AFTER
+
+
+class _Read:
+    """One planned read with its decoders worked out."""
+
+    def __init__(self, planned: PlannedRead) -> None:
+        self.planned = planned
+        block = planned.block
+        by_name = {point.name: point for point in block.points}
+        self.fields = []
+        for index, slot in planned.slots:
+            point = by_name[slot.source.point]
+            scale_at = -1
+            if point.scale_point is not None:
+                scale_at = by_name[point.scale_point].address - block.span.address
+            decoder = FieldDecoder(
+                point,
+                point.address - block.span.address,
+                slot.unit,
+                scale_at,
+            )
+            self.fields.append((index, slot.least, slot.most, decoder))
+
+
+class Lane:
+    """The reads of one link."""
+
+    def __init__(self, plan: LinkPlan, link: BusLink, image: Image, clock: Clock) -> None:
+        self.plan = plan
+        self.link = link
+        self.units: dict[str, Unit] = {}
+        self.until_ns = 0
+        self.fast_done = asyncio.Event()
+        self.fast_done.set()
+        self.sweeps = 0
+        self._go = asyncio.Event()
+        self._image = image
+        self._clock = clock
+        self._fast = [_Read(read) for read in plan.fast]
+        self._slow = [_Read(read) for read in plan.slow]
+        self._next = 0
+        self._sweep_ns = 0  # the next sweep begins no earlier
+        self._rtu = plan.link.kind == "rtu"
+        for read in (*plan.fast, *plan.slow):
+            unit = self.units.setdefault(read.device.name, Unit(read.device))
+            unit.based = not read.map.sunspec_models
+        self._relays = {
+            read.planned.device.name: read
+            for read in self._slow
+            if read.planned.map.relay is not None
+        }
+
+    def begin(self, until_ns: int) -> None:
+        """Start a cycle: the fast lane now, slow reads until `until_ns`."""
+        self.until_ns = until_ns
+        if self.fast_done.is_set() and self._fast:
+            self.fast_done.clear()
+        self._go.set()
+
+    async def run(self) -> None:
+        """The lane's task."""
+        while True:
+            await self._go.wait()
+            self._go.clear()
+            for read in self._fast:
+                await self._try(read, Turn.FAST)
+            self.fast_done.set()
+            await self._slice()
+
+    async def verify(self, device: str) -> None:
+        """Read a relay board back now, after a write to it. Raises FieldError."""
+        read = self._relays.get(device)
+        if read is not None:
+            await self._ask(read, Turn.WRITE)
+
+    async def _slice(self) -> None:
+        for _ in range(len(self._slow)):
+            if self._go.is_set() or self._clock.now_ns() < self._sweep_ns:
+                return
+            read = self._slow[self._next]
+            unit = self.units[read.planned.device.name]
+            now_ns = self._clock.now_ns()
+            if unit.parked_ns <= now_ns:
+                need_ns = read.planned.wire_ns
+                if unit.misses:
+                    need_ns += unit.device.timeout_ms * NS_PER_MS
+                if now_ns + need_ns + GUARD_NS > self.until_ns:
+                    return
+                await self._try(read, Turn.SLOW)
+            self._next += 1
+            if self._next == len(self._slow):
+                self._next = 0
+                self.sweeps += 1
+                # Half the time it may take is left for lost replies and for writes.
+                self._sweep_ns = max(self._sweep_ns + self.plan.sweep_due_ns // 2, now_ns)
+
+    async def _try(self, read: _Read, turn: Turn) -> None:
+        unit = self.units[read.planned.device.name]
+        if self._clock.now_ns() < unit.parked_ns:
+            return
+        with suppress(FieldError):  # counted on the unit; the slots it fills grow old
+            await self._ask(read, turn)
+
+    async def _ask(self, read: _Read, turn: Turn) -> None:
+        unit = self.units[read.planned.device.name]
+        try:
+            if unit.lost is not None:
+                await self._resync(read, unit, turn)
+            if not unit.based:
+                await self._find_base(read, unit, turn)
+            block = read.planned.block
+            span = block.span
+            if self._rtu and block.twin is not None and span.count == unit.asked:
+                span = block.twin
+            answer = await self._send(read, unit, span, turn)
+        except ReplyTimeout:
+            unit.timeouts += 1
+            self._missed(unit)
+            raise
+        except BadReply:
+            unit.bad += 1
+            self._missed(unit)
+            raise
+        except DeviceRefused:
+            unit.refused += 1
+            unit.misses = min(unit.misses + 1, DEAD_AFTER)
+            unit.parked_ns = self._clock.now_ns() + self._backoff(unit)
+            raise
+        except LinkDown:
+            unit.misses = min(unit.misses + 1, DEAD_AFTER)
+            raise
+        unit.good += 1
+        unit.misses = 0
+        unit.probe_ns = PROBE_FIRST_NS
+        self._store(read, span, answer)
+
+    async def _send(self, read: _Read, unit: Unit, span: Span, turn: Turn) -> Answer:
+        unit.asked = span.count
+        question = read_question(unit.device.unit, span.table, unit.base + span.address, span.count)
+        try:
+            return await self.link.ask(question, unit.device.timeout_ms, turn)
+        except (ReplyTimeout, BadReply):
+            if self._rtu:
+                unit.lost = span
+            raise
+
+    async def _resync(self, read: _Read, unit: Unit, turn: Turn) -> None:
+        """Ask something whose reply cannot be mistaken for the lost one; then all is in step."""
+        assert unit.lost is not None
+        span = resync_span(read.planned.map, unit.lost)
+        if span is not None:
+            with suppress(DeviceRefused):  # a refusal is an answer too
+                await self._send(read, unit, span, turn)
+        unit.lost = None
+
+    async def _find_base(self, read: _Read, unit: Unit, turn: Turn) -> None:
+        steps = walk()
+        words: list[int] | None = None
+        wanted = read.planned.map.sunspec_models
+        try:
+            span = next(steps)
+            while True:
+                try:
+                    question = Span("holding", *span)
+                    words = (await self._send(read, unit, question, turn)).values
+                except DeviceRefused:
+                    words = None
+                span = steps.send(words)
+        except StopIteration as end:
+            for model in end.value:
+                if model.id in wanted:
+                    unit.base = model.address
+                    unit.based = True
+                    return
+        raise BadReply(f"{unit.device.name} has no SunSpec model {wanted[0]} to {wanted[-1]}")
+
+    def _missed(self, unit: Unit) -> None:
+        unit.misses = min(unit.misses + 1, DEAD_AFTER)
+        wait_ns = unit.device.late_ms * NS_PER_MS if self._rtu else 0
+        if unit.dead:
+            wait_ns = max(wait_ns, self._backoff(unit))
+        unit.parked_ns = self._clock.now_ns() + wait_ns
+
+    def _backoff(self, unit: Unit) -> int:
+        wait_ns = unit.probe_ns
+        unit.probe_ns = min(2 * unit.probe_ns, PROBE_MOST_NS)
+        return wait_ns
+
+    def _store(self, read: _Read, span: Span, answer: Answer) -> None:
+        shift = read.planned.block.span.address - span.address
+        words = answer.values[shift:] if shift else answer.values
+        image = self._image
+        for index, least, most, decoder in read.fields:
+            value = decoder.decode(words)
+            if value is None:
+                image.put(index, 0, Quality.INVALID, answer.sampled_ns)
+            elif least <= value <= most:
+                image.put(index, value, Quality.GOOD, answer.sampled_ns)
+            else:
+                image.put(index, 0, Quality.IMPLAUSIBLE, answer.sampled_ns)
+
+
+class Scanner:
+    """All lanes of a panel."""
+
+    def __init__(
+        self, plans: list[LinkPlan], links: dict[str, BusLink], image: Image, clock: Clock
+    ) -> None:
+        self.lanes = {
+            plan.link.name: Lane(plan, links[plan.link.name], image, clock) for plan in plans
+        }
+        self._quick = [lane for lane in self.lanes.values() if lane.plan.fast]
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Start one task a lane."""
+        for name, lane in self.lanes.items():
+            self._tasks.append(asyncio.create_task(lane.run(), name=f"lane {name}"))
+
+    async def stop(self) -> None:
+        """Stop the lanes, whatever they were doing."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def read_fast(self, patience_s: float, until_ns: int) -> bool:
+        """Read the fast lane of every link; False when some link took longer than `patience_s`.
+
+        Such a link goes on by itself and joins again when it is through; the others are not held.
+        """
+        for lane in self.lanes.values():
+            lane.begin(until_ns)
+        try:
+            async with asyncio.timeout(patience_s):
+                for lane in self._quick:
+                    await lane.fast_done.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def units(self) -> dict[str, Unit]:
+        """Every unit by device name."""
+        return {name: unit for lane in self.lanes.values() for name, unit in lane.units.items()}
+
+    def lane_of(self, device: str) -> Lane | None:
+        """The lane that reads a device, if any reads it."""
+        return next((lane for lane in self.lanes.values() if device in lane.units), None)
+
+    def failed(self) -> BaseException | None:
+        """The error that ended a lane's task, if one ended: a bug, not a fault of the field."""
+        for task in self._tasks:
+            if task.done() and not task.cancelled():
+                return task.exception()
+        return None

@@ -1,0 +1,1 @@
+"""The link wing: the control socket, the watchdog, and the recording's file format."""

@@ -1,0 +1,202 @@
+"""The control socket's server: CycleRecords out, commands in. A reader never costs a cycle.
+
+Rules
+- Each reader has a short queue of its own; when it does not keep up, its oldest records are dropped
+  and counted in the next one it gets.
+- A line from outside is bounded in length, decoded strictly and answered; nothing it contains can
+  raise here.
+- Commands wait for the next cycle in a bounded queue. A full queue refuses.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+from panelctl.errors import SocketError
+from panelctl.model.command import Command, Verdict, command_from_plain
+from panelctl.model.record import VERSION
+
+MOST_LINE = 4096
+MOST_READERS = 32
+MOST_COMMANDS = 64  # a cycle; more than this is not a person
+QUEUE = 20  # two seconds of records at 10 Hz
+
+
+def encode(message: dict[str, Any]) -> bytes:
+    """One message as a line."""
+    return json.dumps(message, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+
+
+class Reader(asyncio.Protocol):
+    """One connection to the control socket."""
+
+    def __init__(self, server: ControlServer) -> None:
+        self._server = server
+        self._transport: asyncio.Transport | None = None
+        self._input = bytearray()
+        self._queue: deque[bytes] = deque(maxlen=QUEUE)
+        self._paused = False
+        self.watching = False
+        self.dropped = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A reader came."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        transport.set_write_buffer_limits(high=65536)
+        if not self._server.admit(self):
+            self._answer({"error": f"there are {MOST_READERS} readers already"})
+            transport.close()
+            return
+        transport.write(self._server.hello)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The reader went."""
+        self._server.forget(self)
+
+    def pause_writing(self) -> None:
+        """The reader does not keep up."""
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        """The reader caught up: it gets what is still in its queue."""
+        self._paused = False
+        if self.dropped:
+            self._answer({"dropped": self.dropped})
+            self.dropped = 0
+        while self._queue and not self._paused and self._transport is not None:
+            self._transport.write(self._queue.popleft())
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes from outside."""
+        self._input += data
+        while (end := self._input.find(b"\n")) >= 0:
+            line = bytes(self._input[:end])
+            del self._input[: end + 1]
+            self._take(line)
+        if len(self._input) > MOST_LINE:
+            self._answer({"error": f"a line is at most {MOST_LINE} bytes"})
+            self._input.clear()
+            if self._transport is not None:
+                self._transport.close()
+
+    def send(self, line: bytes) -> None:
+        """Hand the reader one line; its oldest waiting one goes when the queue is full."""
+        if self._transport is None or self._transport.is_closing():
+            return
+        if self._paused:
+            if len(self._queue) == QUEUE:
+                self.dropped += 1
+            self._queue.append(line)
+        else:
+            self._transport.write(line)
+
+    def close(self) -> None:
+        """End the connection once what is written has gone out."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def _answer(self, message: dict[str, Any]) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(encode({"v": VERSION, **message}))
+
+    def _take(self, line: bytes) -> None:
+        if len(line) > MOST_LINE:
+            self._answer({"error": f"a line is at most {MOST_LINE} bytes"})
+            return
+        try:
+            message = json.loads(line)
+            if not isinstance(message, dict):
+                raise SocketError("a message is a JSON object")
+            if message.get("v") != VERSION:
+                raise SocketError(f"v = {message.get('v')!r}: this controller speaks {VERSION}")
+            if message.get("do") == "watch":
+                self.watching = True
+            elif message.get("do") == "status":
+                self.send(self._server.last)
+            else:
+                self._server.queue(command_from_plain(message), self)
+        except (ValueError, RecursionError, SocketError) as error:
+            self._server.rejected += 1
+            self._answer({"error": str(error)[:200]})
+
+    def answer(self, verdict: Verdict) -> None:
+        """Tell the sender what became of its command."""
+        self._answer(
+            {"answer": {"id": verdict.id, "accepted": verdict.accepted, "why": verdict.why}}
+        )
+
+
+class ControlServer:
+    """The socket at `path`, and the readers on it. `hello` is what each of them gets first."""
+
+    def __init__(self, path: Path, hello: dict[str, Any]) -> None:
+        self.path = path
+        self.hello = encode({"v": VERSION, "hello": hello})
+        self.last = encode({"v": VERSION, "error": "no cycle has been completed yet"})
+        self.rejected = 0
+        self._readers: set[Reader] = set()
+        self._commands: list[tuple[Command, Reader]] = []
+        self._server: asyncio.AbstractServer | None = None
+
+    async def start(self) -> None:
+        """Listen. A socket file that nobody listens on is replaced, a live one is an error."""
+        if self.path.is_socket():
+            try:
+                _, writer = await asyncio.open_unix_connection(self.path)
+            except OSError:
+                self.path.unlink()
+            else:
+                writer.close()
+                raise SocketError(f"{self.path}: another controller listens there already")
+        loop = asyncio.get_running_loop()
+        old = os.umask(0o117)  # the owner and the group, nobody else
+        try:
+            self._server = await loop.create_unix_server(lambda: Reader(self), str(self.path))
+        except OSError as error:
+            raise SocketError(f"{self.path}: {error}") from None
+        finally:
+            os.umask(old)
+
+    async def stop(self) -> None:
+        """Stop listening and remove the socket file."""
+        if self._server is not None:
+            self._server.close()
+            for reader in list(self._readers):
+                reader.close()
+            self.path.unlink(missing_ok=True)
+
+    def publish(self, line: bytes) -> None:
+        """Hand one encoded record to everybody who watches."""
+        self.last = line
+        for reader in self._readers:
+            if reader.watching:
+                reader.send(line)
+
+    def take_commands(self) -> list[tuple[Command, Reader]]:
+        """The commands that came since the last cycle."""
+        commands, self._commands = self._commands, []
+        return commands
+
+    def queue(self, command: Command, reader: Reader) -> None:
+        """Keep a command for the next cycle."""
+        if len(self._commands) >= MOST_COMMANDS:
+            reader.answer(Verdict(command.id, False, "too many commands at once; try again"))
+            return
+        self._commands.append((command, reader))
+
+    def admit(self, reader: Reader) -> bool:
+        """Whether there is room for one more reader."""
+        if len(self._readers) >= MOST_READERS:
+            return False
+        self._readers.add(reader)
+        return True
+
+    def forget(self, reader: Reader) -> None:
+        """A reader is gone."""
+        self._readers.discard(reader)

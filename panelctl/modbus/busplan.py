@@ -1,0 +1,176 @@
+"""The bus plan of a panel: every link's reads, their wire time, and whether the cycle has room.
+
+The fast lane (mains and modulated loads' own meters) is read in every cycle; the slow lane gets
+what is left, and one full sweep of it has to fit `branch_sweep_s`. Room is kept for the writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from panelctl.modbus.maps import RegisterMap, load_map
+from panelctl.modbus.plan import Block, plan_blocks
+from panelctl.modbus.wire import Wire
+from panelctl.model.circuit import Role
+from panelctl.model.panel import Device, Link, Panel
+from panelctl.model.slots import Slot, image_slots
+
+RELAY_WRITES_A_CYCLE = 2  # a shed moves few relays at once; each is written and read back
+FULL = 0.9  # a plan that needs more of the cycle than this has no room for a single lost reply
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRead:
+    """One read of the plan: the device, the block, and which image slot each point fills."""
+
+    device: Device
+    map: RegisterMap
+    block: Block
+    slots: tuple[tuple[int, Slot], ...]
+    wire_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class LinkPlan:
+    """The reads of one link and the worst wire time they and the writes take. Times in ns."""
+
+    link: Link
+    wire: Wire
+    fast: tuple[PlannedRead, ...]
+    slow: tuple[PlannedRead, ...]
+    fast_ns: int
+    sweep_ns: int
+    write_ns: int
+    period_ns: int
+    sweep_due_ns: int
+
+    @property
+    def longest_slow_ns(self) -> int:
+        """The longest slow read: what a write may have to wait for."""
+        return max((read.wire_ns for read in self.slow), default=0)
+
+    @property
+    def cycle_ratio(self) -> float:
+        """Share of the cycle that the fast lane, the writes and one slow read take."""
+        return (self.fast_ns + self.write_ns + self.longest_slow_ns) / self.period_ns
+
+    @property
+    def sweep_ratio(self) -> float:
+        """Share of the time left over in a sweep period that the slow lane takes."""
+        cycles = self.sweep_due_ns / self.period_ns
+        left_ns = cycles * (self.period_ns - self.fast_ns - self.write_ns)
+        if left_ns <= 0:
+            return float("inf")
+        return self.sweep_ns / left_ns if self.sweep_ns else 0.0
+
+    @property
+    def fits(self) -> bool:
+        """Whether this link can keep the cadence."""
+        return self.cycle_ratio <= FULL and self.sweep_ratio <= FULL
+
+
+def wire_of(link: Link) -> Wire:
+    """The wire of a link."""
+    if link.kind == "tcp":
+        return Wire.tcp()
+    return Wire.rtu(link.baud, link.parity, link.stop_bits, link.silence_us)
+
+
+def plan_bus(panel: Panel) -> list[LinkPlan]:
+    """The plan of every link. Raises ConfigError when a point is not in its device's map."""
+    slots = list(enumerate(image_slots(panel)))
+    fast_names = _fast_slots(panel)
+    period_ns = int(1e9 / panel.timing.rate_hz)
+    plans = []
+    for link in panel.links:
+        wire = wire_of(link)
+        fast: list[PlannedRead] = []
+        slow: list[PlannedRead] = []
+        write_ns = 0
+        for device in panel.devices:
+            if device.link != link.name:
+                continue
+            mine = [(n, slot) for n, slot in slots if slot.source.device == device.name]
+            quick = [(n, slot) for n, slot in mine if slot.name in fast_names]
+            rest = [(n, slot) for n, slot in mine if slot.name not in fast_names]
+            fast += _reads(device, quick, wire)
+            slow += _reads(device, rest, wire)
+            write_ns += _writes_ns(panel, device, wire)
+        plans.append(
+            LinkPlan(
+                link=link,
+                wire=wire,
+                fast=tuple(fast),
+                slow=tuple(_spread(slow)),
+                fast_ns=sum(read.wire_ns for read in fast),
+                sweep_ns=sum(read.wire_ns for read in slow),
+                write_ns=write_ns,
+                period_ns=period_ns,
+                sweep_due_ns=int(min(panel.timing.branch_sweep_s, panel.timing.readback_s) * 1e9),
+            )
+        )
+    return plans
+
+
+def _fast_slots(panel: Panel) -> set[str]:
+    names = {"main.a_ma", "main.b_ma", "main.a_w", "main.b_w"}
+    for circuit in panel.circuits:
+        if circuit.role is Role.MODULATED:
+            names |= {f"{circuit.id}.a_ma", f"{circuit.id}.b_ma"}
+            names |= {f"{circuit.id}.{n}_w" for n in range(len(circuit.power))}
+    return names
+
+
+def _reads(device: Device, slots: Sequence[tuple[int, Slot]], wire: Wire) -> list[PlannedRead]:
+    known = load_map(device.map)
+    by_point: dict[str, list[tuple[int, Slot]]] = {}
+    for n, slot in slots:
+        by_point.setdefault(slot.source.point, []).append((n, slot))
+    turnround_ns = int(device.turnround_ms * 1e6)
+    return [
+        PlannedRead(
+            device=device,
+            map=known,
+            block=block,
+            slots=tuple(pair for p in block.points for pair in by_point.get(p.name, ())),
+            wire_ns=wire.read_ns(block.span.table, block.span.count, turnround_ns)
+            + int(known.gap_ms * 1e6),
+        )
+        for block in plan_blocks(known, list(by_point), wire)
+    ]
+
+
+def _writes_ns(panel: Panel, device: Device, wire: Wire) -> int:
+    """Wire time of the writes to a device in a busy cycle, read-backs included."""
+    turnround_ns = int(device.turnround_ms * 1e6)
+    total = 0
+    if any(c.setpoint_device == device.name for c in panel.circuits):
+        total += wire.write_ns(turnround_ns, 9 + 2 * 5 + 8)
+    boards = {c.relay_device for c in panel.circuits if c.relay_device}
+    if device.name in boards and device.name == min(
+        d.name for d in panel.devices if d.link == device.link and d.name in boards
+    ):
+        back = wire.read_ns("discrete", 8, turnround_ns)
+        total += RELAY_WRITES_A_CYCLE * (wire.write_ns(turnround_ns) + back)
+    return total
+
+
+def _spread(reads: list[PlannedRead]) -> list[PlannedRead]:
+    """The reads in an order in which one unit is not asked twice running in the same length."""
+    left = list(reads)
+    result: list[PlannedRead] = []
+    while left:
+        last = result[-1] if result else None
+        for read in left:
+            if (
+                last is None
+                or read.device.unit != last.device.unit
+                or read.block.span.count != last.block.span.count
+            ):
+                break
+        else:
+            read = left[0]
+        left.remove(read)
+        result.append(read)
+    return result

@@ -1,0 +1,92 @@
+"""A branch circuit: where it sits, what it may draw, and what panelctl may do with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from panelctl.model.breaker import Breaker
+from panelctl.model.metering import PointRef
+
+
+class Role(StrEnum):
+    """What panelctl may do with a circuit."""
+
+    ALWAYS_ON = "always-on"  # never opened, whatever happens
+    SWITCHED = "switched"  # a relay, open or closed
+    MODULATED = "modulated"  # a set-point between a minimum and a maximum
+    MONITORED = "monitored"  # measured only
+
+
+class SafeState(StrEnum):
+    """What becomes of a managed circuit when the mains cannot be read for long."""
+
+    HOLD = "hold"
+    OPEN = "open"
+
+
+@dataclass(frozen=True, slots=True)
+class LegMeter:
+    """The current of one leg of a circuit: `leg` is 0 for a and 1 for b."""
+
+    leg: int
+    current: PointRef
+
+
+@dataclass(frozen=True, slots=True)
+class Modulation:
+    """How a modulated load takes its set-point. Currents in A per leg, times in s.
+
+    `min_a` is the least it can run at, `fallback_a` what it is told when the mains cannot be read
+    or the controller stops, `settle_s` how long it may take to obey, `change_s` the least time
+    between two raises, `step_a` the grid of the set-point, `ramp_a_per_s` the fastest raise.
+    """
+
+    min_a: float
+    max_a: float
+    fallback_a: float
+    can_pause: bool
+    settle_s: float
+    change_s: float
+    step_a: float
+    ramp_a_per_s: float
+    rest_tier: int
+    weight: int = 1
+    floor_w: int = 0  # a load that is told watts: what it is never asked to go below …
+    max_w: int = 0  # … and the most it can use
+
+
+@dataclass(frozen=True, slots=True)
+class Circuit:
+    """One branch circuit of the panel.
+
+    `legs` are the legs it loads (0 is a, 1 is b); `demand_a` is what must be free on each of them
+    before it may be closed; `currents` holds a slot for every leg, and a balanced 240 V circuit
+    with a single CT has the same point twice. `tier` 0 is served first.
+    """
+
+    id: str
+    name: str
+    spaces: tuple[int, ...]
+    legs: tuple[int, ...]
+    breaker: Breaker
+    role: Role
+    armed: bool
+    tier: int
+    demand_a: float
+    currents: tuple[LegMeter, ...]
+    power: tuple[PointRef, ...] = ()
+    balanced: bool = False
+    relay_device: str | None = None
+    relay_output: int = 0
+    setpoint_device: str | None = None
+    modulation: Modulation | None = None
+    min_on_s: float = 180.0
+    min_off_s: float = 300.0
+    safe_state: SafeState = SafeState.OPEN
+    is_compute: bool = False
+
+    @property
+    def controlled(self) -> bool:
+        """Whether panelctl ever writes to this circuit's relay or set-point."""
+        return self.armed and self.role in (Role.SWITCHED, Role.MODULATED)

@@ -1,0 +1,104 @@
+"""The whole panel as the configuration describes it, after every check has passed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from panelctl.model.breaker import Breaker
+from panelctl.model.circuit import Circuit
+from panelctl.model.metering import PointRef
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A wire to devices: `tcp://host:port` or `rtu:///dev/ttyX?baud=…`, already taken apart."""
+
+    name: str
+    url: str
+    kind: str  # "tcp" or "rtu"
+    host: str = ""
+    port: int = 0
+    path: str = ""
+    baud: int = 0
+    parity: str = "N"
+    stop_bits: int = 1
+    silence_us: int | None = None  # a fixed silence instead of 3.5 characters
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A Modbus device: its unit id on a link and the register map it follows. Times in ms."""
+
+    name: str
+    link: str
+    unit: int
+    map: str
+    timeout_ms: int
+    turnround_ms: float
+    late_ms: int
+    fast: bool = False  # read in every cycle
+    unverified_accepted: bool = False
+    failsafe_accepted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The main lugs: the breaker, the control setting and the meter. A per leg, V leg to leg."""
+
+    breaker: Breaker
+    control_setting_a: float
+    voltage_v: float
+    currents: tuple[PointRef, PointRef]
+    powers: tuple[PointRef, PointRef]
+    voltages: tuple[PointRef, PointRef]
+    uncontrolled_a: tuple[float, float]
+    uncontrolled_basis: str
+    operator_limit_a: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How fast the controller runs and how patient it is. Times in s, margins in A per leg."""
+
+    rate_hz: float = 10.0
+    branch_sweep_s: float = 1.0
+    readback_s: float = 1.0
+    fresh_s: float = 0.5
+    hold_s: float = 2.0
+    shed_s: float = 10.0
+    confirm_s: float = 0.5
+    react_s: float = 1.2
+    relay_confirm_s: float = 1.0
+    restore_hold_s: float = 60.0
+    restore_interval_s: float = 30.0
+    branch_stale_s: float = 3.0
+    fill_margin_a: float = 1.6
+    restore_margin_a: float = 8.0
+    node_fault_s: float = 2.0
+    node_open_s: float = 5.0
+    lease_s: float = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """Everything the controller has to know. Built by config, never changed while it runs."""
+
+    name: str
+    serial: str
+    service: Service
+    links: tuple[Link, ...]
+    devices: tuple[Device, ...]
+    circuits: tuple[Circuit, ...]
+    timing: Timing
+
+    def device(self, name: str) -> Device:
+        """The device of that name. Raises KeyError."""
+        for device in self.devices:
+            if device.name == name:
+                return device
+        raise KeyError(name)
+
+    @property
+    def compute(self) -> Circuit | None:
+        """The compute circuit, if the panel has one."""
+        return next((circuit for circuit in self.circuits if circuit.is_compute), None)

@@ -1,0 +1,110 @@
+"""The CycleRecord and the messages of the control socket: the narrow waist of panelctl.
+
+Every message is one line of JSON with `v`, the version of the protocol. docs/reference/
+control-socket.md describes each key; what is added later is added here and there at once.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NotRequired, TypedDict
+
+VERSION = 1
+
+
+class LegRecord(TypedDict):
+    """One leg at the main lugs. A; `binding` names the limit that binds."""
+
+    a: float
+    limit_a: float
+    headroom_a: float
+    binding: str
+
+
+class ComputeRecord(TypedDict):
+    """The compute circuit. W; `stop` is true while the node is asked to stop."""
+
+    circuit: str
+    budget_w: int
+    draw_w: int
+    floor_w: int
+    max_w: int
+    stop: bool
+
+
+class CircuitRecord(TypedDict):
+    """One circuit. `a` per leg it is on, `relay` is the read-back, `since_s` counts back from now.
+
+    `why` and `wait` are codes of model/reason; `by_a` is how many amps were missing on `leg`.
+    """
+
+    id: str
+    w: int
+    a: list[float]
+    fresh: bool
+    relay: str
+    tier: int
+    ordered: NotRequired[str]
+    why: NotRequired[str]
+    leg: NotRequired[str]
+    by_a: NotRequired[float]
+    since_s: NotRequired[float]
+    until_s: NotRequired[float]
+    wait: NotRequired[str]
+    wait_a: NotRequired[float]
+    claims: NotRequired[list[str]]
+    set_a: NotRequired[float]
+
+
+class EventRecord(TypedDict):
+    """Something that changed in this cycle."""
+
+    what: str
+    circuit: NotRequired[str]
+    leg: NotRequired[str]
+    by_a: NotRequired[float]
+    text: NotRequired[str]
+
+
+class LimitRecord(TypedDict):
+    """A named limit that is in force. `until_s` counts from now."""
+
+    name: str
+    limit_a: list[float]
+    until_s: NotRequired[float]
+
+
+class TimingRecord(TypedDict):
+    """How the cycle went."""
+
+    late_us: int
+    work_us: int
+    overruns: int
+    complete: bool
+
+
+class ImageRecord(TypedDict):
+    """The latched image that was decided on, so that a recording replays to the bit."""
+
+    value: list[int]
+    quality: list[int]
+    age_ns: list[int]
+
+
+class CycleRecord(TypedDict):
+    """Everything about one control cycle."""
+
+    v: int
+    seq: int
+    t_ns: int
+    wall_s: float
+    state: str
+    legs: dict[str, LegRecord]
+    limits: list[LimitRecord]
+    compute: ComputeRecord | None
+    circuits: list[CircuitRecord]
+    events: list[EventRecord]
+    commands: list[dict[str, Any]]
+    verdicts: list[dict[str, Any]]
+    units: dict[str, dict[str, int]]
+    timing: TimingRecord
+    image: ImageRecord

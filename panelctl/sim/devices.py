@@ -1,0 +1,252 @@
+"""Simulated Modbus devices: the plant's truth as registers, through the same maps.
+
+A register that a map does not have is refused as a real device refuses it. Meters show a value with
+a little noise, renewed once a window. The same map on both sides cancels a wrong map out; only a
+recording of a real device can prove one, which is why maps carry their evidence.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from fractions import Fraction
+
+from panelctl.modbus.codec import decode_value, encode_value
+from panelctl.modbus.maps import Point, RegisterMap, load_map
+from panelctl.model.metering import PointRef
+from panelctl.model.panel import Device, Panel
+from panelctl.sim.plant import Charger, Contact, Node, Plant, PlantCircuit
+
+ILLEGAL_ADDRESS = 2
+ILLEGAL_VALUE = 3
+METER_WINDOW_S = 0.02
+Show = Callable[[PointRef, Callable[[], float]], None]
+NOISE_RATIO = 0.001  # a class 0.5 meter's noise, well inside its error
+
+
+class Refusal(Exception):
+    """The device answers with this Modbus exception code."""
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+        super().__init__(code)
+
+
+class SimDevice:
+    """A device's registers and bits. Subclasses say what stands in them."""
+
+    def __init__(self, device: Device) -> None:
+        self.device = device
+        self.map: RegisterMap = load_map(device.map)
+        self.words: dict[str, dict[int, int]] = {"holding": {}, "input": {}}
+        for point in self.map.points.values():
+            if point.table in self.words:
+                for address in range(point.address, point.end):
+                    self.words[point.table].setdefault(address, 0)
+
+    def renew(self, time_s: float) -> None:
+        """Bring the registers up to date."""
+
+    def read(self, table: str, address: int, count: int, time_s: float) -> list[int]:
+        """Registers or bits. Raises Refusal."""
+        self.renew(time_s)
+        words = self.words.get(table)
+        if words is None or count > self.map.max_registers:
+            raise Refusal(ILLEGAL_ADDRESS)
+        try:
+            return [words[a] for a in range(address, address + count)]
+        except KeyError:
+            raise Refusal(ILLEGAL_ADDRESS) from None
+
+    def write_coil(self, address: int, closed: bool) -> None:
+        """Drive a coil. Raises Refusal."""
+        raise Refusal(ILLEGAL_ADDRESS)
+
+    def write_registers(self, address: int, words: list[int]) -> None:
+        """Write holding registers. Raises Refusal."""
+        raise Refusal(ILLEGAL_ADDRESS)
+
+    def show(self, point: Point, value: float) -> None:
+        """Put a value (in the point's unit) into the point's registers."""
+        for offset, word in enumerate(
+            encode_value(point, Fraction(value).limit_denominator(10**9))
+        ):
+            self.words[point.table][point.address + offset] = word
+
+
+class SimMeter(SimDevice):
+    """A meter: each point shows what a function of the plant returns, in the point's unit."""
+
+    def __init__(
+        self,
+        device: Device,
+        shown: dict[str, Callable[[], float]],
+        seed: int,
+        window_s: float = METER_WINDOW_S,
+    ) -> None:
+        super().__init__(device)
+        self._shown = [(self.map.points[name], source) for name, source in shown.items()]
+        self._random = random.Random(f"{seed} {device.name}")
+        self._window_s = window_s
+        self._renewed_s = -1.0
+        self.frozen = False
+        if self.map.id == "carlo_gavazzi_em540":
+            self.words["input"].update(dict.fromkeys(range(52), 0))
+
+    def renew(self, time_s: float) -> None:
+        """Take new values once a window."""
+        if self.frozen or time_s - self._renewed_s < self._window_s:
+            return
+        self._renewed_s = time_s
+        for point, source in self._shown:
+            value = source()
+            noisy = value * (1.0 + NOISE_RATIO * self._random.uniform(-1.0, 1.0))
+            self.show(point, noisy)
+
+    def read(self, table: str, address: int, count: int, time_s: float) -> list[int]:
+        """Registers; an EM540's model code hides behind a single-register read."""
+        if self.map.isolated and count == 1 and address in self.map.isolated:
+            return [1760]
+        return super().read(table, address, count, time_s)
+
+
+class SimRelayBoard(SimDevice):
+    """A relay board: coils drive contacts, discrete inputs show where the contacts really are."""
+
+    def __init__(self, device: Device, contacts: dict[int, Contact]) -> None:
+        super().__init__(device)
+        assert self.map.relay is not None
+        self._contacts = contacts
+        self._outputs = self.map.relay.outputs
+        self._coil = self.map.relay.coil
+        self._state = self.map.points["output_1"].address
+        self._spare = Contact()
+        self.on_open: Callable[[], None] = lambda: None
+
+    def _contact(self, output: int) -> Contact:
+        return self._contacts.get(output, self._spare)
+
+    def read(self, table: str, address: int, count: int, time_s: float) -> list[int]:
+        """Coils (as ordered) or discrete inputs (as they are)."""
+        first = {"coil": self._coil, "discrete": self._state}.get(table)
+        if first is None or not first <= address <= address + count <= first + self._outputs:
+            raise Refusal(ILLEGAL_ADDRESS)
+        contacts = [self._contact(address - first + n + 1) for n in range(count)]
+        return [int(c.ordered if table == "coil" else c.closed) for c in contacts]
+
+    def write_coil(self, address: int, closed: bool) -> None:
+        """Drive an output."""
+        if not self._coil <= address < self._coil + self._outputs:
+            raise Refusal(ILLEGAL_ADDRESS)
+        if not closed:
+            self.on_open()
+        self._contact(address - self._coil + 1).order(closed)
+
+
+class SimCharger(SimMeter):
+    """A charging station that takes a set-point."""
+
+    def __init__(
+        self, device: Device, shown: dict[str, Callable[[], float]], seed: int, charger: Charger
+    ) -> None:
+        super().__init__(device, shown, seed)
+        self._charger = charger
+        self.on_lower: Callable[[], None] = lambda: None
+        if self.map.failsafe is not None:
+            charger.patience_s = self.map.failsafe.timeout_s
+
+    def write_registers(self, address: int, words: list[int]) -> None:
+        """Take the set-point."""
+        setpoint = self.map.setpoint
+        if setpoint is None or address != setpoint.point.address:
+            raise Refusal(ILLEGAL_ADDRESS)
+        value = decode_value(setpoint.point, words) if len(words) == setpoint.point.count else None
+        if value is None or not setpoint.least <= value <= setpoint.most:
+            raise Refusal(ILLEGAL_VALUE)
+        if value < self._charger.setpoint_a:
+            self.on_lower()
+        self._charger.tell(float(value))
+
+
+class SimNode(SimMeter):
+    """A compute node that takes a budget with a lease."""
+
+    def __init__(
+        self, device: Device, shown: dict[str, Callable[[], float]], seed: int, node: Node
+    ) -> None:
+        super().__init__(device, shown, seed)
+        self._node = node
+        self.on_budget: Callable[[float], None] = lambda budget_w: None
+        self.words["holding"].update({0: 0x504E, 1: 1})
+
+    def write_registers(self, address: int, words: list[int]) -> None:
+        """Take budget, lease and request in one write."""
+        setpoint = self.map.setpoint
+        if setpoint is None or address != setpoint.point.address or len(words) != 5:
+            raise Refusal(ILLEGAL_ADDRESS)
+        budget_w = words[0] << 16 | words[1]
+        if budget_w > setpoint.most or words[3] not in (0, 1):
+            raise Refusal(ILLEGAL_VALUE)
+        self._node.tell(float(budget_w), words[2] / 1000.0, words[3] == 1)
+        self.on_budget(float(budget_w))
+
+
+def build_devices(panel: Panel, plant: Plant, seed: int) -> dict[str, SimDevice]:
+    """A simulated device for every device of the panel, showing this plant."""
+    shown: dict[str, dict[str, Callable[[], float]]] = {d.name: {} for d in panel.devices}
+
+    def add(source: PointRef, value: Callable[[], float]) -> None:
+        shown[source.device][source.point] = value
+
+    for leg in (0, 1):
+        _show_leg(panel, plant, leg, add)
+    for item in plant.circuits.values():
+        _show_circuit(item, add)
+    devices: dict[str, SimDevice] = {}
+    for device in panel.devices:
+        known = load_map(device.map)
+        if known.relay is not None:
+            contacts = {
+                c.relay_output: plant.circuits[c.id].contact
+                for c in panel.circuits
+                if c.relay_device == device.name
+            }
+            devices[device.name] = SimRelayBoard(device, contacts)
+            continue
+        owner = next((c for c in panel.circuits if c.setpoint_device == device.name), None)
+        fed = plant.circuits[owner.id] if owner else None
+        if fed is not None and fed.node is not None:
+            devices[device.name] = SimNode(device, _node_points(fed.node), seed, fed.node)
+        elif fed is not None and fed.charger is not None:
+            devices[device.name] = SimCharger(device, shown[device.name], seed, fed.charger)
+        else:
+            devices[device.name] = SimMeter(device, shown[device.name], seed)
+    return devices
+
+
+def _show_leg(panel: Panel, plant: Plant, leg: int, add: Show) -> None:
+    service = panel.service
+    add(service.currents[leg], lambda: plant.legs_a[leg])
+    add(service.powers[leg], lambda: plant.legs_a[leg] * plant.volts)
+    add(service.voltages[leg], lambda: plant.volts)
+
+
+def _show_circuit(item: PlantCircuit, add: Show) -> None:
+    circuit = item.circuit
+    for meter in circuit.currents:
+        add(meter.current, lambda: item.current_a)
+    share = 1.0 / len(circuit.power) if circuit.power else 0.0
+    if circuit.balanced:
+        share /= 2.0  # a single CT is measured against one leg's voltage
+    for source in circuit.power:
+        add(source, lambda: item.power_w * share)
+
+
+def _node_points(node: Node) -> dict[str, Callable[[], float]]:
+    return {
+        "total_w": lambda: node.draw_w,
+        "accepted_w": lambda: node.budget_w,
+        "lease_left_s": lambda: node.lease_s,
+        "floor_w": lambda: node.floor_w,
+        "top_w": lambda: node.max_w,
+    }

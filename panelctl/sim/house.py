@@ -1,0 +1,122 @@
+"""A simulated panel as a process: plant, devices, wires, story and desk on one event loop."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+from panelctl.clock import Clock
+from panelctl.model.panel import Panel
+from panelctl.sim.desk import Desk
+from panelctl.sim.devices import SimCharger, SimNode, SimRelayBoard, build_devices
+from panelctl.sim.homes import HomeTeller
+from panelctl.sim.judge import Judge
+from panelctl.sim.line import SimLine
+from panelctl.sim.plant import Plant
+from panelctl.sim.story import Teller
+from panelctl.sim.tcp import SimHost
+from panelctl.units import NS_PER_MS, NS_PER_S
+
+STEP_NS = 10 * NS_PER_MS
+FLICKER_S = 1.0  # small loads change by a few watts about so often
+FLICKER_RATIO = 0.06
+FLICKER_MOST_W = 1000.0
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """Where the simulated panel can be reached: link URLs by name, and the desk's socket."""
+
+    links: dict[str, str]
+    desk: str
+
+
+class House:
+    """The simulated panel. `teller` drives the loads, from a story or a recorded home."""
+
+    def __init__(
+        self, panel: Panel, plant: Plant, teller: Teller | HomeTeller, seed: int, clock: Clock
+    ) -> None:
+        self.plant = plant
+        self.judge = Judge(panel, plant)
+        self._panel = panel
+        self._teller = teller
+        self._clock = clock
+        self._random = random.Random(f"{seed} flicker")
+        self._story_ns = 0
+        self._flicker_s = 0.0
+        self.wires: list[SimLine | SimHost] = []
+        devices = build_devices(panel, plant, seed)
+        for link in panel.links:
+            units = {d.device.unit: d for d in devices.values() if d.device.link == link.name}
+            kind = SimHost if link.kind == "tcp" else SimLine
+            self.wires.append(kind(link, units, clock, lambda: plant.time_s))
+        for device in devices.values():
+            if isinstance(device, SimNode):
+                device.on_budget = self._budget
+            elif isinstance(device, SimRelayBoard):
+                device.on_open = self._corrected
+            elif isinstance(device, SimCharger):
+                device.on_lower = self._corrected
+        self.desk = Desk(plant, self.judge, self.wires, self.begin, self._stepped)
+
+    async def start(self, desk: Path) -> Endpoints:
+        """Open all wires and the desk."""
+        for wire in self.wires:
+            if isinstance(wire, SimHost):
+                await wire.start()
+            else:
+                wire.start()
+        await self.desk.start(desk)
+        self._teller.begin()
+        return Endpoints({wire.link.name: wire.url for wire in self.wires}, str(desk))
+
+    async def run(self) -> None:
+        """Let time pass, until cancelled."""
+        last_ns = tick_ns = self._clock.now_ns()
+        while True:
+            tick_ns += STEP_NS
+            await self._clock.sleep_until(tick_ns)
+            now_ns = self._clock.now_ns()
+            raised = False
+            if self._story_ns:
+                raised = self._teller.tell((now_ns - self._story_ns) / NS_PER_S)
+            self._flick()
+            dt_s = (now_ns - last_ns) / NS_PER_S
+            last_ns = now_ns
+            self.plant.step(dt_s)
+            self.judge.step(dt_s)
+            if raised:
+                self.judge.stepped(now_ns)
+            tick_ns = max(tick_ns, now_ns - STEP_NS)
+
+    def stop(self) -> None:
+        """Close everything."""
+        self.desk.stop()
+        for wire in self.wires:
+            wire.stop()
+
+    def begin(self) -> None:
+        """Begin the story and the judgement."""
+        self._story_ns = self._clock.now_ns()
+        self.judge.watching = True
+
+    def _stepped(self) -> None:
+        self.plant.step(1e-6)
+        self.judge.stepped(self._clock.now_ns())
+
+    def _budget(self, budget_w: float) -> None:
+        self.judge.budget_written(budget_w, self._clock.now_ns())
+
+    def _corrected(self) -> None:
+        self.judge.corrected(self._clock.now_ns())
+
+    def _flick(self) -> None:
+        """Small loads are never quite still."""
+        if self.plant.time_s - self._flicker_s < FLICKER_S:
+            return
+        self._flicker_s = self.plant.time_s
+        for item in self.plant.circuits.values():
+            small = item.demand_w < FLICKER_MOST_W
+            item.flicker_ratio = FLICKER_RATIO * self._random.uniform(-1.0, 1.0) if small else 0.0

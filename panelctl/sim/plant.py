@@ -1,0 +1,220 @@
+"""The physical truth of a simulated panel: what flows where, at this moment.
+
+Rules
+- Unity power factor and stiff voltage: a circuit draws its power over its legs, 120 V each.
+- Set-points and relay orders take effect with the lag of the thing they are given to.
+- Nothing in here knows what the controller believes.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from panelctl.model.circuit import Circuit, Role
+from panelctl.model.panel import Panel
+from panelctl.sim.breakers import ThermalBreaker
+
+RELAY_S = 0.015  # operate and release time of a power relay (HF32FV class)
+NODE_TAU_S = 0.12
+NODE_IDLE_W = 150.0
+CAR_TAU_S = 0.25
+CAR_DELAY_S = 0.25  # a car looks at its pilot signal about so often
+CAR_MIN_A = 6.0
+
+
+@dataclass(slots=True)
+class Contact:
+    """A relay's contact. `welded` never opens, `stuck_open` never closes."""
+
+    closed: bool = True
+    ordered: bool = True
+    moves_in_s: float = 0.0
+    welded: bool = False
+    stuck_open: bool = False
+
+    def order(self, closed: bool) -> None:
+        """The board drives the coil."""
+        if closed != self.ordered:
+            self.ordered = closed
+            self.moves_in_s = RELAY_S
+
+    def step(self, dt_s: float) -> None:
+        """Let the contact follow."""
+        if self.closed == self.ordered:
+            return
+        self.moves_in_s -= dt_s
+        if self.moves_in_s <= 0 and not (self.welded if self.closed else self.stuck_open):
+            self.closed = self.ordered
+
+
+@dataclass(slots=True)
+class Node:
+    """A compute node: draws up to its budget, falls to its floor when the lease runs out.
+
+    `ignores` makes it draw `max_w` whatever it is told, until its power is cut.
+    """
+
+    floor_w: float
+    max_w: float
+    budget_w: float = 0.0
+    lease_s: float = 0.0
+    stopped: bool = False
+    ignores: bool = False
+    draw_w: float = 0.0
+    jobs_ratio: float = 1.0
+
+    def tell(self, budget_w: float, lease_s: float, stop: bool) -> None:
+        """Take a budget from the controller."""
+        self.budget_w = budget_w
+        self.lease_s = lease_s
+        self.stopped = stop
+
+    def step(self, powered: bool, dt_s: float) -> None:
+        """Follow the budget with a lag."""
+        if not powered:
+            self.draw_w = 0.0
+            return
+        self.lease_s = max(0.0, self.lease_s - dt_s)
+        allowed_w = self.budget_w if self.lease_s > 0 else min(self.budget_w, self.floor_w)
+        wanted_w = min(self.max_w * self.jobs_ratio, max(allowed_w, 0.0))
+        if self.stopped:
+            wanted_w = NODE_IDLE_W
+        if self.ignores:
+            wanted_w = self.max_w
+        self.draw_w += (wanted_w - self.draw_w) * (1.0 - math.exp(-dt_s / NODE_TAU_S))
+
+
+@dataclass(slots=True)
+class Charger:
+    """A charging station with a car. A per leg; the car follows the pilot signal with a delay."""
+
+    max_a: float
+    fallback_a: float
+    setpoint_a: float = 0.0
+    patience_s: float = 30.0
+    quiet_s: float = 0.0
+    car_a: float = 0.0  # the most the car takes; 0 without a car
+    draw_a: float = 0.0
+    _pilot_a: float = 0.0
+    _look_s: float = 0.0
+
+    def tell(self, setpoint_a: float) -> None:
+        """Take a set-point from the controller."""
+        self.setpoint_a = setpoint_a
+        self.quiet_s = 0.0
+
+    def step(self, powered: bool, dt_s: float) -> None:
+        """Let the car follow."""
+        self.quiet_s += dt_s
+        allowed_a = self.setpoint_a if self.quiet_s < self.patience_s else self.fallback_a
+        self._look_s -= dt_s
+        if self._look_s <= 0:
+            self._pilot_a = min(allowed_a, self.max_a)
+            self._look_s = CAR_DELAY_S
+        target_a = min(self.car_a, self._pilot_a) if self._pilot_a >= CAR_MIN_A else 0.0
+        if not powered:
+            self.draw_a = 0.0
+            return
+        self.draw_a += (target_a - self.draw_a) * (1.0 - math.exp(-dt_s / CAR_TAU_S))
+        if target_a == 0.0 and self.draw_a < 0.1:
+            self.draw_a = 0.0
+
+
+@dataclass(slots=True)
+class PlantCircuit:
+    """One branch circuit: its appliance's wish, its breaker and its contact."""
+
+    circuit: Circuit
+    breaker: ThermalBreaker
+    contact: Contact
+    demand_w: float = 0.0
+    flicker_ratio: float = 0.0
+    node: Node | None = None
+    charger: Charger | None = None
+    current_a: float = 0.0
+    energy_wh: float = 0.0
+    opened: int = 0
+
+    @property
+    def powered(self) -> bool:
+        """Whether anything can flow."""
+        return self.contact.closed and not self.breaker.tripped
+
+    @property
+    def volts(self) -> float:
+        """Volts across the load at 240 V leg to leg."""
+        return 120.0 * len(self.circuit.legs)
+
+    @property
+    def power_w(self) -> float:
+        """Watts that flow now."""
+        return self.current_a * self.volts
+
+
+@dataclass(slots=True)
+class Plant:
+    """The whole panel. `legs_a` are the currents at the main lugs, `trips` what has tripped."""
+
+    circuits: dict[str, PlantCircuit]
+    main: ThermalBreaker
+    legs_a: list[float] = field(default_factory=lambda: [0.0, 0.0])
+    volts: float = 120.0
+    time_s: float = 0.0
+    trips: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, panel: Panel) -> Plant:
+        """A plant with the circuits of a panel, everything closed and nothing on."""
+        circuits = {}
+        for circuit in panel.circuits:
+            plant = PlantCircuit(
+                circuit,
+                ThermalBreaker(circuit.breaker.rating_a, len(circuit.legs)),
+                Contact(),
+            )
+            modulation = circuit.modulation
+            if modulation is not None and circuit.is_compute:
+                plant.node = Node(float(modulation.floor_w), float(modulation.max_w))
+            elif modulation is not None and circuit.role is Role.MODULATED:
+                plant.charger = Charger(modulation.max_a, modulation.fallback_a)
+                plant.charger.setpoint_a = modulation.fallback_a
+            circuits[circuit.id] = plant
+        return cls(circuits, ThermalBreaker(panel.service.breaker.rating_a, 2))
+
+    def step(self, dt_s: float) -> None:
+        """Let `dt_s` pass."""
+        legs = [0.0, 0.0]
+        self.time_s += dt_s
+        for plant in self.circuits.values():
+            was_closed = plant.contact.closed
+            plant.contact.step(dt_s)
+            if was_closed and not plant.contact.closed:
+                plant.opened += 1
+            powered = plant.powered and not self.main.tripped
+            if plant.node is not None:
+                plant.node.step(powered, dt_s)
+                current_a = plant.node.draw_w / plant.volts
+            elif plant.charger is not None:
+                plant.charger.step(powered, dt_s)
+                current_a = plant.charger.draw_a
+            else:
+                demand_w = plant.demand_w * (1.0 + plant.flicker_ratio)
+                current_a = demand_w / plant.volts if powered else 0.0
+            plant.current_a = current_a
+            for leg in plant.circuit.legs:
+                legs[leg] += current_a
+            plant.energy_wh += plant.power_w * dt_s / 3600.0
+            if plant.breaker.step([current_a], dt_s):
+                self.trips.append(plant.circuit.id)
+        self.legs_a = legs
+        if self.main.step(legs, dt_s):
+            self.trips.append("main")
+
+    def household_a(self, leg: int) -> float:
+        """What the leg carries apart from the compute circuits, A."""
+        return self.legs_a[leg] - sum(
+            p.current_a
+            for p in self.circuits.values()
+            if p.node is not None and leg in p.circuit.legs
+        )

@@ -1,0 +1,89 @@
+"""A simulated Modbus TCP device: a listening socket on loopback, on a port chosen free."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from panelctl.clock import Clock
+from panelctl.model.panel import Link
+from panelctl.sim.devices import SimDevice
+from panelctl.sim.server import Fault, answer_pdu
+from panelctl.units import NS_PER_MS
+
+HEADER = 7
+
+
+class SimHost:
+    """A host with devices by unit id, speaking Modbus TCP."""
+
+    def __init__(
+        self,
+        link: Link,
+        units: dict[int, SimDevice],
+        clock: Clock,
+        time_s: Callable[[], float],
+    ) -> None:
+        self.link = link
+        self.units = units
+        self.faults: dict[int, list[Fault]] = {unit: [] for unit in units}
+        self.requests = 0
+        self.port = 0
+        self._clock = clock
+        self._time_s = time_s
+        self._server: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+
+    @property
+    def url(self) -> str:
+        """The URL to give the controller."""
+        return f"tcp://127.0.0.1:{self.port}"
+
+    async def start(self) -> None:
+        """Listen on a free port."""
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    def stop(self) -> None:
+        """Reset every connection and stop listening."""
+        for writer in self._writers:
+            writer.transport.abort()
+        if self._server is not None:
+            self._server.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
+        try:
+            while True:
+                header = await reader.readexactly(HEADER)
+                pdu = await reader.readexactly((header[4] << 8 | header[5]) - 1)
+                await self._answer(writer, header, pdu)
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            pass  # the client went, or the simulation ends
+        finally:
+            self._writers.discard(writer)
+            writer.close()
+
+    async def _answer(self, writer: asyncio.StreamWriter, header: bytes, pdu: bytes) -> None:
+        came_ns = self._clock.now_ns()
+        self.requests += 1
+        unit = header[6]
+        device = self.units.get(unit)
+        if device is None:
+            return
+        struck = next((fault for fault in self.faults[unit] if fault.take()), None)
+        kind = struck.kind if struck else ""
+        if kind == "dead":
+            return
+        answer = answer_pdu(device, pdu, self._time_s())
+        if kind == "refuse":
+            answer = bytes([pdu[0] | 0x80, 4])
+        wait_ms = device.device.turnround_ms
+        if struck is not None and kind == "late":
+            wait_ms += struck.ms
+        await self._clock.sleep_until(came_ns + int(wait_ms * NS_PER_MS))
+        length = (len(answer) + 1).to_bytes(2, "big")
+        frame = header[:4] + length + bytes([unit]) + answer
+        if kind == "short":
+            frame = frame[:-2]
+        writer.write(frame * 2 if kind == "duplicate" else frame)

@@ -1,0 +1,54 @@
+"""Builds the compiled core. Everything else about the package is in pyproject.toml.
+
+PANELCTL_CYTHON_DEBUG=1 turns bounds checks on, PANELCTL_ANNOTATE=1 writes the annotated HTML.
+"""
+
+import os
+import sys
+from glob import glob
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+from setuptools.command.bdist_wheel import bdist_wheel
+
+DEBUG = os.environ.get("PANELCTL_CYTHON_DEBUG") == "1"
+ABI3 = sys.implementation.name == "cpython" and sys.version_info >= (3, 11)
+
+# Every .pyx and .pxd is named as a dependency: without it an sdist would not hold them.
+SOURCES = sorted(glob("ext/**/*.p[xy][xd]", recursive=True))
+
+extension = Extension(
+    "panelctl.core._core",
+    ["ext/panelctl/core/_core.pyx"],
+    depends=SOURCES,
+    extra_compile_args=["-O3", "-fno-fast-math"],
+    define_macros=[("Py_LIMITED_API", "0x030B0000")] if ABI3 else [],
+    py_limited_api=ABI3,
+)
+
+
+class Abi3Wheel(bdist_wheel):
+    """One wheel an architecture, for CPython 3.11 and every later one."""
+
+    def finalize_options(self) -> None:
+        if ABI3:
+            self.py_limited_api = "cp311"
+        super().finalize_options()
+
+
+setup(
+    ext_modules=cythonize(
+        [extension],
+        include_path=["ext"],
+        build_dir="build/cython",
+        annotate=os.environ.get("PANELCTL_ANNOTATE") == "1",
+        compiler_directives={
+            "language_level": 3,
+            "boundscheck": DEBUG,
+            "wraparound": False,
+            "initializedcheck": DEBUG,
+            "cdivision": True,
+        },
+    ),
+    cmdclass={"bdist_wheel": Abi3Wheel},
+)

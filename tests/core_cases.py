@@ -1,0 +1,207 @@
+"""Random panels and random days for the core, as Hypothesis strategies and as plain builders."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass
+
+from hypothesis import strategies as st
+
+from panelctl.core.chosen import CoreLike, build_core
+from panelctl.core.layout import MODULATED, SWITCHED, Changing, Fixed
+from panelctl.model.metering import Quality
+
+S = 1_000_000_000
+MS = 1_000_000
+LIMIT_MA = 160_000
+
+SCALARS = {
+    "fresh_ns": 500 * MS,
+    "hold_ns": 2 * S,
+    "shed_ns": 10 * S,
+    "good_needed": 5,
+    "confirm_ns": 500 * MS,
+    "react_ns": 1200 * MS,
+    "relay_confirm_ns": 1 * S,
+    "relay_stale_ns": 3 * S,
+    "close_settle_ns": 2 * S,
+    "restore_hold_ns": 3 * S,
+    "restore_interval_ns": 2 * S,
+    "fill_margin_ma": 1_600,
+    "restore_margin_ma": 8_000,
+    "relief_ma": 200,
+    "tolerance_ppm": 30_000,
+    "tolerance_ma": 500,
+    "slack_ma": 2_000,
+    "idle_ns": 5 * S,
+    "welded_ma": 500,
+    "node_fault_ns": 2 * S,
+    "node_open_ns": 5 * S,
+    "stop_wait_ns": 60 * S,
+}
+
+
+@dataclass
+class Load:
+    """A load of a test panel; currents in mA."""
+
+    kind: int = SWITCHED
+    tier: int = 3
+    legs: tuple[int, ...] = (0, 1)
+    demand_ma: int = 20_000
+    min_on_ns: int = 2 * S
+    min_off_ns: int = 4 * S
+    safe_open: bool = True
+    compute: bool = False
+    floor_ma: int = 6_000
+    max_ma: int = 48_000
+    fallback_ma: int = 6_000
+    can_pause: bool = True
+    settle_ns: int = 600 * MS
+    change_ns: int = 0
+    step_ma: int = 10
+    ramp_ma_s: int = 10_000_000
+    rest_tier: int = 5
+    weight: int = 1
+    relay: bool = True
+
+
+def compute_load(**changes: object) -> Load:
+    """A 12.5 kW node at 240 V with a 1.2 kW floor."""
+    load = Load(
+        kind=MODULATED,
+        compute=True,
+        tier=0,
+        rest_tier=9,
+        floor_ma=5_000,
+        max_ma=52_000,
+        fallback_ma=5_000,
+        can_pause=False,
+        settle_ns=500 * MS,
+        ramp_ma_s=20_000,
+    )
+    for name, value in changes.items():
+        setattr(load, name, value)
+    return load
+
+
+def evse_load(**changes: object) -> Load:
+    """A 48 A charger on both legs."""
+    load = Load(kind=MODULATED, tier=4, rest_tier=5, step_ma=1_000, relay=False)
+    for name, value in changes.items():
+        setattr(load, name, value)
+    return load
+
+
+class Rig:
+    """A core with its memory, and the readings written by hand."""
+
+    def __init__(
+        self, loads: list[Load], compiled: bool, limit_ma: int = LIMIT_MA, start_ns: int = S
+    ) -> None:
+        rows = 2
+        fixed = Fixed(len(loads), rows)
+        state = Changing(fixed, 7)
+        slots = rows
+        for name, value in SCALARS.items():
+            getattr(fixed, name)[0] = value
+        for r in range(rows):
+            fixed.mains_slot[r] = r
+        for i, load in enumerate(loads):
+            fixed.kind[i] = load.kind
+            fixed.compute[i] = load.compute
+            fixed.rest_tier[i] = load.rest_tier
+            fixed.weight[i] = load.weight
+            fixed.stale_ns[i] = (500 * MS) if load.kind == MODULATED else 3 * S
+            for name in ("min_on_ns", "min_off_ns", "floor_ma", "max_ma", "fallback_ma"):
+                getattr(fixed, name)[i] = getattr(load, name)
+            for name in ("settle_ns", "change_ns", "step_ma", "ramp_ma_s"):
+                getattr(fixed, name)[i] = getattr(load, name)
+            fixed.safe_open[i] = load.safe_open
+            fixed.can_pause[i] = load.can_pause
+            fixed.relay_slot[i] = -1
+            state.tier[i] = load.tier
+            state.closed[i] = -1
+            if load.kind == MODULATED:
+                state.set_ma[i] = load.fallback_ma
+            for r in range(rows):
+                fixed.slot[i * rows + r] = -1
+                if r in load.legs:
+                    fixed.coef[i * rows + r] = 1
+                    fixed.slot[i * rows + r] = slots
+                    fixed.demand_ma[i * rows + r] = load.demand_ma
+                    slots += 1
+            if load.relay:
+                fixed.relay_slot[i] = slots
+                slots += 1
+        state.limit_on[0] = 1
+        for r in range(rows):
+            state.limit_value_ma[r] = limit_ma
+        self.loads = loads
+        self.fixed = fixed
+        self.state = state
+        self.now_ns = start_ns
+        self.value = array("q", bytes(8 * slots))
+        self.quality = array("q", bytes(8 * slots))
+        self.sampled_ns = array("q", bytes(8 * slots))
+        self.core: CoreLike = build_core(
+            fixed, state, self.value, self.quality, self.sampled_ns, compiled
+        )
+
+    def read(self, slot: int, value: int, quality: Quality = Quality.GOOD) -> None:
+        """Put a reading into a slot, sampled now."""
+        if slot >= 0:
+            self.value[slot] = value
+            self.quality[slot] = quality
+            self.sampled_ns[slot] = self.now_ns
+
+    def read_all(self, house_ma: tuple[int, int], draws_ma: list[int]) -> None:
+        """Fresh readings of everything: relays follow at once, open loads draw nothing."""
+        mains = list(house_ma)
+        for i, load in enumerate(self.loads):
+            closed = self.state.closed[i] != 0
+            draw = draws_ma[i] if closed else 0
+            for r in load.legs:
+                mains[r] += draw
+                self.read(self.fixed.slot[i * 2 + r], draw)
+            self.read(self.fixed.relay_slot[i], int(closed))
+        for r in range(2):
+            self.read(r, mains[r])
+
+    def step(self, after_ns: int = 100 * MS) -> None:
+        """One step, `after_ns` later."""
+        self.core.step(self.now_ns)
+        self.now_ns += after_ns
+
+
+def loads() -> st.SearchStrategy[list[Load]]:
+    """Panels of up to ten loads, with at most one compute load."""
+    switched = st.builds(
+        Load,
+        tier=st.integers(0, 6),
+        legs=st.sampled_from([(0,), (1,), (0, 1)]),
+        demand_ma=st.integers(0, 60_000),
+        min_on_ns=st.sampled_from([0, S, 3 * S]),
+        min_off_ns=st.sampled_from([0, S, 3 * S]),
+        safe_open=st.booleans(),
+    )
+    modulated = st.builds(
+        Load,
+        kind=st.just(MODULATED),
+        tier=st.integers(0, 6),
+        rest_tier=st.integers(3, 7),
+        legs=st.sampled_from([(0,), (1,), (0, 1)]),
+        floor_ma=st.integers(1, 8_000),
+        max_ma=st.integers(8_000, 80_000),
+        fallback_ma=st.integers(1, 8_000),
+        can_pause=st.booleans(),
+        settle_ns=st.sampled_from([300 * MS, 900 * MS, 5 * S]),
+        change_ns=st.sampled_from([0, S]),
+        step_ma=st.sampled_from([1, 10, 1_000]),
+        ramp_ma_s=st.integers(1, 100_000),
+        weight=st.integers(1, 5),
+        relay=st.booleans(),
+    )
+    compute = st.integers(6, 9).map(lambda tier: [compute_load(rest_tier=tier)])
+    some = st.lists(st.one_of(switched, modulated), max_size=9)
+    return st.tuples(some, st.one_of(st.just([]), compute)).map(lambda pair: pair[0] + pair[1])

@@ -1,0 +1,133 @@
+"""The compiled core and its Python reference agree to the bit, whatever is thrown at them."""
+
+from __future__ import annotations
+
+from array import array
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from panelctl.core import reference
+from panelctl.core._core import Problem
+from panelctl.model.metering import Quality
+from tests.core_cases import MS, Load, Rig, loads
+
+EVENTS = st.lists(
+    st.tuples(
+        st.sampled_from(
+            [
+                "house",
+                "house",
+                "draw",
+                "draw",
+                "step",
+                "mute",
+                "bad",
+                "user",
+                "back",
+                "limit",
+                "weld",
+                "tier",
+                "run",
+                "run",
+            ]
+        ),
+        st.integers(0, 9),
+        st.integers(0, 120_000),
+    ),
+    min_size=1,
+    max_size=60,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(panel=loads(), events=EVENTS)
+def test_same_memory_after_every_step(
+    panel: list[Load], events: list[tuple[str, int, int]]
+) -> None:
+    rigs = [Rig(panel, compiled=True), Rig(panel, compiled=False)]
+    house, draws, muted = [20_000, 25_000], [5_000] * len(panel), set[int]()
+    welded = set[int]()
+    for what, which, amount in events:
+        i = which % len(panel) if panel else 0
+        steps, gap = 1, 100 * MS
+        if what == "house":
+            house[which % 2] = amount
+        elif not panel:
+            pass
+        elif what == "draw":
+            draws[i] = amount // 2
+        elif what == "mute":
+            muted ^= {which % 6}
+        elif what == "user":
+            for rig in rigs:
+                rig.core.claim(i, 2, 2, rig.now_ns)
+        elif what == "back":
+            for rig in rigs:
+                rig.core.release(i, rig.now_ns)
+        elif what == "limit":
+            for rig in rigs:
+                rig.state.limit_on[4] = 1
+                rig.state.limit_until_ns[4] = rig.now_ns + amount * 10_000
+                for r in range(2):
+                    rig.state.limit_value_ma[4 * 2 + r] = amount
+        elif what == "weld":
+            welded ^= {i}
+        elif what == "tier":
+            for rig in rigs:
+                rig.state.tier[i] = which
+        if what == "run":
+            steps = 1 + amount % 30
+        elif what == "step":
+            gap = amount * 20_000
+        for _ in range(steps):
+            for rig in rigs:
+                kept = [rig.state.closed[k] for k in range(len(panel))]
+                for k in welded:
+                    if rig.state.closed[k] == 0 and rig.fixed.relay_slot[k] >= 0:
+                        rig.state.closed[k] = 1  # the contact has not moved
+                asleep = {
+                    slot: (rig.value[slot], rig.sampled_ns[slot])
+                    for slot in muted
+                    if slot < len(rig.value)
+                }
+                rig.read_all((house[0], house[1]), draws)
+                if what == "bad":
+                    rig.read(which % 2, -1, Quality.INVALID)
+                for slot, (value, sampled) in asleep.items():
+                    rig.value[slot], rig.sampled_ns[slot] = value, sampled
+                for k, closed in enumerate(kept):
+                    rig.state.closed[k] = closed
+                rig.step(gap)
+            assert rigs[0].state.dump() == rigs[1].state.dump()
+            assert rigs[0].fixed.dump() == rigs[1].fixed.dump()
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data())
+def test_same_allocation(data: st.DataObject) -> None:
+    count = data.draw(st.integers(1, 20))
+    rows = data.draw(st.integers(1, 4))
+    numbers = st.integers
+    tier = sorted(data.draw(st.lists(numbers(0, 4), min_size=count, max_size=count)))
+    discrete = data.draw(st.lists(numbers(0, 1), min_size=count, max_size=count))
+    size = data.draw(st.lists(numbers(0, 50_000), min_size=count, max_size=count))
+    weight = data.draw(st.lists(numbers(1, 8), min_size=count, max_size=count))
+    coef = data.draw(st.lists(numbers(0, 3), min_size=count * rows, max_size=count * rows))
+    room = data.draw(st.lists(numbers(-10_000, 200_000), min_size=rows, max_size=rows))
+    order = list(range(count))
+    taken = [0] * count
+    left = list(room)
+    reference.solve(order, tier, discrete, coef, size, weight, left, taken)
+    fields = [array("q", x) for x in (order, tier, discrete, coef, size, weight, room, taken)]
+    fields[7] = array("q", [0] * count)
+    problem = Problem(*fields)
+    problem.solve(3)
+    assert fields[7].tolist() == taken
+    assert fields[6].tolist() == left
+    for r in range(rows):
+        used = sum(coef[i * rows + r] * taken[i] for i in range(count))
+        assert used <= max(room[r], 0)
+        assert left[r] == room[r] - used
+    for i in range(count):
+        assert taken[i] in (0, size[i]) if discrete[i] else 0 <= taken[i] <= size[i]
