@@ -230,10 +230,24 @@ def _control(
             f"{circuit.demand_a:g}",
             f"is above the circuit's {circuit.breaker_a:g} A breaker",
         )
+    most_a = file.service.control_setting_a - file.timing.restore_margin_a
+    if circuit.role == "switched" and circuit.armed and _demand_a(circuit) > most_a:
+        yield Problem(
+            f"{path}.demand_a",
+            f"{_demand_a(circuit):g}",
+            f"could never be restored: a circuit closes only into {most_a:g} A of free room "
+            "(control setting less restore_margin_a); give its true demand, or leave it monitored",
+        )
     if circuit.relay is not None:
         yield from _relay(file, circuit, outputs)
     if circuit.setpoint is not None:
         yield from _setpoint(file, circuit)
+
+
+def _demand_a(circuit: CircuitTable) -> float:
+    if circuit.demand_a is not None:
+        return circuit.demand_a
+    return circuit.breaker_a * CONTINUOUS_SHARE
 
 
 def _relay(

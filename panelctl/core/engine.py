@@ -130,7 +130,7 @@ class Engine:
         }
 
     def take_claims(self, claims: dict[str, int]) -> None:
-        """Put back what `claims()` gave out, before the first step; unknown circuits are dropped."""
+        """Put back what `claims()` gave out, before the first step. Unknown ones are dropped."""
         for ident, claim in claims.items():
             i = self.index.get(ident)
             if i is not None:

@@ -499,7 +499,12 @@ class Core:
                 open_now = False
         for r in self.rows:
             reserve[r] += coef[chosen * rows + r]
-        if open_now:
+        if not open_now:
+            # The set-points must come down far enough to leave the restore margin free as well.
+            for r in self.rows:
+                if coef[chosen * rows + r]:
+                    reserve[r] += max(0, f.restore_margin_ma[0] - f.fill_margin_ma[0])
+        else:
             s.claims[chosen] = 0
             s.restored_ns[0] = now_ns
             s.closed_ns[chosen] = now_ns
@@ -573,7 +578,8 @@ class Core:
             elif target < f.max_ma[i] and target < s.want_ma[i] - f.step_ma[i]:
                 reason = Reason.LIMIT
             ramping = False
-            if target > s.set_ma[i] and fresh and not s.stale[i]:
+            # A load that draws more than it is allowed does not get more for it.
+            if target > s.set_ma[i] and fresh and not s.stale[i] and not s.over_ns[i]:
                 ramping = not self._climb(i, target, fill, now_ns)
             if ramping and reason == Reason.NONE:
                 reason = Reason.RAMP

@@ -796,6 +796,9 @@ cdef class Core:
         for r in range(rows):
             reserve[r] += coef[chosen * rows + r]
         if not open_now:
+            for r in range(rows):
+                if coef[chosen * rows + r]:
+                    reserve[r] += _max(0, self.f_restore_margin_ma[0] - self.f_fill_margin_ma[0])
             return
         self.s_claims[chosen] = 0
         self.s_restored_ns[0] = now_ns
@@ -885,7 +888,9 @@ cdef class Core:
             elif target < self.f_max_ma[i] and target < self.s_want_ma[i] - self.f_step_ma[i]:
                 reason = R_LIMIT
             ramping = False
-            if target > self.s_set_ma[i] and fresh and not self.s_stale[i]:
+            if target > self.s_set_ma[i] and fresh and not self.s_stale[i] and (
+                not self.s_over_ns[i]
+            ):
                 ramping = not self._climb(i, target, fill, now_ns)
             if ramping and reason == R_NONE:
                 reason = R_RAMP
