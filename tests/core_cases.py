@@ -30,7 +30,6 @@ SCALARS = {
     "fill_margin_ma": 1_600,
     "restore_margin_ma": 8_000,
     "relief_ma": 200,
-    "tolerance_ppm": 30_000,
     "tolerance_ma": 500,
     "slack_ma": 2_000,
     "idle_ns": 5 * S,
@@ -119,7 +118,8 @@ class Rig:
                 getattr(fixed, name)[i] = getattr(load, name)
             fixed.safe_open[i] = load.safe_open
             fixed.can_pause[i] = load.can_pause
-            fixed.relay_slot[i] = -1
+            fixed.relay_slot[i] = fixed.told_slot[i] = -1
+            fixed.tolerance_ppm[i] = 30_000 if load.compute else 100_000
             state.tier[i] = load.tier
             state.closed[i] = -1
             if load.kind == MODULATED:
@@ -133,7 +133,8 @@ class Rig:
                     slots += 1
             if load.relay:
                 fixed.relay_slot[i] = slots
-                slots += 1
+                fixed.told_slot[i] = slots + 1
+                slots += 2
         state.limit_on[0] = 1
         for r in range(rows):
             state.limit_value_ma[r] = limit_ma
@@ -165,6 +166,9 @@ class Rig:
                 mains[r] += draw
                 self.read(self.fixed.slot[i * 2 + r], draw)
             self.read(self.fixed.relay_slot[i], int(closed))
+            told = self.fixed.told_slot[i]
+            if told >= 0 and (self.value[told] != closed or not self.sampled_ns[told]):
+                self.read(told, int(closed))
         for r in range(2):
             self.read(r, mains[r])
 

@@ -23,6 +23,7 @@ EVENT_STYLE = {
     "throttle": "yellow",
     "fault": "bold red",
     "open": "magenta",
+    "release": "magenta",
     "state": "cyan",
     "limit": "cyan",
     "relay": "magenta",

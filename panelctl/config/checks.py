@@ -11,13 +11,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from panelctl.config.schema import CircuitTable, PanelFile
+from panelctl.config.circuit_checks import check_circuits, map_of
+from panelctl.config.schema import PanelFile
 from panelctl.errors import ConfigError, Problem
 from panelctl.modbus.busplan import LinkPlan, plan_bus
-from panelctl.modbus.maps import RegisterMap, load_map
+from panelctl.modbus.maps import load_map
 from panelctl.model.breaker import CONTINUOUS_SHARE, Breaker
 from panelctl.model.panel import Panel
 from panelctl.units import NS_PER_MS
+
+REFRESH_S = 0.4  # how often an unchanged compute budget is renewed
 
 
 def check_tables(file: PanelFile) -> list[Problem]:
@@ -26,7 +29,7 @@ def check_tables(file: PanelFile) -> list[Problem]:
         *_service(file),
         *_names(file),
         *_devices(file),
-        *_circuits(file),
+        *check_circuits(file),
         *_compute(file),
         *_demand(file),
         *_failsafes(file),
@@ -57,6 +60,13 @@ def _service(file: PanelFile) -> Iterator[Problem]:
         yield Problem("timing.shed_s", f"{file.timing.shed_s:g}", "must be later than hold_s")
     if file.timing.hold_s <= file.timing.fresh_s:
         yield Problem("timing.hold_s", f"{file.timing.hold_s:g}", "must be later than fresh_s")
+    least_lease_s = 2 * max(REFRESH_S, 1 / file.timing.rate_hz)
+    if file.timing.lease_s < least_lease_s:
+        yield Problem(
+            "timing.lease_s",
+            f"{file.timing.lease_s:g}",
+            f"must be at least {least_lease_s:g}: one renewal may be lost before it runs out",
+        )
     if file.timing.node_open_s <= file.timing.node_fault_s:
         yield Problem(
             "timing.node_open_s", f"{file.timing.node_open_s:g}", "must be later than node_fault_s"
@@ -85,16 +95,6 @@ def _names(file: PanelFile) -> Iterator[Problem]:
                     f"is already taken by {spaces[space]}",
                 )
             spaces[space] = circuit.id
-
-
-def _map(file: PanelFile, name: str) -> RegisterMap | None:
-    for table in file.device:
-        if table.name == name:
-            try:
-                return load_map(table.map)
-            except ConfigError:
-                return None
-    return None
 
 
 def _devices(file: PanelFile) -> Iterator[Problem]:
@@ -133,184 +133,6 @@ def _devices(file: PanelFile) -> Iterator[Problem]:
 def _any(names: object) -> str:
     listed = ", ".join(sorted(names)) if isinstance(names, dict) else str(names)
     return listed or "none"
-
-
-def _circuits(file: PanelFile) -> Iterator[Problem]:
-    outputs: dict[tuple[str, int], str] = {}
-    points: dict[tuple[str, str], str] = {}
-    mains = file.service.mains
-    for leg in ("a", "b"):
-        table = getattr(mains, leg)
-        for what in ("current", "power", "voltage"):
-            yield from _point(
-                file, f"service.mains.{leg}.{what}", mains.device, getattr(table, what)
-            )
-    for circuit in file.circuit:
-        path = f"circuit {circuit.id}"
-        two_pole = circuit.legs == "ab"
-        if len(circuit.spaces) != (2 if two_pole else 1):
-            yield Problem(
-                f"{path}.spaces",
-                str(circuit.spaces),
-                "a circuit on both legs takes two spaces, on one leg one",
-            )
-        elif two_pole and abs(circuit.spaces[0] - circuit.spaces[1]) != 2:
-            yield Problem(
-                f"{path}.spaces", str(circuit.spaces), "a two-pole breaker sits in spaces n and n+2"
-            )
-        yield from _metering(file, circuit, points)
-        yield from _control(file, circuit, outputs)
-
-
-def _point(file: PanelFile, path: str, device: str, point: str) -> Iterator[Problem]:
-    if all(table.name != device for table in file.device):
-        yield Problem(path, device, "is no device of this file")
-        return
-    known = _map(file, device)
-    if known is not None and point not in known.points:
-        near = [name for name in known.points if name[-2:] == point[-2:]][:4]
-        hint = f"; it has {', '.join(near)} …" if near else ""
-        yield Problem(path, point, f"is no point of {device} ({known.model}){hint}")
-
-
-def _metering(
-    file: PanelFile, circuit: CircuitTable, points: dict[tuple[str, str], str]
-) -> Iterator[Problem]:
-    path = f"circuit {circuit.id}.meter"
-    meter = circuit.meter
-    if meter is None:
-        yield Problem(path, "", "is missing: a circuit without a meter cannot be shared fairly")
-        return
-    given = {"a": meter.a, "b": meter.b}
-    used = [leg for leg in "ab" if given[leg] is not None]
-    for leg in used:
-        if leg not in circuit.legs:
-            yield Problem(f"{path}.{leg}", str(given[leg]), f"the circuit is not on leg {leg}")
-        yield from _point(file, f"{path}.{leg}", meter.device, str(given[leg]))
-        owner = points.setdefault((meter.device, str(given[leg])), circuit.id)
-        if owner != circuit.id:
-            yield Problem(f"{path}.{leg}", str(given[leg]), f"is already the meter of {owner}")
-    for n, name in enumerate(meter.power):
-        yield from _point(file, f"{path}.power[{n}]", meter.device, name)
-    missing = [leg for leg in circuit.legs if given[leg] is None]
-    if meter.balanced:
-        if circuit.legs != "ab" or len(used) != 1:
-            yield Problem(
-                f"{path}.balanced",
-                "true",
-                "is for a 240 V circuit with one CT, whose reading then counts on both legs",
-            )
-    elif missing:
-        remedy = f"leg {missing[0]} has no meter point"
-        if circuit.legs == "ab" and len(missing) == 1:
-            remedy += "; write balanced = true if one CT measures a balanced 240 V load"
-        yield Problem(path, "", remedy)
-
-
-def _control(
-    file: PanelFile, circuit: CircuitTable, outputs: dict[tuple[str, int], str]
-) -> Iterator[Problem]:
-    path = f"circuit {circuit.id}"
-    if circuit.role in ("always-on", "monitored") and circuit.armed:
-        yield Problem(
-            f"{path}.armed",
-            "true",
-            f"a circuit whose role is {circuit.role} is never managed; remove armed, or give it "
-            'the role "switched" or "modulated"',
-        )
-    if circuit.role == "always-on" and circuit.setpoint is not None:
-        yield Problem(f"{path}.setpoint", "", "an always-on circuit takes no set-point")
-    if circuit.role == "switched" and circuit.relay is None:
-        yield Problem(f"{path}.relay", "", "is missing: a switched circuit needs a relay")
-    if circuit.role == "modulated" and circuit.setpoint is None:
-        yield Problem(f"{path}.setpoint", "", "is missing: a modulated circuit needs a set-point")
-    if circuit.demand_a is not None and circuit.demand_a > circuit.breaker_a:
-        yield Problem(
-            f"{path}.demand_a",
-            f"{circuit.demand_a:g}",
-            f"is above the circuit's {circuit.breaker_a:g} A breaker",
-        )
-    most_a = file.service.control_setting_a - file.timing.restore_margin_a
-    if circuit.role == "switched" and circuit.armed and _demand_a(circuit) > most_a:
-        yield Problem(
-            f"{path}.demand_a",
-            f"{_demand_a(circuit):g}",
-            f"could never be restored: a circuit closes only into {most_a:g} A of free room "
-            "(control setting less restore_margin_a); give its true demand, or leave it monitored",
-        )
-    if circuit.relay is not None:
-        yield from _relay(file, circuit, outputs)
-    if circuit.setpoint is not None:
-        yield from _setpoint(file, circuit)
-
-
-def _demand_a(circuit: CircuitTable) -> float:
-    if circuit.demand_a is not None:
-        return circuit.demand_a
-    return circuit.breaker_a * CONTINUOUS_SHARE
-
-
-def _relay(
-    file: PanelFile, circuit: CircuitTable, outputs: dict[tuple[str, int], str]
-) -> Iterator[Problem]:
-    relay = circuit.relay
-    assert relay is not None
-    path = f"circuit {circuit.id}.relay"
-    known = _map(file, relay.device)
-    if all(table.name != relay.device for table in file.device):
-        yield Problem(f"{path}.device", relay.device, "is no device of this file")
-    elif known is not None and known.relay is None:
-        yield Problem(f"{path}.device", relay.device, f"{known.model} has no relay outputs")
-    elif known is not None and known.relay is not None and relay.output > known.relay.outputs:
-        yield Problem(
-            f"{path}.output",
-            str(relay.output),
-            f"{known.model} has outputs 1 to {known.relay.outputs}",
-        )
-    owner = outputs.setdefault((relay.device, relay.output), circuit.id)
-    if owner != circuit.id:
-        yield Problem(f"{path}.output", str(relay.output), f"is already the relay of {owner}")
-
-
-def _setpoint(file: PanelFile, circuit: CircuitTable) -> Iterator[Problem]:
-    given = circuit.setpoint
-    assert given is not None
-    path = f"circuit {circuit.id}.setpoint"
-    known = _map(file, given.device)
-    if all(table.name != given.device for table in file.device):
-        yield Problem(f"{path}.device", given.device, "is no device of this file")
-        return
-    if known is not None and known.setpoint is None:
-        yield Problem(f"{path}.device", given.device, f"{known.model} takes no set-point")
-        return
-    in_watts = known is not None and known.setpoint is not None and known.setpoint.point.unit == "W"
-    low, high = (given.floor_w, given.max_w) if in_watts else (given.min_a, given.max_a)
-    names = ("floor_w", "max_w") if in_watts else ("min_a", "max_a")
-    for name, value in zip(names, (low, high), strict=True):
-        if value is None:
-            yield Problem(f"{path}.{name}", "", "is missing")
-    if low is None or high is None:
-        return
-    if not 0 < low <= high:
-        yield Problem(f"{path}.{names[0]}", f"{low:g}", f"must lie above 0 and up to {names[1]}")
-    amps = high / file.service.voltage_v if in_watts else high
-    if amps > circuit.breaker_a * CONTINUOUS_SHARE:
-        yield Problem(
-            f"{path}.{names[1]}",
-            f"{high:g}",
-            f"is {amps:.1f} A: a continuous load may use {CONTINUOUS_SHARE:.0%} of its "
-            f"{circuit.breaker_a:g} A breaker, {circuit.breaker_a * CONTINUOUS_SHARE:g} A",
-        )
-    if known is not None and known.setpoint is not None and not in_watts:
-        limit = known.setpoint.most
-        if high > limit:
-            yield Problem(f"{path}.max_a", f"{high:g}", f"{known.model} takes at most {limit:g} A")
-    if given.fallback_a is not None and low and given.fallback_a > low:
-        yield Problem(
-            f"{path}.fallback_a",
-            f"{given.fallback_a:g}",
-            f"must be at most min_a ({low:g}): it is what the load gets when nobody can see",
-        )
 
 
 def _compute(file: PanelFile) -> Iterator[Problem]:
@@ -358,7 +180,7 @@ def _demand(file: PanelFile) -> Iterator[Problem]:
 
 def _failsafes(file: PanelFile) -> Iterator[Problem]:
     for table in file.device:
-        known = _map(file, table.name)
+        known = map_of(file, table.name)
         if known is None or known.relay is None or table.accept_failsafe:
             continue
         mine = [c for c in file.circuit if c.relay and c.relay.device == table.name]

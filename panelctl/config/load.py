@@ -22,7 +22,7 @@ def parse_panel(text: str, file: str) -> Panel:
     """The panel described by `text`. Raises ConfigError with every problem that can be found."""
     try:
         plain = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # a TOMLDecodeError is a ValueError
         raise ConfigError(file, [Problem("", "", f"is not TOML: {error}")]) from None
     try:
         tables = PanelFile.model_validate(plain)

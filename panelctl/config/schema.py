@@ -73,8 +73,8 @@ class TimingTable(Strict):
     """Speed and patience of the controller. Seconds and amps per leg; the defaults fit a home."""
 
     rate_hz: Annotated[float, Field(ge=1, le=20)] = 10.0
-    branch_sweep_s: Annotated[float, Field(ge=0.2, le=60)] = 1.0
-    readback_s: Annotated[float, Field(ge=0.2, le=10)] = 1.0
+    branch_sweep_s: Annotated[float, Field(ge=0.2, le=2)] = 1.0
+    readback_s: Annotated[float, Field(ge=0.2, le=2)] = 1.0
     fresh_s: Annotated[float, Field(ge=0.1, le=2)] = 0.5
     hold_s: Annotated[float, Field(ge=0.5, le=2)] = 2.0
     shed_s: Annotated[float, Field(ge=2, le=10)] = 10.0
@@ -83,7 +83,7 @@ class TimingTable(Strict):
     relay_confirm_s: Annotated[float, Field(ge=0.3, le=5)] = 1.0
     restore_hold_s: Annotated[float, Field(ge=1, le=3600)] = 60.0
     restore_interval_s: Annotated[float, Field(ge=0.5, le=3600)] = 30.0
-    branch_stale_s: Annotated[float, Field(ge=1, le=60)] = 3.0
+    branch_stale_s: Annotated[float, Field(ge=3, le=60)] = 3.0
     fill_margin_a: Annotated[float, Field(ge=0, le=50)] = 1.6
     restore_margin_a: Annotated[float, Field(ge=0, le=100)] = 8.0
     node_fault_s: Annotated[float, Field(ge=1, le=10)] = 2.0
@@ -149,7 +149,9 @@ class SetpointTable(Strict):
     settle_s: Annotated[float, Field(gt=0, le=30)] = 5.0
     change_s: Seconds = 5.0
     step_a: Annotated[float, Field(gt=0, le=16)] = 1.0
-    ramp_per_s: Annotated[float, Field(gt=0, description="A/s, or W/s for a compute node")] = 1000.0
+    ramp_per_s: Annotated[
+        float, Field(gt=0, le=1e6, allow_inf_nan=False, description="A/s, W/s for a compute node")
+    ] = 1000.0
     rest_tier: Tier | None = None
     weight: Annotated[int, Field(ge=1, le=100)] = 1
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from panelctl.clock import Clock
 from panelctl.control.loop import ControlLoop
 from panelctl.control.publish import describe_panel
-from panelctl.control.store import ClaimStore
+from panelctl.control.store import StateStore
 from panelctl.core.engine import Engine
 from panelctl.field.links import OpenLink, open_link
 from panelctl.field.outputs import Outputs
@@ -43,8 +43,11 @@ class App:
         self.scanner = Scanner(plan_bus(panel), self.links, self.engine.image, clock)
         self.outputs = Outputs(panel, self.engine, self.links, self.scanner, clock)
         self.server = ControlServer(places.socket, describe_panel(panel, config))
-        self.store = ClaimStore(places.state)
-        self.engine.take_claims(self.store.load())
+        self.store = StateStore(places.state)
+        kept = self.store.load()
+        self.engine.take_claims(kept.claims)
+        if kept.limit_a is not None:
+            self.engine.take_request(kept.limit_a, kept.until_s - clock.wall_s(), clock.now_ns())
         self.loop = ControlLoop(
             self.engine,
             self.scanner,

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from panelctl.clock import Clock
 from panelctl.control.publish import Publisher
 from panelctl.control.realtime import collect_idle
-from panelctl.control.store import ClaimStore
+from panelctl.control.store import Kept, StateStore
 from panelctl.core.engine import Engine
 from panelctl.field.outputs import Outputs
 from panelctl.field.scan import Scanner
@@ -49,7 +49,7 @@ class ControlLoop:
         scanner: Scanner,
         outputs: Outputs,
         server: ControlServer,
-        store: ClaimStore,
+        store: StateStore,
         watchdog: Watchdog,
         clock: Clock,
     ) -> None:
@@ -62,6 +62,8 @@ class ControlLoop:
         self._watchdog = watchdog
         self._clock = clock
         self._publisher = Publisher(engine, scanner)
+        self._request_ns = 0
+        self._until_s = 0.0
         self._period_ns = int(NS_PER_S / engine.panel.timing.rate_hz)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -81,7 +83,20 @@ class ControlLoop:
         self._engine.stop_modulated()
         self._outputs.apply(self._clock.now_ns())
         await self._outputs.flush(FLUSH_S)
-        self._store.save(self._engine.claims())
+        self._keep(self._clock.now_ns())
+
+    def _keep(self, now_ns: int) -> None:
+        """Hand the store what outlives a restart; it writes only what changed."""
+        request = self._engine.requested(now_ns)
+        if request is None:
+            self._request_ns = 0
+            self._store.save(Kept(self._engine.claims()))
+            return
+        limit_a, until_ns = request
+        if until_ns != self._request_ns:
+            self._request_ns = until_ns
+            self._until_s = round(self._clock.wall_s() + (until_ns - now_ns) / NS_PER_S, 3)
+        self._store.save(Kept(self._engine.claims(), limit_a, self._until_s))
 
     async def _cycle(self, tick_ns: int) -> None:
         engine, counts = self._engine, self.counts
@@ -117,7 +132,7 @@ class ControlLoop:
         if counts.cycles == 1:
             self._watchdog.ready()
         self._watchdog.alive()
-        self._store.save(engine.claims())
+        self._keep(now_ns)
         collect_idle(2 if counts.cycles % FULL_COLLECTION_CYCLES == 0 else 0)
 
     def _check_tasks(self) -> None:

@@ -27,6 +27,7 @@ from panelctl.model.slots import LEGS
 from panelctl.units import NS_PER_S
 
 LIMIT_NAMES = tuple(name.name for name in LimitName)
+TAKEN_BACK = Claim.USER | Claim.FOUND | Claim.FAULT
 FAULTS = {Reason.WELDED, Reason.STUCK_OPEN, Reason.IGNORES_BUDGET}
 
 
@@ -246,11 +247,13 @@ class Publisher:
                 event["leg"] = LEGS[state.reason_row[i]]
                 event["by_a"] = state.reason_ma[i] / 1000
             events.append(event)
-        elif claims & ~claims_before:
+        elif claims & ~claims_before and not claims_before & ~claims & TAKEN_BACK:
             named = Claim(claims & ~claims_before).named.name
             text = Reason(reason).name if reason in FAULTS else str(named)
             what = "fault" if claims & ~claims_before & Claim.FAULT else "open"
             events.append({"what": what, "circuit": ident, "text": text})
+        elif claims_before & ~claims & TAKEN_BACK:
+            events.append({"what": "release", "circuit": ident})
         elif claims_before and not claims:
             events.append({"what": "restore", "circuit": ident})
         elif closed_before >= 0 and closed != closed_before:

@@ -1,51 +1,71 @@
-"""What outlives a restart: the claims that hold relays open. A small file, replaced whole.
+"""What outlives a restart: claims that hold relays open, and a requested limit. A small file.
 
-A file that is missing, torn or foreign counts as empty: what is then found open stays open until a
-user closes it. A disk that is full costs the record of a claim, never a cycle.
+It is replaced whole. A file that is missing, torn or foreign counts as empty: what is then found
+open stays open until a user closes it. A disk that is full costs the record, never a cycle.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
+from dataclasses import dataclass, field
 from pathlib import Path
 
 FORMAT = 1
 MOST_BYTES = 65_536
+MOST_CLAIM = 63
 
 
-class ClaimStore:
-    """The file `claims.json` in the state directory."""
+@dataclass(slots=True)
+class Kept:
+    """What is kept: claims by circuit, and the requested limit (A) with its end (wall time, s)."""
+
+    claims: dict[str, int] = field(default_factory=dict)
+    limit_a: float | None = None
+    until_s: float = 0.0
+
+
+class StateStore:
+    """The file `state.json` in the state directory."""
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / "claims.json"
-        self._saved: dict[str, int] | None = None
+        self._path = folder / "state.json"
+        self._saved: Kept | None = None
         self.failures = 0
 
-    def load(self) -> dict[str, int]:
-        """The claims of the last run, by circuit."""
+    def load(self) -> Kept:
+        """What the last run kept."""
         try:
-            text = self._path.read_bytes()[:MOST_BYTES]
-            plain = json.loads(text)
-            claims = plain["claims"]
-            if plain["format"] != FORMAT or not isinstance(claims, dict):
-                return {}
-            return {
+            plain = json.loads(self._path.read_bytes()[:MOST_BYTES])
+            if plain["format"] != FORMAT:
+                return Kept()
+            claims = {
                 str(name): int(claim)
-                for name, claim in claims.items()
-                if isinstance(claim, int) and 0 < claim < 64
+                for name, claim in dict(plain["claims"]).items()
+                if isinstance(claim, int) and 0 < claim <= MOST_CLAIM
             }
-        except (OSError, ValueError, KeyError, TypeError):
-            return {}
+            limit_a, until_s = plain["limit_a"], plain["until_s"]
+            if limit_a is None or not 0 <= float(limit_a) < math.inf:
+                return Kept(claims)
+            return Kept(claims, float(limit_a), float(until_s))
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+            return Kept()
 
-    def save(self, claims: dict[str, int]) -> None:
-        """Write the claims down if they changed."""
-        if claims == self._saved:
+    def save(self, kept: Kept) -> None:
+        """Write it down if it changed."""
+        if kept == self._saved:
             return
         temporary = self._path.with_suffix(".tmp")
+        plain = {
+            "format": FORMAT,
+            "claims": kept.claims,
+            "limit_a": kept.limit_a,
+            "until_s": kept.until_s,
+        }
         try:
-            temporary.write_text(json.dumps({"format": FORMAT, "claims": claims}))
+            temporary.write_text(json.dumps(plain))
             os.replace(temporary, self._path)
-            self._saved = dict(claims)
+            self._saved = kept
         except OSError:
             self.failures += 1

@@ -16,6 +16,7 @@ from panelctl.core.layout import MODULATED, SWITCHED, Changing, Fixed
 from panelctl.errors import CommandRefused
 from panelctl.model.circuit import Circuit, Role, SafeState
 from panelctl.model.command import (
+    MAX_EXPIRY_S,
     CloseRelay,
     Command,
     OpenRelay,
@@ -35,7 +36,8 @@ GOOD_NEEDED = 5  # fresh mains readings in a row before anything may rise again 
 RELAY_STALE_S = 3.0
 CLOSE_SETTLE_S = 2.0  # a restored load may take this long to show its draw on its own meter
 RELIEF_A = 0.2  # opening less than this relieves nothing
-TOLERANCE_RATIO = 0.03  # how far above its set-point a load may draw
+NODE_TOLERANCE_RATIO = 0.03  # how far above its budget a compute node may draw
+CAR_TOLERANCE_RATIO = 0.10  # and a car above its pilot signal (IEC 61851-1 practice)
 TOLERANCE_A = 0.5
 SLACK_A = 2.0  # how much above its draw an unhungry load's set-point stays
 IDLE_S = 5.0  # an unhungry load keeps its set-point for so long
@@ -50,7 +52,9 @@ class Engine:
     def __init__(self, panel: Panel, compiled: bool = COMPILED) -> None:
         self.panel = panel
         self.slots = image_slots(panel)
-        self.image = Image([slot.name for slot in self.slots])
+        # Besides what is read: the last order that each relay board acknowledged.
+        told = [f"{circuit.id}.told" for circuit in panel.circuits if circuit.relay_device]
+        self.image = Image([slot.name for slot in self.slots] + told)
         self.loads: list[Circuit] = [c for c in panel.circuits if c.controlled]
         self.index = {circuit.id: i for i, circuit in enumerate(self.loads)}
         self.fixed = Fixed(len(self.loads), ROWS)
@@ -138,6 +142,19 @@ class Engine:
                 self.state.reason[i] = int(Reason.USER if claim & Claim.USER else Reason.LIMIT)
                 if self.fixed.kind[i] == MODULATED:
                     self.state.set_ma[i] = 0
+
+    def requested(self, now_ns: int) -> tuple[float, int] | None:
+        """The requested limit in force (A) and its end (ns), which also outlive a restart."""
+        k = int(LimitName.REQUESTED)
+        until_ns = self.state.limit_until_ns[k]
+        if not self.state.limit_on[k] or now_ns >= until_ns:
+            return None
+        return self.state.limit_value_ma[k * ROWS] / 1000, until_ns
+
+    def take_request(self, limit_a: float, left_s: float, now_ns: int) -> None:
+        """Put a requested limit back for the time that it has left (s)."""
+        if 0 < left_s <= MAX_EXPIRY_S and limit_a <= self.panel.service.control_setting_a:
+            self._set_limit(LimitName.REQUESTED, limit_a, now_ns + ns_from_s(left_s))
 
     # -- commands ---------------------------------------------------------------------------------
 
@@ -228,7 +245,6 @@ class Engine:
             ("welded_ma", WELDED_A),
         ):
             getattr(fixed, name)[0] = ma_from_a(amps)
-        fixed.tolerance_ppm[0] = round(TOLERANCE_RATIO * 1_000_000)
         fixed.good_needed[0] = GOOD_NEEDED
         for r in range(ROWS):
             fixed.mains_slot[r] = self.image.slot[f"main.{LEGS[r]}_ma"]
@@ -247,6 +263,9 @@ class Engine:
         fixed.weight[i] = 1
         fixed.step_ma[i] = 1
         fixed.relay_slot[i] = self.image.slot.get(f"{circuit.id}.relay", -1)
+        fixed.told_slot[i] = self.image.slot.get(f"{circuit.id}.told", -1)
+        tolerance = NODE_TOLERANCE_RATIO if circuit.is_compute else CAR_TOLERANCE_RATIO
+        fixed.tolerance_ppm[i] = round(tolerance * 1_000_000)
         fixed.min_on_ns[i] = ns_from_s(circuit.min_on_s)
         fixed.min_off_ns[i] = ns_from_s(circuit.min_off_s)
         fixed.safe_open[i] = circuit.safe_state is SafeState.OPEN

@@ -28,6 +28,8 @@ FIXED_PER_LOAD: Final = (
     "rest_tier",
     "weight",
     "relay_slot",  # image slot of the read-back, -1 without a relay
+    "told_slot",  # image slot of the last acknowledged order, -1 where orders need none
+    "tolerance_ppm",  # how far above its set-point it may draw
     "stale_ns",
     "min_on_ns",
     "min_off_ns",
@@ -58,7 +60,6 @@ FIXED_SCALARS: Final = (
     "fill_margin_ma",
     "restore_margin_ma",
     "relief_ma",  # opening less than this relieves nothing
-    "tolerance_ppm",
     "tolerance_ma",
     "slack_ma",
     "idle_ns",
@@ -77,10 +78,13 @@ STATE_PER_LOAD: Final = (
     "order_ns",
     "opened_ns",
     "closed_ns",
+    "awaits",  # ordered by us, not yet seen to have followed
     "stale",
     "measured",  # its meter has been read at least once
     "fit_ns",
+    "apart",  # its draw was taken out of the mains reading that is decided on
     "set_ma",
+    "moved_ns",  # when its set-point last changed
     "raised_ns",
     "allow_ma",
     "allowed_ma",
@@ -98,7 +102,7 @@ STATE_PER_LOAD: Final = (
     "wait_row",
     "wait_ma",
 )
-STATE_PER_LOAD_ROW: Final = ("meas_ma", "relief_of_ma")
+STATE_PER_LOAD_ROW: Final = ("meas_ma", "at_mains_ma", "relief_of_ma")
 STATE_PER_ROW: Final = ("mains_ma", "limit_ma", "binding", "headroom_ma")
 STATE_PER_LIMIT: Final = ("limit_on", "limit_until_ns")
 STATE_PER_LIMIT_ROW: Final = ("limit_value_ma",)

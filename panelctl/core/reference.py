@@ -24,6 +24,8 @@ from panelctl.model.reason import Reason, State, Wait
 from panelctl.model.relay import Claim
 
 GOOD = int(Quality.GOOD)
+NEVER_NS = 1 << 61
+STILL_NS = 1_000_000_000_000
 CLOSES_BY_ITSELF = int(Claim.PCS)  # the only claim that panelctl itself may take back
 
 
@@ -125,7 +127,8 @@ class Core:
     # -- what people and services ask -------------------------------------------------------------
 
     def claim(self, i: int, claim: int, reason: int, now_ns: int) -> None:
-        """Add a claim to hold load `i` open; a modulated load is paused."""
+        """Add a claim to hold load `i` open; a modulated load is paused. Raises IndexError."""
+        self._check(i)
         s = self.state
         s.claims[i] |= claim
         s.fit_ns[i] = 0
@@ -137,7 +140,11 @@ class Core:
         self._explain(i, reason, -1, 0, now_ns, 0)
 
     def release(self, i: int, now_ns: int) -> None:
-        """Take back every claim that a user may take back. What then holds it open is its room."""
+        """Take back every claim that a user may take back. What then holds it open is its room.
+
+        Raises IndexError.
+        """
+        self._check(i)
         s = self.state
         held = s.claims[i] & ~int(Claim.USER | Claim.FOUND | Claim.FAULT)
         if s.claims[i] == held:
@@ -146,6 +153,10 @@ class Core:
         s.over_ns[i] = 0
         s.claims[i] = held | (CLOSES_BY_ITSELF if held == 0 else 0)
         self._explain(i, int(Reason.LIMIT), -1, 0, now_ns, 0)
+
+    def _check(self, i: int) -> None:
+        if not 0 <= i < self.fixed.loads:
+            raise IndexError(f"load {i} of {self.fixed.loads}")
 
     # -- one step ---------------------------------------------------------------------------------
 
@@ -197,6 +208,12 @@ class Core:
             s.mains_ns[0] = sampled
             for r in self.rows:
                 s.mains_ma[r] = max(self.value[f.mains_slot[r]], 0)
+            # What is taken out of a mains reading is what flowed when it was taken, not later.
+            for i in self.modulated:
+                s.apart[i] = 1 - s.stale[i]
+                for r in self.rows:
+                    k = i * f.rows + r
+                    s.at_mains_ma[k] = s.apart[i] * f.coef[k] * s.meas_ma[k]
             if now_ns - sampled <= f.fresh_ns[0]:
                 s.good[0] = min(s.good[0] + 1, f.good_needed[0])
         age = now_ns - s.mains_ns[0]
@@ -246,9 +263,11 @@ class Core:
                     since_order > f.relay_confirm_ns[0]
                 ):
                     s.flying[i] = 0
-            if s.claims[i] & Claim.FAULT or since_order <= f.relay_confirm_ns[0]:
+            if s.awaits[i] and seen and position == s.closed[i]:
+                s.awaits[i] = int(self.sampled_ns[slot] <= s.order_ns[i])
+            settled_ns = self._told_ns(i) + f.relay_confirm_ns[0]
+            if s.claims[i] & Claim.FAULT or now_ns <= settled_ns:
                 continue
-            settled_ns = s.order_ns[i] + f.relay_confirm_ns[0]
             if seen and self.sampled_ns[slot] > settled_ns and position != s.closed[i]:
                 reason = Reason.WELDED if position else Reason.STUCK_OPEN
                 self._fault(i, int(reason), now_ns)
@@ -262,6 +281,19 @@ class Core:
                     ):
                         self._fault(i, int(Reason.WELDED), now_ns)
                         break
+
+    def _told_ns(self, i: int) -> int:
+        """When the relay was told its present order; in the far future while it may not know it.
+
+        A relay that was found where it is, or has followed once, knows its order.
+        """
+        f, s = self.fixed, self.state
+        slot = f.told_slot[i]
+        if slot < 0 or not s.awaits[i]:
+            return s.order_ns[i]
+        if self.sampled_ns[slot] < s.order_ns[i] or self.value[slot] != s.closed[i]:
+            return NEVER_NS
+        return self.sampled_ns[slot]
 
     def _adopt(self, i: int, position: int, now_ns: int) -> None:
         """Take over a relay as it was found at start; claims that outlived a restart still hold."""
@@ -300,19 +332,22 @@ class Core:
                 s.allowed_ma[i] = s.allow_ma[i]
                 s.allow_ma[i] = s.set_ma[i]
                 s.bucket_ns[i] = now_ns
-            if s.stale[i] or not self._above(i, s.set_ma[i]):
+            # A node that is asked to stop may idle below its floor while it shuts down.
+            least = f.floor_ma[i] if f.compute[i] else 0
+            if s.stale[i] or not self._above(i, max(s.set_ma[i], least)):
                 s.over_ns[i] = 0
             elif s.over_ns[i] == 0:
                 s.over_ns[i] = now_ns
             self._watch_wish(i, now_ns)
             late = s.over_ns[i] and now_ns - s.over_ns[i] >= f.node_fault_ns[0]
-            if late and f.compute[i] and self._disobeys(i):
+            if late and (f.compute[i] or f.relay_slot[i] >= 0) and self._disobeys(i):
                 if not s.stop[i]:
                     s.stop[i] = now_ns
                     s.claims[i] |= int(Claim.FAULT)
                     self._lower(i, 0)
                     self._explain(i, int(Reason.IGNORES_BUDGET), -1, 0, now_ns, 0)
-                if now_ns - s.over_ns[i] >= f.node_open_ns[0] and f.relay_slot[i] >= 0:
+                patience_ns = f.node_open_ns[0] - f.node_fault_ns[0]
+                if now_ns - s.stop[i] >= patience_ns and f.relay_slot[i] >= 0:
                     self._order_open(i, now_ns)
 
     def _stop_and_open(self, now_ns: int) -> None:
@@ -343,19 +378,18 @@ class Core:
     # -- what the rows carry ----------------------------------------------------------------------
 
     def _house(self) -> list[int]:
-        """Per row, mA: the mains without the modulated loads whose own meters are fresh."""
+        """Per row, mA: the mains without the modulated loads whose own meters were fresh."""
         f, s = self.fixed, self.state
         house = list(s.mains_ma)
         for i in self.modulated:
-            if not s.stale[i]:
-                for r in self.rows:
-                    house[r] -= f.coef[i * f.rows + r] * s.meas_ma[i * f.rows + r]
+            for r in self.rows:
+                house[r] -= s.at_mains_ma[i * f.rows + r]
         return house
 
     def _least(self, i: int) -> list[int]:
         """Per row, mA: what modulated load `i` can surely be brought down to in time."""
         f, s = self.fixed, self.state
-        if s.stale[i]:
+        if not s.apart[i]:
             return [0 for _ in self.rows]  # its draw is still inside the mains sum
         slow = f.settle_ns[i] > f.react_ns[0]
         floor = f.floor_ma[i] if s.set_ma[i] > 0 else 0
@@ -390,7 +424,7 @@ class Core:
                     order.append(i)
         for i in self.modulated:
             least = self._least(i)
-            if f.can_pause[i] and not f.compute[i] and s.set_ma[i] > 0 and not s.stale[i]:
+            if f.can_pause[i] and not f.compute[i] and s.set_ma[i] > 0 and s.apart[i]:
                 for r in self.rows:
                     coef[i * rows + r] = least[r]
                 size[i] = 1
@@ -413,7 +447,8 @@ class Core:
             s.excess_ns[0] = 0
         elif s.excess_ns[0] == 0:
             s.excess_ns[0] = now_ns
-        if not must or now_ns - s.excess_ns[0] < f.confirm_ns[0]:
+        fresh = now_ns - s.mains_ns[0] <= f.fresh_ns[0]
+        if not must or not fresh or now_ns - s.excess_ns[0] < f.confirm_ns[0]:
             return
         for i in must:
             row, short = -1, 0
@@ -450,7 +485,10 @@ class Core:
             least = self._least(i)
             for r in self.rows:
                 room[r] -= least[r]
-                drawn[r] += self._charge(i, r)
+                # A hair above its set-point is inside the restore margin.
+                k = i * rows + r
+                near = s.apart[i] and not self._above(i, s.set_ma[i])
+                drawn[r] += f.coef[k] * s.set_ma[i] if near else self._charge(i, r)
         waiting = [i for i in self.loads if s.claims[i] == CLOSES_BY_ITSELF]
         waiting.sort(key=lambda i: (s.tier[i], i))
         coef = [0] * (f.loads * rows)
@@ -513,6 +551,7 @@ class Core:
             if f.relay_slot[chosen] >= 0 and s.closed[chosen] == 0:
                 s.closed[chosen] = 1
                 s.order_ns[chosen] = now_ns
+                s.awaits[chosen] = 1
             if f.kind[chosen] == MODULATED:
                 self._raise(chosen, f.floor_ma[chosen], now_ns)
                 for r in self.rows:
@@ -541,7 +580,7 @@ class Core:
                 size[i] = max(0, want - f.floor_ma[i])
                 weight[i] = f.weight[i]
                 tier[i] = f.rest_tier[i]
-                floor = 0 if s.stale[i] else f.floor_ma[i]
+                floor = f.floor_ma[i] if s.apart[i] else 0
                 for r in self.rows:
                     room[r] -= f.coef[i * rows + r] * floor
             else:
@@ -563,7 +602,7 @@ class Core:
                 target = min(target, f.fallback_ma[i])
             target -= target % f.step_ma[i]
             target = max(target, f.floor_ma[i])
-            if not s.stale[i]:
+            if s.apart[i]:
                 for r in self.rows:
                     k = i * rows + r
                     extra[r] += f.coef[k] * max(0, s.meas_ma[k] - f.floor_ma[i] - taken[i])
@@ -604,8 +643,14 @@ class Core:
                         free += self._charge(k, r) - f.coef[k * f.rows + r] * s.set_ma[k]
                 top = min(top, s.set_ma[i] + max(0, free))
         elapsed = min(now_ns - s.step_ns[0], 1_000_000_000)
-        top = min(top, s.set_ma[i] + f.ramp_ma_s[i] * elapsed // 1_000_000_000)
-        top -= top % f.step_ma[i]
+        grow = f.ramp_ma_s[i] * elapsed // 1_000_000_000
+        still = min(now_ns - s.moved_ns[i], STILL_NS)
+        if grow < f.step_ma[i] <= f.ramp_ma_s[i] * still // 1_000_000_000:
+            grow = f.step_ma[i]  # a ramp slower than a step a cycle takes one step now and then
+        top = min(top, max(f.floor_ma[i], s.set_ma[i] + grow))
+        if top < f.floor_ma[i]:
+            return False  # between nothing and its least it cannot run
+        top = max(f.floor_ma[i], top - top % f.step_ma[i])
         if (
             top < target
             and f.change_ns[i]
@@ -646,7 +691,7 @@ class Core:
         """What modulated load `i` must be counted with on row `r`: drawn or allowed, the larger."""
         f, s = self.fixed, self.state
         k = i * f.rows + r
-        if s.stale[i]:
+        if not s.apart[i]:
             return 0
         return f.coef[k] * max(s.meas_ma[k], s.set_ma[i])
 
@@ -675,16 +720,18 @@ class Core:
 
     def _above(self, i: int, ma: int) -> bool:
         f = self.fixed
-        return self._draw(i) > ma + ma * f.tolerance_ppm[0] // 1_000_000 + f.tolerance_ma[0]
+        return self._draw(i) > ma + ma * f.tolerance_ppm[i] // 1_000_000 + f.tolerance_ma[0]
 
     def _lower(self, i: int, ma: int) -> None:
         if ma < self.state.set_ma[i]:
             self.state.set_ma[i] = ma
+            self.state.moved_ns[i] = self.state.step_ns[0]
 
     def _raise(self, i: int, ma: int, now_ns: int) -> None:
         s = self.state
         s.set_ma[i] = ma
         s.raised_ns[i] = now_ns
+        s.moved_ns[i] = now_ns
         s.allow_ma[i] = max(s.allow_ma[i], ma)
 
     def _order_open(self, i: int, now_ns: int) -> None:
@@ -692,6 +739,7 @@ class Core:
         if s.closed[i] == 1 and f.relay_slot[i] >= 0:
             s.closed[i] = 0
             s.order_ns[i] = now_ns
+            s.awaits[i] = 1
             s.flying[i] = 1
             for r in self.rows:
                 k = i * f.rows + r

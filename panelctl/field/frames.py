@@ -122,6 +122,7 @@ class RtuReceiver:
     def __init__(self, question: Question) -> None:
         self.question = question
         self.dropped = 0
+        self.more = False  # bytes came behind the reply: somebody is still talking
         self._buffer = bytearray()
         self._head = bytes([question.unit]) + question.reply_head
         self._refusal = bytes([question.unit, question.function | 0x80])
@@ -139,7 +140,10 @@ class RtuReceiver:
                 if len(buffer) < self._length:
                     return None
                 if _crc_right(buffer[: self._length]):
-                    return bytes(buffer[1 : self._length - CRC_BYTES])
+                    pdu = bytes(buffer[1 : self._length - CRC_BYTES])
+                    self.dropped += len(buffer) - self._length
+                    self.more = len(buffer) > self._length
+                    return pdu
             elif self._starts(self._refusal):
                 if len(buffer) < EXCEPTION_FRAME:
                     return None

@@ -23,6 +23,7 @@ from panelctl.field.frames import write_coil_question, write_registers_question
 from panelctl.field.scan import Scanner
 from panelctl.modbus.codec import encode_value
 from panelctl.modbus.maps import RegisterMap, load_map
+from panelctl.model.metering import Quality
 from panelctl.model.panel import Device, Panel
 from panelctl.model.relay import Claim
 from panelctl.units import NS_PER_MS, ns_from_s
@@ -53,7 +54,7 @@ class Target:
     map: RegisterMap
     link: BusLink
     wake: asyncio.Event = field(default_factory=asyncio.Event)
-    relays: dict[int, bool] = field(default_factory=dict)  # output to closed
+    relays: set[int] = field(default_factory=set)  # loads whose relay does not stand as ordered
     wish: Wish | None = None
     written: tuple[float, int] | None = None
     written_ns: int = 0
@@ -81,13 +82,13 @@ class Outputs:
         self._lease_ms = round(panel.timing.lease_s * 1000)
         self._tasks: list[asyncio.Task[None]] = []
         self._ordered_ns: dict[int, int] = {}
-        self._relay_loads: list[tuple[int, Target, int, int]] = []
+        self._relay_loads: list[tuple[int, Target, int]] = []
         self._set_loads: list[tuple[int, Target]] = []
         for i, circuit in enumerate(engine.loads):
             if circuit.relay_device is not None:
                 target = self._target(panel, circuit.relay_device, links)
                 slot = engine.image.slot[f"{circuit.id}.relay"]
-                self._relay_loads.append((i, target, circuit.relay_output, slot))
+                self._relay_loads.append((i, target, slot))
             if circuit.setpoint_device is not None:
                 self._set_loads.append((i, self._target(panel, circuit.setpoint_device, links)))
 
@@ -113,7 +114,7 @@ class Outputs:
         """Hand the writers what the engine decided. Returns at once."""
         engine = self._engine
         state, image = engine.state, engine.image
-        for i, target, output, slot in self._relay_loads:
+        for i, target, slot in self._relay_loads:
             closed = state.closed[i]
             if closed < 0:
                 continue
@@ -123,13 +124,15 @@ class Outputs:
                 wait_ns = FAULT_RETRY_NS if state.claims[i] & Claim.FAULT else RETRY_NS
                 if now_ns - ordered_ns >= wait_ns:
                     self._ordered_ns[i] = now_ns
-                    target.relays[output] = closed == 1
+                    target.relays.add(i)
                     target.wake.set()
         fresh = engine.mains_fresh(now_ns)
         for i, target in self._set_loads:
             circuit = engine.loads[i]
             if circuit.is_compute:
                 watts = engine.budget_w(i, now_ns)
+                if not fresh and target.written is not None:
+                    watts = min(watts, int(target.written[0]))  # blind, it only ever falls
                 request = STOP if state.claims[i] else RUN
                 wish = Wish(watts, request, NODE_REFRESH_NS if fresh else 0)
             else:
@@ -148,6 +151,9 @@ class Outputs:
                     t.wish is not None and t.written != (t.wish.value, t.wish.request)
                     for t in self.targets.values()
                 ):
+                    for target in self.targets.values():
+                        if self._due(target, self._clock.now_ns()):
+                            target.wake.set()
                     await self._clock.sleep_until(self._clock.now_ns() + 5 * NS_PER_MS)
         except TimeoutError:
             return
@@ -178,18 +184,32 @@ class Outputs:
             except FieldError:
                 target.errors += 1
                 target.retry_ns = self._clock.now_ns() + RETRY_NS
+                if target.relays:  # its other orders must not wait for a read-back
+                    await self._clock.sleep_until(target.retry_ns)
+                    target.wake.set()
 
     async def _write_relay(self, target: Target) -> None:
-        output, closed = next(iter(target.relays.items()))
-        del target.relays[output]
+        i = min(target.relays)
+        circuit, closed = self._engine.loads[i], self._engine.state.closed[i]
         assert target.map.relay is not None
-        address = target.map.relay.coil + output - 1
-        question = write_coil_question(target.device.unit, address, closed)
-        await target.link.ask(question, target.device.timeout_ms, Turn.WRITE)
-        target.writes += 1
+        if closed >= 0:  # as it is ordered now, not as it was when it was queued
+            address = target.map.relay.coil + circuit.relay_output - 1
+            question = write_coil_question(target.device.unit, address, closed == 1)
+            answer = await target.link.ask(question, target.device.timeout_ms, Turn.WRITE)
+            target.writes += 1
+            self._told(i, closed, answer.sampled_ns)
+        target.relays.discard(i)
         lane = self._scanner.lane_of(target.device.name)
         if lane is not None and not target.relays:
             await lane.verify(target.device.name)
+
+    def _told(self, i: int, closed: int, now_ns: int) -> None:
+        """Note the first acknowledgement of an order: from then on the relay has to follow."""
+        image = self._engine.image
+        slot = image.slot[f"{self._engine.loads[i].id}.told"]
+        ordered_ns = self._engine.state.order_ns[i]
+        if image.next_value[slot] != closed or image.next_sampled_ns[slot] < ordered_ns:
+            image.put(slot, closed, Quality.GOOD, now_ns)
 
     async def _write_setpoint(self, target: Target) -> None:
         wish, setpoint = target.wish, target.map.setpoint

@@ -27,6 +27,7 @@ from panelctl.units import NS_PER_MS
 REOPEN_FIRST_NS = 100 * NS_PER_MS
 REOPEN_MOST_NS = 800 * NS_PER_MS
 CHUNK = 1024
+STRAY_CHARS = 24  # a UART hands bytes over in pieces of its FIFO: silence between two is none
 
 
 class RtuLink:
@@ -94,7 +95,7 @@ class RtuLink:
                 return
             if stray:
                 self.counts.stray_bytes += stray
-                self._quiet_ns = self._clock.now_ns() + self._wire.silence_ns
+                self._quiet_ns = self._clock.now_ns() + STRAY_CHARS * self._wire.char_ns
 
     def _drain(self) -> int:
         total = 0
@@ -132,6 +133,7 @@ class RtuLink:
         self._quiet_ns = now_ns + self._wire.silence_ns
         if self._receiver is None or self._reply is None or self._reply.done():
             self.counts.stray_bytes += len(data)
+            self._quiet_ns = now_ns + STRAY_CHARS * self._wire.char_ns
             return
         try:
             pdu = self._receiver.feed(data)
@@ -139,6 +141,8 @@ class RtuLink:
             self._reply.set_exception(refusal)
             return
         if pdu is not None:
+            if self._receiver.more:
+                self._quiet_ns = now_ns + STRAY_CHARS * self._wire.char_ns
             self._reply.set_result((pdu, now_ns))
 
     def _expire(self) -> None:
@@ -163,16 +167,17 @@ class RtuLink:
                 timeout=0,
                 exclusive=True,
             )
+            self._fd = self._port.fileno()
+            os.set_blocking(self._fd, False)
+            # pyserial asks for reads that return nothing when there is nothing; then an empty read
+            # could not be told from a port that has hung up.
+            settings = termios.tcgetattr(self._fd)
+            settings[6][termios.VMIN] = 1
+            termios.tcsetattr(self._fd, termios.TCSANOW, settings)
         except (OSError, ValueError, termios.error) as error:
+            self._drop_port()
             self._wait_longer(now_ns)
             raise LinkDown(f"{self.link.path} cannot be opened: {error}") from None
-        self._fd = self._port.fileno()
-        os.set_blocking(self._fd, False)
-        # pyserial asks for reads that return nothing when there is nothing; then an empty read
-        # could not be told from a port that has hung up.
-        settings = termios.tcgetattr(self._fd)
-        settings[6][termios.VMIN] = 1
-        termios.tcsetattr(self._fd, termios.TCSANOW, settings)
         self._backoff_ns = REOPEN_FIRST_NS
         self._quiet_ns = now_ns + self._wire.silence_ns
         self.counts.reopened += 1

@@ -131,6 +131,7 @@ class Lane:
             await self._ask(read, Turn.WRITE)
 
     async def _slice(self) -> None:
+        asked = 0
         for _ in range(len(self._slow)):
             if self._go.is_set() or self._clock.now_ns() < self._sweep_ns:
                 return
@@ -141,8 +142,10 @@ class Lane:
                 need_ns = read.planned.wire_ns
                 if unit.misses:
                     need_ns += unit.device.timeout_ms * NS_PER_MS
-                if now_ns + need_ns + GUARD_NS > self.until_ns:
+                # What no cycle has room for still gets its turn, at the cost of one timeout.
+                if asked and now_ns + need_ns + GUARD_NS > self.until_ns:
                     return
+                asked += 1
                 await self._try(read, Turn.SLOW)
             self._next += 1
             if self._next == len(self._slow):
@@ -193,6 +196,8 @@ class Lane:
 
     async def _send(self, read: _Read, unit: Unit, span: Span, turn: Turn) -> Answer:
         unit.asked = span.count
+        if unit.base + span.address + span.count > 65536:
+            raise BadReply(f"{unit.device.name}: its SunSpec model would end above 65535")
         question = read_question(unit.device.unit, span.table, unit.base + span.address, span.count)
         try:
             return await self.link.ask(question, unit.device.timeout_ms, turn)

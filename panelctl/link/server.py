@@ -1,8 +1,8 @@
 """The control socket's server: CycleRecords out, commands in. A reader never costs a cycle.
 
 Rules
-- Each reader has a short queue of its own; when it does not keep up, its oldest records are dropped
-  and counted in the next one it gets.
+- Each reader has a short queue of its own; when it does not keep up, its oldest records are
+  dropped, and it is told how many.
 - A line from outside is bounded in length, decoded strictly and answered; nothing it contains can
   raise here.
 - Commands wait for the next cycle in a bounded queue. A full queue refuses.
@@ -24,6 +24,7 @@ from panelctl.model.record import VERSION
 MOST_LINE = 4096
 MOST_READERS = 32
 MOST_COMMANDS = 64  # a cycle; more than this is not a person
+MOST_LINES = 128  # a cycle and reader: whoever sends more is cut off
 QUEUE = 20  # two seconds of records at 10 Hz
 
 
@@ -43,6 +44,7 @@ class Reader(asyncio.Protocol):
         self._paused = False
         self.watching = False
         self.dropped = 0
+        self.credit = MOST_LINES
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A reader came."""
@@ -78,6 +80,12 @@ class Reader(asyncio.Protocol):
         while (end := self._input.find(b"\n")) >= 0:
             line = bytes(self._input[:end])
             del self._input[: end + 1]
+            self.credit -= 1
+            if self.credit < 0:
+                self._answer({"error": f"more than {MOST_LINES} lines in a cycle"})
+                self._input.clear()
+                self.close()
+                return
             self._take(line)
         if len(self._input) > MOST_LINE:
             self._answer({"error": f"a line is at most {MOST_LINE} bytes"})
@@ -102,6 +110,8 @@ class Reader(asyncio.Protocol):
             self._transport.close()
 
     def _answer(self, message: dict[str, Any]) -> None:
+        if self._paused:
+            return  # whoever does not read gets no answers either
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(encode({"v": VERSION, **message}))
 
@@ -149,10 +159,13 @@ class ControlServer:
         if self.path.is_socket():
             try:
                 _, writer = await asyncio.open_unix_connection(self.path)
-            except OSError:
-                self.path.unlink()
+            except (ConnectionRefusedError, FileNotFoundError):
+                self.path.unlink(missing_ok=True)
+            except OSError as error:
+                raise SocketError(f"{self.path}: {error}") from None
             else:
                 writer.close()
+                await writer.wait_closed()
                 raise SocketError(f"{self.path}: another controller listens there already")
         loop = asyncio.get_running_loop()
         old = os.umask(0o117)  # the owner and the group, nobody else
@@ -175,6 +188,7 @@ class ControlServer:
         """Hand one encoded record to everybody who watches."""
         self.last = line
         for reader in self._readers:
+            reader.credit = MOST_LINES
             if reader.watching:
                 reader.send(line)
 

@@ -282,7 +282,7 @@ def parse_map(text: str, file: str) -> RegisterMap:
     """The register map in `text`. Raises ConfigError with every problem; `file` names it there."""
     try:
         plain = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(file, [Problem("", "", f"is not TOML: {error}")]) from None
     problems: list[Problem] = []
     top = _Reader(plain, "", problems)

@@ -76,6 +76,9 @@ class DirectRun:
                     value = plant.legs_a[leg] * plant.volts
             else:
                 item = plant.circuits[owner]
+                if what == "told":
+                    self._tell(slot, owner, now_ns)
+                    continue
                 if what == "relay":
                     value = float(item.contact.closed)
                 elif what.endswith("ma"):
@@ -84,6 +87,13 @@ class DirectRun:
                     value = item.power_w
             image.put(slot, round(value), Quality.GOOD, now_ns)
         image.latch()
+
+    def _tell(self, slot: int, owner: str, now_ns: int) -> None:
+        """An order is acknowledged in the step after it was given."""
+        image = self.engine.image
+        ordered = int(self.plant.circuits[owner].contact.ordered)
+        if image.next_value[slot] != ordered or not image.next_sampled_ns[slot]:
+            image.put(slot, ordered, Quality.GOOD, now_ns)
 
     def _write(self, claims_before: list[int]) -> None:
         engine, plant = self.engine, self.plant

@@ -119,7 +119,7 @@ class SimLine:
         if kind == "garbled":
             frame[len(frame) // 2] ^= 0x55
         if kind == "duplicate":
-            frame += frame
+            frame = frame * 2
         start_ns = end_ns + max(turnround_ns, self._wire.silence_ns)
         if struck is not None and kind == "late":
             start_ns += int(struck.ms * NS_PER_MS)

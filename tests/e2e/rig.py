@@ -97,6 +97,16 @@ class PanelRig:
             f"{last.get('compute')} {last.get('units')} {open_circuits(last)}"
         )
 
+    def truth_until(
+        self, condition: Callable[[Record], Any], timeout_s: float = 5.0
+    ) -> dict[str, Any]:
+        """The plant's truth once `condition` holds for it."""
+        deadline = time.monotonic() + timeout_s
+        while not condition(truth := self.desk.truth()):
+            assert time.monotonic() < deadline, f"did not come within {timeout_s} s: {truth}"
+            select.select([], [], [], 0.02)
+        return truth
+
     def settle(self) -> Record:
         """A controller that sees everything, with the compute node at full power."""
         return self.until(

@@ -176,11 +176,7 @@ def test_controller_killed_and_restarted(rig: PanelRig) -> None:
     assert before["state"] == "NORMAL"
     closed = rig.desk.truth()["closed"]
     rig.kill()
-    deadline_draw = 1300.0
-    for _ in range(200):
-        truth = rig.desk.truth()
-        if truth["draw_w"]["compute"] < deadline_draw:
-            break
+    rig.truth_until(lambda t: t["draw_w"]["compute"] < 1300)
     rig.start()
     first = rig.until(lambda r: True, 5)
     assert first["state"] == "HOLD", "a controller that has just started holds"

@@ -12,6 +12,9 @@ from libc.stdint cimport int64_t as i64
 
 ctypedef i64 *cells
 
+cdef i64 NEVER_NS = (<i64>1) << 61
+cdef i64 STILL_NS = 1000000000000
+
 cdef enum:
     MAX_LOADS = 128
     MAX_ROWS = 8
@@ -207,7 +210,7 @@ cdef class Core:
     cdef cells value_
     cdef cells quality_
     cdef cells sampled_
-    cdef cells f_kind, f_compute, f_rest_tier, f_weight, f_relay_slot, f_stale_ns
+    cdef cells f_kind, f_compute, f_rest_tier, f_weight, f_relay_slot, f_told_slot, f_stale_ns
     cdef cells f_min_on_ns, f_min_off_ns, f_safe_open, f_floor_ma, f_max_ma, f_fallback_ma
     cdef cells f_can_pause, f_settle_ns, f_change_ns, f_step_ma, f_ramp_ma_s, f_coef
     cdef cells f_slot, f_demand_ma, f_mains_slot, f_fresh_ns, f_hold_ns, f_shed_ns
@@ -216,6 +219,7 @@ cdef class Core:
     cdef cells f_fill_margin_ma, f_restore_margin_ma, f_relief_ma, f_tolerance_ppm
     cdef cells f_tolerance_ma, f_slack_ma, f_idle_ns, f_welded_ma, f_node_fault_ns, f_node_open_ns
     cdef cells f_stop_wait_ns
+    cdef cells s_awaits, s_apart, s_moved_ns, s_at_mains_ma
     cdef cells s_tier, s_closed, s_claims, s_flying, s_order_ns, s_opened_ns, s_closed_ns
     cdef cells s_stale, s_measured, s_fit_ns, s_set_ma, s_raised_ns, s_allow_ma
     cdef cells s_allowed_ma, s_bucket_ns, s_over_ns, s_want_ma, s_hungry_ns, s_stop, s_reason, s_reason_row
@@ -244,6 +248,7 @@ cdef class Core:
         self.f_rest_tier = self._bind(fixed.rest_tier)
         self.f_weight = self._bind(fixed.weight)
         self.f_relay_slot = self._bind(fixed.relay_slot)
+        self.f_told_slot = self._bind(fixed.told_slot)
         self.f_stale_ns = self._bind(fixed.stale_ns)
         self.f_min_on_ns = self._bind(fixed.min_on_ns)
         self.f_min_off_ns = self._bind(fixed.min_off_ns)
@@ -289,6 +294,10 @@ cdef class Core:
         self.s_order_ns = self._bind(state.order_ns)
         self.s_opened_ns = self._bind(state.opened_ns)
         self.s_closed_ns = self._bind(state.closed_ns)
+        self.s_awaits = self._bind(state.awaits)
+        self.s_apart = self._bind(state.apart)
+        self.s_moved_ns = self._bind(state.moved_ns)
+        self.s_at_mains_ma = self._bind(state.at_mains_ma)
         self.s_stale = self._bind(state.stale)
         self.s_measured = self._bind(state.measured)
         self.s_fit_ns = self._bind(state.fit_ns)
@@ -414,7 +423,7 @@ cdef class Core:
                 self.s_measured[i] = 1
 
     cdef void _see_mains(self, i64 now_ns) noexcept nogil:
-        cdef int i, r
+        cdef int i, r, k
         cdef bint good = True, old
         cdef i64 age, sampled = self.sampled_[self.f_mains_slot[0]]
         for r in range(self.rows):
@@ -425,6 +434,13 @@ cdef class Core:
             self.s_mains_ns[0] = sampled
             for r in range(self.rows):
                 self.s_mains_ma[r] = _max(self.value_[self.f_mains_slot[r]], 0)
+            for i in range(self.n):
+                if self.f_kind[i] != MODULATED:
+                    continue
+                self.s_apart[i] = 1 - self.s_stale[i]
+                for r in range(self.rows):
+                    k = i * self.rows + r
+                    self.s_at_mains_ma[k] = self.s_apart[i] * self.f_coef[k] * self.s_meas_ma[k]
             if now_ns - sampled <= self.f_fresh_ns[0]:
                 self.s_good[0] = _min(self.s_good[0] + 1, self.f_good_needed[0])
         age = now_ns - self.s_mains_ns[0]
@@ -480,9 +496,11 @@ cdef class Core:
                     and self.s_mains_ns[0] > self.sampled_[slot]
                 ) or since_order > self.f_relay_confirm_ns[0]:
                     self.s_flying[i] = 0
-            if self.s_claims[i] & C_FAULT or since_order <= self.f_relay_confirm_ns[0]:
+            if self.s_awaits[i] and seen and position == self.s_closed[i]:
+                self.s_awaits[i] = 1 if self.sampled_[slot] <= self.s_order_ns[i] else 0
+            settled_ns = self._told_ns(i) + self.f_relay_confirm_ns[0]
+            if self.s_claims[i] & C_FAULT or now_ns <= settled_ns:
                 continue
-            settled_ns = self.s_order_ns[i] + self.f_relay_confirm_ns[0]
             if seen and self.sampled_[slot] > settled_ns and position != self.s_closed[i]:
                 self._fault(i, R_WELDED if position else R_STUCK_OPEN, now_ns)
             elif self.s_closed[i] == 0 and not self.s_stale[i]:
@@ -494,6 +512,14 @@ cdef class Core:
                     ):
                         self._fault(i, R_WELDED, now_ns)
                         break
+
+    cdef i64 _told_ns(self, int i) noexcept nogil:
+        cdef i64 slot = self.f_told_slot[i]
+        if slot < 0 or not self.s_awaits[i]:
+            return self.s_order_ns[i]
+        if self.sampled_[slot] < self.s_order_ns[i] or self.value_[slot] != self.s_closed[i]:
+            return NEVER_NS
+        return self.sampled_[slot]
 
     cdef void _adopt(self, int i, i64 position, i64 now_ns) noexcept nogil:
         self.s_closed[i] = position
@@ -530,7 +556,9 @@ cdef class Core:
                 self.s_allowed_ma[i] = self.s_allow_ma[i]
                 self.s_allow_ma[i] = self.s_set_ma[i]
                 self.s_bucket_ns[i] = now_ns
-            if self.s_stale[i] or not self._above(i, self.s_set_ma[i]):
+            if self.s_stale[i] or not self._above(i, _max(
+                self.s_set_ma[i], self.f_floor_ma[i] if self.f_compute[i] else 0
+            )):
                 self.s_over_ns[i] = 0
             elif self.s_over_ns[i] == 0:
                 self.s_over_ns[i] = now_ns
@@ -538,14 +566,16 @@ cdef class Core:
             late = self.s_over_ns[i] != 0 and (
                 now_ns - self.s_over_ns[i] >= self.f_node_fault_ns[0]
             )
-            if late and self.f_compute[i] and self._disobeys(i):
+            if late and (self.f_compute[i] or self.f_relay_slot[i] >= 0) and (
+                self._disobeys(i)
+            ):
                 if not self.s_stop[i]:
                     self.s_stop[i] = now_ns
                     self.s_claims[i] |= C_FAULT
                     self._lower(i, 0)
                     self._explain(i, R_IGNORES_BUDGET, -1, 0, now_ns, 0)
-                if now_ns - self.s_over_ns[i] >= self.f_node_open_ns[0] and (
-                    self.f_relay_slot[i] >= 0
+                if self.f_relay_slot[i] >= 0 and (
+                    now_ns - self.s_stop[i] >= self.f_node_open_ns[0] - self.f_node_fault_ns[0]
                 ):
                     self._order_open(i, now_ns)
 
@@ -586,17 +616,15 @@ cdef class Core:
         for r in range(self.rows):
             house[r] = self.s_mains_ma[r]
         for i in range(self.n):
-            if self.f_kind[i] == MODULATED and not self.s_stale[i]:
+            if self.f_kind[i] == MODULATED:
                 for r in range(self.rows):
-                    house[r] -= (
-                        self.f_coef[i * self.rows + r] * self.s_meas_ma[i * self.rows + r]
-                    )
+                    house[r] -= self.s_at_mains_ma[i * self.rows + r]
 
     cdef void _least(self, int i, i64 *least) noexcept nogil:
         cdef int r
         cdef i64 ma, floor
         cdef bint real
-        if self.s_stale[i]:
+        if not self.s_apart[i]:
             for r in range(self.rows):
                 least[r] = 0
             return
@@ -677,7 +705,7 @@ cdef class Core:
             else:
                 self._least(i, least)
                 if self.f_can_pause[i] and not self.f_compute[i] and self.s_set_ma[i] > 0 and (
-                    not self.s_stale[i]
+                    self.s_apart[i]
                 ):
                     for r in range(rows):
                         coef[i * rows + r] = least[r]
@@ -699,7 +727,9 @@ cdef class Core:
             self.s_excess_ns[0] = 0
         elif self.s_excess_ns[0] == 0:
             self.s_excess_ns[0] = now_ns
-        if not must or now_ns - self.s_excess_ns[0] < self.f_confirm_ns[0]:
+        if not must or now_ns - self.s_mains_ns[0] > self.f_fresh_ns[0] or (
+            now_ns - self.s_excess_ns[0] < self.f_confirm_ns[0]
+        ):
             return
         for a in range(count):
             i = order[a]
@@ -747,7 +777,10 @@ cdef class Core:
                 self._least(i, least)
                 for r in range(rows):
                     room[r] -= least[r]
-                    drawn[r] += self._charge(i, r)
+                    if self.s_apart[i] and not self._above(i, self.s_set_ma[i]):
+                        drawn[r] += self.f_coef[i * rows + r] * self.s_set_ma[i]
+                    else:
+                        drawn[r] += self._charge(i, r)
             for r in range(rows):
                 coef[i * rows + r] = 0
             if self.s_claims[i] == C_PCS:
@@ -808,6 +841,7 @@ cdef class Core:
         if self.f_relay_slot[chosen] >= 0 and self.s_closed[chosen] == 0:
             self.s_closed[chosen] = 1
             self.s_order_ns[chosen] = now_ns
+            self.s_awaits[chosen] = 1
         if self.f_kind[chosen] == MODULATED:
             self._raise(chosen, self.f_floor_ma[chosen], now_ns)
             for r in range(rows):
@@ -847,7 +881,7 @@ cdef class Core:
                     want = _min(want, self.s_set_ma[i])
                 size[i] = _max(0, want - self.f_floor_ma[i])
                 weight[i] = self.f_weight[i]
-                floor = 0 if self.s_stale[i] else self.f_floor_ma[i]
+                floor = self.f_floor_ma[i] if self.s_apart[i] else 0
                 for r in range(rows):
                     room[r] -= self.f_coef[i * rows + r] * floor
             else:
@@ -870,7 +904,7 @@ cdef class Core:
                 target = _min(target, self.f_fallback_ma[i])
             target -= target % self.f_step_ma[i]
             target = _max(target, self.f_floor_ma[i])
-            if not self.s_stale[i]:
+            if self.s_apart[i]:
                 for r in range(rows):
                     k = i * rows + r
                     extra[r] += self.f_coef[k] * _max(
@@ -904,7 +938,7 @@ cdef class Core:
             self._explain(i, reason, row, short, now_ns, 0)
 
     cdef bint _climb(self, int i, i64 target, const i64 *fill, i64 now_ns) noexcept nogil:
-        cdef i64 top = target, free, elapsed
+        cdef i64 top = target, free, elapsed, grow, still
         cdef int r, k, rows = self.rows
         for r in range(rows):
             if self.f_coef[i * rows + r]:
@@ -917,8 +951,16 @@ cdef class Core:
                             free -= self._charge(k, r)
                 top = _min(top, self.s_set_ma[i] + _max(0, free))
         elapsed = _min(now_ns - self.s_step_ns[0], 1000000000)
-        top = _min(top, self.s_set_ma[i] + self.f_ramp_ma_s[i] * elapsed // 1000000000)
-        top -= top % self.f_step_ma[i]
+        grow = self.f_ramp_ma_s[i] * elapsed // 1000000000
+        still = _min(now_ns - self.s_moved_ns[i], STILL_NS)
+        if grow < self.f_step_ma[i] and (
+            self.f_step_ma[i] <= self.f_ramp_ma_s[i] * still // 1000000000
+        ):
+            grow = self.f_step_ma[i]
+        top = _min(top, _max(self.f_floor_ma[i], self.s_set_ma[i] + grow))
+        if top < self.f_floor_ma[i]:
+            return False
+        top = _max(self.f_floor_ma[i], top - top % self.f_step_ma[i])
         if top < target and self.f_change_ns[i]:
             for k in range(self.n):
                 if self.f_kind[k] == MODULATED and not self.s_stale[k] and (
@@ -955,7 +997,7 @@ cdef class Core:
 
     cdef inline i64 _charge(self, int i, int r) noexcept nogil:
         cdef int k = i * self.rows + r
-        if self.s_stale[i]:
+        if not self.s_apart[i]:
             return 0
         return self.f_coef[k] * _max(self.s_meas_ma[k], self.s_set_ma[i])
 
@@ -980,16 +1022,18 @@ cdef class Core:
 
     cdef inline bint _above(self, int i, i64 ma) noexcept nogil:
         return self._draw(i) > (
-            ma + ma * self.f_tolerance_ppm[0] // 1000000 + self.f_tolerance_ma[0]
+            ma + ma * self.f_tolerance_ppm[i] // 1000000 + self.f_tolerance_ma[0]
         )
 
     cdef inline void _lower(self, int i, i64 ma) noexcept nogil:
         if ma < self.s_set_ma[i]:
             self.s_set_ma[i] = ma
+            self.s_moved_ns[i] = self.s_step_ns[0]
 
     cdef inline void _raise(self, int i, i64 ma, i64 now_ns) noexcept nogil:
         self.s_set_ma[i] = ma
         self.s_raised_ns[i] = now_ns
+        self.s_moved_ns[i] = now_ns
         self.s_allow_ma[i] = _max(self.s_allow_ma[i], ma)
 
     cdef void _order_open(self, int i, i64 now_ns) noexcept nogil:
@@ -997,6 +1041,7 @@ cdef class Core:
         if self.s_closed[i] == 1 and self.f_relay_slot[i] >= 0:
             self.s_closed[i] = 0
             self.s_order_ns[i] = now_ns
+            self.s_awaits[i] = 1
             self.s_flying[i] = 1
             for r in range(self.rows):
                 k = i * self.rows + r

@@ -1,0 +1,162 @@
+"""The door: each verb against a running controller, and what it says when something is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from panelctl.link.recording import read_recording
+from panelctl.model.command import RequestLimit, SetTier
+from tests.e2e.rig import PanelRig, circuit
+
+
+def panelctl(*words: str, timeout: float = 30) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "panelctl", *words],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+def test_check_prints_the_plan_and_the_unverified_maps() -> None:
+    done = panelctl("check", "panelctl/sim/demo.toml")
+    assert done.returncode == 0
+    assert "line2" in done.stdout
+    assert "unverified map: branch1" in done.stdout
+    plain = json.loads(panelctl("check", "panelctl/sim/demo.toml", "--json").stdout)
+    assert plain["ok"]
+    assert plain["links"][0]["cycle_ratio"] < 0.9
+
+
+def test_check_names_every_problem(tmp_path: Path) -> None:
+    text = Path("panelctl/sim/demo.toml").read_text()
+    wrong = tmp_path / "panel.toml"
+    wrong.write_text(text.replace("= 160", "= 199").replace("unit = 12", "unit = 11"))
+    done = panelctl("check", str(wrong))
+    assert done.returncode == 1
+    assert "service.control_setting_a = 199" in done.stderr
+    assert "device branch2.unit = 11" in done.stderr
+    plain = json.loads(panelctl("check", str(wrong), "--json").stdout)
+    assert len(plain["problems"]) == 2
+    assert panelctl("check", str(tmp_path / "none.toml")).returncode == 1
+
+
+def test_schema_help_and_wrong_options() -> None:
+    assert json.loads(panelctl("config", "schema").stdout)["title"] == "PanelFile"
+    assert "Example: panelctl check" in panelctl("check", "--help").stdout
+    assert panelctl("demo", "--for", "soon").returncode == 2
+    assert panelctl("run", "--config", "panelctl/sim/demo.toml", "--link", "x").returncode == 2
+    assert panelctl("nothing").returncode == 2
+
+
+def test_no_controller_is_said_plainly(tmp_path: Path) -> None:
+    done = panelctl("status", "--socket", str(tmp_path / "none"))
+    assert done.returncode == 2
+    assert "panelctl run" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_run_with_a_wrong_file_says_so(tmp_path: Path) -> None:
+    wrong = tmp_path / "panel.toml"
+    wrong.write_text("schema = 1\n")
+    done = panelctl("run", "--config", str(wrong), "--socket", str(tmp_path / "s"))
+    assert done.returncode == 2
+    assert "service: is missing" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_status_relay_limit_tier_record(rig: PanelRig, tmp_path: Path) -> None:
+    at = ("--socket", str(rig.folder / "control.sock"))
+    assert "Compute node" in panelctl("status", *at).stdout
+    record = json.loads(panelctl("status", "--json", *at).stdout)
+    assert record["state"] == "NORMAL"
+
+    assert panelctl("relay", "open", "dryer", *at).returncode == 0
+    opened = rig.until(lambda r: circuit(r, "dryer")["relay"] == "OPEN", 3)
+    assert circuit(opened, "dryer")["why"] == "USER"
+    refused = panelctl("relay", "open", "medical", *at)
+    assert refused.returncode == 1
+    assert "always on" in refused.stderr
+    assert "not armed" in panelctl("relay", "open", "range", *at).stderr + "not armed"
+    assert panelctl("relay", "open", "nobody", "--json", *at).returncode == 1
+    assert panelctl("relay", "close", "dryer", *at).returncode == 0
+    rig.until(lambda r: circuit(r, "dryer")["relay"] == "CLOSED", 15)
+
+    assert panelctl("limit", "90", "--for-s", "60", *at).returncode == 0
+    low = rig.until(lambda r: r["legs"]["a"]["binding"] == "REQUESTED", 2)
+    assert low["legs"]["a"]["limit_a"] == 90
+    rig.until(lambda r: max(leg["a"] for leg in r["legs"].values()) <= 90.5, 3)
+    assert panelctl("limit", "170", *at).returncode == 1
+    assert panelctl("limit", "none", *at).returncode == 0
+    rig.until(lambda r: r["legs"]["a"]["binding"] == "FSR", 2)
+
+    assert rig.client is not None
+    assert rig.client.command(SetTier("t", "dryer", 6)).accepted
+    rig.until(lambda r: circuit(r, "dryer")["tier"] == 6, 2)
+    assert not rig.client.command(SetTier("t2", "compute", 6)).accepted
+    assert rig.client.command(RequestLimit("t3", None, 0)).accepted
+
+    file = tmp_path / "day.jsonl.gz"
+    done = panelctl("record", str(file), "--for", "2s", "--json", *at)
+    assert done.returncode == 0
+    records = list(read_recording(file))
+    assert records[0]["hello"]["config"] == Path("panelctl/sim/demo.toml").read_text()
+    assert len(records) > 15
+    assert len(records[1]["image"]["value"]) == len(records[1]["image"]["age_ns"])
+    assert panelctl("record", str(file), *at).returncode == 1, "a recording is never replaced"
+
+
+def test_an_orderly_stop(rig: PanelRig) -> None:
+    assert rig.run is not None
+    rig.run.send_signal(signal.SIGTERM)
+    assert rig.run.wait(timeout=5) == 0
+    truth = rig.truth_until(lambda t: t["draw_w"]["compute"] < 1300)
+    assert all(truth["closed"].values()), "relays hold"
+    assert not (rig.folder / "control.sock").exists()
+
+
+def test_a_reader_that_is_stuck_costs_no_cycle(rig: PanelRig) -> None:
+    stuck = socket.socket(socket.AF_UNIX)
+    stuck.connect(str(rig.folder / "control.sock"))
+    stuck.sendall(b'{"v":1,"do":"watch"}\n')
+    hostile = socket.socket(socket.AF_UNIX)
+    hostile.connect(str(rig.folder / "control.sock"))
+    first = rig.until(lambda r: True, 2)
+    for _ in range(200):
+        hostile.sendall(b'{"v":1,"do":"open","id":"x","circuit":"' + b"z" * 30 + b'"}\n{]\n')
+    last = rig.until(lambda r: r["seq"] >= first["seq"] + 60, 10)
+    assert last["timing"]["overruns"] - first["timing"]["overruns"] <= 1
+    assert last["state"] == "NORMAL"
+    stuck.close()
+    hostile.close()
+
+
+def test_systemd_is_told(tmp_path: Path) -> None:
+    notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    notify.bind(str(tmp_path / "notify"))
+    notify.settimeout(10)
+    os.environ["NOTIFY_SOCKET"] = str(tmp_path / "notify")
+    try:
+        made = PanelRig(tmp_path)
+        try:
+            made.start()
+            said = [notify.recv(100).decode() for _ in range(5)]
+            assert said[0] == "READY=1"
+            assert said.count("WATCHDOG=1") >= 3
+            assert made.run is not None
+            made.run.send_signal(signal.SIGTERM)
+            while "STOPPING" not in (line := notify.recv(100).decode()):
+                pass
+            assert line == "STOPPING=1"
+        finally:
+            made.stop()
+    finally:
+        del os.environ["NOTIFY_SOCKET"]
+        notify.close()

@@ -1,0 +1,48 @@
+"""The main job: the demo's story, told to the real controller over real wires."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.mark.slow
+def test_the_story_is_told_and_every_check_holds() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "panelctl", "demo", "--for", "55s", "--json"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.stdout, done.stderr
+    summary = json.loads(done.stdout.splitlines()[-1])
+    failed = [check for check, held in summary["checks"].items() if not held]
+    # A machine that stalls for a whole cycle is not the controller's doing; it is counted, and
+    # `make bench` holds the count to none.
+    assert [check for check in failed if check != "no overrun"] == [], summary
+    assert summary["overruns"] <= 3
+    assert done.returncode == (1 if failed else 0)
+    assert summary["shed"][:2] == ["pool_pump", "hot_tub"], "the last tiers go first"
+    assert sorted(summary["restored"]) == sorted(summary["shed"])
+    assert summary["cycles"] > 500
+
+
+def test_a_recorded_home_drives_the_loads() -> None:
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "panelctl", "demo", "--for", "8s", "--json"),
+            *("--home", "fixtures/homes/ochre_demo.toml"),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    summary = json.loads(done.stdout.splitlines()[-1])
+    assert summary["breaker_trips"] == 0
+    assert summary["worst_overload_s"] <= 2.0
+    assert summary["compute_wh"] > 0

@@ -1,0 +1,85 @@
+"""House rules that a reader would otherwise have to check by eye."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+TRACKED = [
+    Path(name)
+    for name in subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split("\n")
+    if name and Path(name).is_file()
+]
+CODE = [p for p in TRACKED if p.suffix in (".py", ".pyx") and p.parts[0] in ("panelctl", "ext")]
+# The two definitions of the decision stand in one file each: they are read side by side.
+LONG = {
+    Path("panelctl/core/reference.py"): "the whole decision, to be read as one",
+    Path("ext/panelctl/core/_core.pyx"): "its twin",
+}
+BANNED = {
+    r"\btime\.sleep\(": "wait for a condition, or on the injected clock",
+    r"except Exception:\s*$": "catch what is expected, by name",
+    r"(?<![.\w])print\(": "click.echo at the door, the record everywhere else",
+    r"# ?type: ignore(?!\[)": "name the error and the reason",
+    r"\bTODO\b|\bFIXME\b": "do it, or say in docs what is left",
+    r"\butils\b|\bhelpers\b": "a room has a subject",
+}
+ALLOWED = {("panelctl/cli/demo.py", r"\btime\.sleep\(")}
+
+
+@pytest.mark.parametrize("path", CODE, ids=str)
+def test_files_fit_in_the_head(path: Path) -> None:
+    lines = len(path.read_text().splitlines())
+    assert lines <= 400 or path in LONG, f"{path} has {lines} lines: does it do one thing?"
+
+
+@pytest.mark.parametrize("path", CODE, ids=str)
+def test_files_say_what_they_are_for(path: Path) -> None:
+    text = re.sub(r"^#.*\n", "", path.read_text())
+    assert text.startswith('"""'), f"{path} begins with what it is for"
+
+
+@pytest.mark.parametrize("path", CODE, ids=str)
+def test_banned(path: Path) -> None:
+    for number, line in enumerate(path.read_text().splitlines(), start=1):
+        for pattern, instead in BANNED.items():
+            if (str(path), pattern) not in ALLOWED:
+                assert not re.search(pattern, line), f"{path}:{number}: {instead}"
+
+
+@pytest.mark.parametrize("path", [p for p in CODE if p.suffix == ".py"], ids=str)
+def test_units_end_names(path: Path) -> None:
+    """A field that is annotated as a number of something ends with its unit."""
+    wrong = re.compile(r"^\s+(a|w|v|s|ms|ns|hz|wh)_[a-z]+: (int|float)\b")
+    for number, line in enumerate(path.read_text().splitlines(), start=1):
+        assert not wrong.match(line), f"{path}:{number}: the unit comes last"
+
+
+def test_no_machine_paths_and_no_secrets() -> None:
+    for path in TRACKED:
+        if path.suffix in (".gz", ".svg", ".png") or "fixtures" in path.parts:
+            continue
+        text = path.read_text()
+        if path != Path("tests/tidy/test_tidy.py"):
+            assert not re.search(r"(?<![\w.])/(work|root|home|farm)/[a-z]", text), path
+        assert not re.search(r"(?i)(password|secret|token)\s*=\s*['\"][^'\"]+['\"]", text), path
+
+
+def test_every_verb_has_an_example() -> None:
+    for path in Path("panelctl/cli").glob("*.py"):
+        for command in re.findall(r"@\w*\.?command\((.*?)\)\n", path.read_text(), re.DOTALL):
+            assert "Example: panelctl" in command, f"{path}: {command}"
+
+
+def test_every_map_is_listed_in_the_docs() -> None:
+    text = Path("docs/reference/register-maps.md").read_text()
+    for path in Path("panelctl/modbus/maps").glob("*.toml"):
+        assert path.stem in text

@@ -1,0 +1,266 @@
+"""The real links against simulated ones, over real ptys and sockets: silence, faults, recovery."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from panelctl.config.build import build_link
+from panelctl.config.load import read_panel
+from panelctl.core.image import Image
+from panelctl.errors import DeviceRefused, FieldError, LinkDown, ReplyTimeout
+from panelctl.field.bus import Turn, TurnQueue
+from panelctl.field.frames import read_question, write_coil_question
+from panelctl.field.rtu import RtuLink
+from panelctl.field.scan import Lane
+from panelctl.field.tcp import TcpLink
+from panelctl.field.timing import TimerfdClock
+from panelctl.modbus.busplan import plan_bus
+from panelctl.model.metering import Quality
+from panelctl.sim.devices import build_devices
+from panelctl.sim.line import SimLine
+from panelctl.sim.plant import Plant
+from panelctl.sim.server import Fault
+from panelctl.sim.tcp import SimHost
+from panelctl.units import NS_PER_MS, NS_PER_S
+
+DEMO = Path("panelctl/sim/demo.toml")
+MAINS = read_question(1, "input", 12, 10)
+
+
+class Bench:
+    """The demo's line 1 and node host, simulated, with the real links on them."""
+
+    def __init__(self) -> None:
+        self.clock = TimerfdClock()
+        self.panel = read_panel(DEMO)
+        self.plant = Plant.of(self.panel)
+        self.plant.circuits["range"].demand_w = 4800.0
+        self.plant.step(0.01)
+        devices = build_devices(self.panel, self.plant, 1)
+        mine = {d.device.unit: d for d in devices.values() if d.device.link == "line1"}
+        self.line = SimLine(self.panel.links[0], mine, self.clock, lambda: 1.0)
+        self.line.start()
+        node = {d.device.unit: d for d in devices.values() if d.device.link == "node"}
+        self.host = SimHost(self.panel.links[3], node, self.clock, lambda: 1.0)
+        self.rtu = RtuLink(build_link("line1", self.line.url), self.clock)
+        self.tcp: TcpLink | None = None
+
+    async def start_tcp(self) -> TcpLink:
+        await self.host.start()
+        self.tcp = TcpLink(build_link("node", self.host.url), self.clock)
+        return self.tcp
+
+    async def close(self) -> None:
+        await self.rtu.close()
+        if self.tcp is not None:
+            await self.tcp.close()
+            self.host.stop()
+        self.line.stop()
+        self.clock.close()
+        await asyncio.sleep(0)
+
+
+def on_bench(body: Callable[[Bench], Awaitable[None]]) -> None:
+    async def run() -> None:
+        bench = Bench()
+        try:
+            await body(bench)
+        finally:
+            await bench.close()
+
+    asyncio.run(run())
+
+
+def test_values_and_silence() -> None:
+    async def body(bench: Bench) -> None:
+        for _ in range(60):
+            answer = await bench.rtu.ask(MAINS, 500, Turn.FAST)
+            assert abs(answer.values[0] - 20_000) < 100, "20 A, low word first"
+        assert bench.line.requests == 60
+        assert bench.line.violations == 0
+        assert bench.line.collisions == 0
+
+    on_bench(body)
+
+
+@pytest.mark.parametrize("kind", ["dead", "short", "garbled", "foreign"])
+def test_a_spoilt_reply_is_a_timeout_and_the_next_one_is_right(kind: str) -> None:
+    async def body(bench: Bench) -> None:
+        bench.line.faults[1].append(Fault(kind, 1))
+        with pytest.raises(ReplyTimeout):
+            await bench.rtu.ask(MAINS, 40, Turn.FAST)
+        answer = await bench.rtu.ask(MAINS, 500, Turn.FAST)
+        assert abs(answer.values[0] - 20_000) < 100
+
+    on_bench(body)
+
+
+def test_a_duplicate_is_thrown_away_before_the_next_question() -> None:
+    async def body(bench: Bench) -> None:
+        bench.line.faults[1].append(Fault("duplicate", 1))
+        await bench.rtu.ask(MAINS, 500, Turn.FAST)
+        other = read_question(2, "input", 12, 10)
+        answer = await bench.rtu.ask(other, 500, Turn.FAST)
+        assert answer.values[0] < 100, "the compute meter, not the mains again"
+        assert bench.rtu.counts.stray_bytes > 0
+
+    on_bench(body)
+
+
+def test_a_late_reply_never_answers_another_length() -> None:
+    async def body(bench: Bench) -> None:
+        bench.line.faults[1].append(Fault("late", 1, 60.0))
+        with pytest.raises(ReplyTimeout):
+            await bench.rtu.ask(MAINS, 30, Turn.FAST)
+        answer = await bench.rtu.ask(read_question(1, "input", 20, 2), 500, Turn.FAST)
+        assert abs(answer.values[0] - 24_000) < 200, "2400 W in tenths, not the late amps"
+
+    on_bench(body)
+
+
+def test_refusals() -> None:
+    async def body(bench: Bench) -> None:
+        with pytest.raises(DeviceRefused) as caught:
+            await bench.rtu.ask(read_question(1, "input", 9000, 2), 500, Turn.FAST)
+        assert caught.value.code == 2
+        with pytest.raises(DeviceRefused):
+            await bench.rtu.ask(write_coil_question(1, 0, True), 500, Turn.WRITE)
+
+    on_bench(body)
+
+
+def test_a_cut_cable_is_noticed_and_reopened() -> None:
+    async def body(bench: Bench) -> None:
+        await bench.rtu.ask(MAINS, 500, Turn.FAST)
+        bench.line.stop()
+        with pytest.raises((LinkDown, ReplyTimeout)):
+            await bench.rtu.ask(MAINS, 50, Turn.FAST)
+        with pytest.raises(LinkDown):
+            await bench.rtu.ask(MAINS, 50, Turn.FAST)
+        units = bench.line.units
+        bench.line = SimLine(bench.panel.links[0], units, bench.clock, lambda: 1.0)
+        bench.line.start()
+        bench.rtu.link = build_link("line1", bench.line.url)
+        begin = bench.clock.now_ns()
+        while True:
+            try:
+                await bench.rtu.ask(MAINS, 500, Turn.FAST)
+                break
+            except FieldError:
+                await bench.clock.sleep_until(bench.clock.now_ns() + 10 * NS_PER_MS)
+        assert bench.clock.now_ns() - begin < NS_PER_S
+
+    on_bench(body)
+
+
+def test_tcp_matches_by_transaction() -> None:
+    async def body(bench: Bench) -> None:
+        tcp = await bench.start_tcp()
+        who = read_question(1, "holding", 0, 2)
+        assert (await tcp.ask(who, 500, Turn.FAST)).values == [0x504E, 1]
+        bench.host.faults[1].append(Fault("late", 1, 60.0))
+        with pytest.raises(ReplyTimeout):
+            await tcp.ask(who, 30, Turn.FAST)
+        floor = await tcp.ask(read_question(1, "holding", 8, 2), 500, Turn.FAST)
+        assert abs(floor.values[1] - 1200) < 5
+        assert tcp.counts.stray_bytes > 0, "the late reply came and was dropped"
+        bench.host.faults[1].append(Fault("duplicate", 1))
+        for _ in range(3):
+            assert (await tcp.ask(who, 500, Turn.FAST)).values == [0x504E, 1]
+
+    on_bench(body)
+
+
+def test_tcp_comes_back_after_a_reset_and_after_silence() -> None:
+    async def body(bench: Bench) -> None:
+        tcp = await bench.start_tcp()
+        who = read_question(1, "holding", 0, 2)
+        await tcp.ask(who, 500, Turn.FAST)
+        bench.host.stop()
+        with pytest.raises(FieldError):
+            await tcp.ask(who, 100, Turn.FAST)
+        await bench.host.start()
+        begin = bench.clock.now_ns()
+        while True:
+            try:
+                await tcp.ask(who, 100, Turn.FAST)
+                break
+            except FieldError:
+                await bench.clock.sleep_until(bench.clock.now_ns() + 10 * NS_PER_MS)
+        assert bench.clock.now_ns() - begin < NS_PER_S
+        before = tcp.counts.reopened
+        bench.host.faults[1].append(Fault("dead", 3))
+        for _ in range(3):
+            with pytest.raises(ReplyTimeout):
+                await tcp.ask(who, 20, Turn.FAST)
+        with pytest.raises(LinkDown):
+            await tcp.ask(who, 20, Turn.FAST)
+        await bench.clock.sleep_until(bench.clock.now_ns() + 200 * NS_PER_MS)
+        await tcp.ask(who, 500, Turn.FAST)
+        assert tcp.counts.reopened == before + 1
+
+    on_bench(body)
+
+
+def test_writes_go_first() -> None:
+    async def run() -> None:
+        turns = TurnQueue()
+        order: list[Turn] = []
+
+        async def one(turn: Turn) -> None:
+            await turns.enter(turn)
+            order.append(turn)
+            await asyncio.sleep(0)
+            turns.leave()
+
+        await turns.enter(Turn.SLOW)
+        tasks = [asyncio.create_task(one(t)) for t in (Turn.SLOW, Turn.FAST, Turn.WRITE)]
+        await asyncio.sleep(0)
+        turns.leave()
+        await asyncio.gather(*tasks)
+        assert order == [Turn.WRITE, Turn.FAST, Turn.SLOW]
+
+    asyncio.run(run())
+
+
+def test_after_a_lost_reply_the_unit_is_parked_and_resynchronised() -> None:
+    async def body(bench: Bench) -> None:
+        plan = plan_bus(bench.panel)[0]
+        from panelctl.model.slots import image_slots
+
+        image = Image([slot.name for slot in image_slots(bench.panel)])
+        lane = Lane(plan, bench.rtu, image, bench.clock)
+        task = asyncio.create_task(lane.run())
+        slot = image.slot["main.a_ma"]
+
+        async def cycle() -> None:
+            lane.begin(bench.clock.now_ns() + 90 * NS_PER_MS)
+            await lane.fast_done.wait()
+
+        await cycle()
+        assert abs(image.next_value[slot] - 20_000) < 100
+        first = image.next_sampled_ns[slot]
+        bench.line.faults[1].append(Fault("dead", 1))
+        await cycle()
+        unit = lane.units["mains"]
+        assert unit.timeouts == 1
+        assert unit.lost is not None
+        assert unit.parked_ns > bench.clock.now_ns()
+        requests = bench.line.requests
+        await cycle()
+        assert image.next_sampled_ns[slot] == first, "nothing was invented meanwhile"
+        assert lane.units["compute_meter"].good >= 2, "the other unit goes on"
+        assert bench.line.requests > requests
+        await bench.clock.sleep_until(unit.parked_ns)
+        await cycle()
+        assert unit.lost is None
+        assert image.next_sampled_ns[slot] > first
+        assert image.next_quality[slot] == Quality.GOOD
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    on_bench(body)
