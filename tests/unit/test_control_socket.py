@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from panelctl.control.store import Kept, StateStore
 from panelctl.errors import ConfigError, SocketError
 from panelctl.link.recording import header, open_recording, read_recording
-from panelctl.link.server import MOST_COMMANDS, QUEUE, ControlServer, encode
+from panelctl.link.server import MOST_COMMANDS, MOST_LINES, QUEUE, ControlServer, encode
 from panelctl.model.command import (
     OpenRelay,
     RequestLimit,
@@ -219,3 +220,32 @@ def test_no_message_makes_the_door_fall_over(message: dict[str, Any]) -> None:
     except SocketError:
         return
     assert len(command.id) <= 64
+
+
+def test_a_flood_of_lines_costs_the_flooder(tmp_path: Path) -> None:
+    async def run() -> None:
+        server, talk = await served(tmp_path / "s")
+        await talk.say(b"\n" * 200_000)
+        async with asyncio.timeout(5):
+            said = await talk.reader.read()
+        assert said.count(b"error") <= MOST_LINES + 1
+        assert server.rejected <= MOST_LINES
+        await ended(server, talk)
+
+    asyncio.run(run())
+
+
+def test_what_outlives_a_restart(tmp_path: Path) -> None:
+    store = StateStore(tmp_path)
+    assert store.load() == Kept()
+    kept = Kept({"dryer": 2}, 80.0, 1e9)
+    store.save(kept)
+    assert StateStore(tmp_path).load() == kept
+    odd = b'{"format":1,"claims":{"a":"b","c":-1},"limit_a":null,"until_s":0}'
+    wrong = b'{"format":1,"claims":[],"limit_a":"x"}'
+    for torn in (b"", b"{", b'{"format":1}', wrong, b"[" * 60_000, odd):
+        (tmp_path / "state.json").write_bytes(torn)
+        assert StateStore(tmp_path).load() == Kept()
+    blocked = StateStore(tmp_path / "nowhere")
+    blocked.save(kept)
+    assert blocked.failures == 1, "a disk that cannot be written costs no cycle"

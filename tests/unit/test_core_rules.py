@@ -320,3 +320,99 @@ def test_a_load_that_is_not_there(compiled: bool, wrong: int) -> None:
         rig.core.claim(wrong, 2, 2, 0)
     with pytest.raises(IndexError):
         rig.core.release(wrong, 0)
+
+
+def test_an_outage_makes_no_false_fault(compiled: bool) -> None:
+    """Orders that never arrived are given again when the line is back; nothing was welded."""
+    rig = Rig([Load(), Load(), compute_load()], compiled)
+    run(rig, 3)
+    before = rig.now_ns
+    while rig.now_ns - before < 12 * S:
+        rig.step()
+    assert rig.state.closed.tolist()[:2] == [0, 0], "ordered open by SHED, and nobody heard it"
+    for _ in range(30):  # back: the contacts are closed, and no order was acknowledged yet
+        rig.read_all(HOUSE, draws_of(rig, {}))
+        for i in range(2):
+            rig.read(rig.fixed.relay_slot[i], 1)
+            rig.value[rig.fixed.told_slot[i]] = 1
+            rig.sampled_ns[rig.fixed.told_slot[i]] = before
+        rig.step()
+    assert [claims & Claim.FAULT for claims in rig.state.claims.tolist()[:2]] == [0, 0]
+    run(rig, 30)
+    assert rig.state.closed.tolist()[:2] == [1, 1], "and they are restored by themselves"
+
+
+def test_a_relay_that_moves_by_itself_is_a_fault(compiled: bool) -> None:
+    rig = Rig([Load(), compute_load()], compiled)
+    run(rig, 5)
+    for _ in range(3):
+        rig.read_all(HOUSE, draws_of(rig, {}))
+        rig.read(rig.fixed.relay_slot[0], 0)
+        rig.step()
+    assert rig.state.reason[0] == Reason.STUCK_OPEN
+
+
+@pytest.mark.parametrize("permille", [1000, 1010, 1029])
+def test_a_restore_comes_through_though_the_node_draws_a_hair_more(
+    compiled: bool, permille: int
+) -> None:
+    rig = Rig([Load(tier=3), compute_load(max_ma=200_000)], compiled)
+
+    def steps(seconds: float, house: int) -> None:
+        for _ in range(round(seconds * 10)):
+            node = rig.state.set_ma[1] * permille // 1000
+            rig.read_all((house, house), [20_000, node])
+            rig.step()
+
+    steps(5, 30_000)
+    steps(3, 150_000)
+    assert rig.state.closed[0] == 0
+    steps(30, 60_000)
+    assert rig.state.closed[0] == 1
+
+
+def test_an_old_mains_reading_sheds_nothing(compiled: bool) -> None:
+    """Compute's own meter goes on while the mains reply is lost: that is no larger household."""
+    rig = Rig([Load(tier=3), compute_load()], compiled)
+    run(rig, 8)
+    rig.read_all((125_000, 125_000), [20_000, 52_000])
+    rig.step()
+    for _ in range(14):
+        node = rig.state.set_ma[1]
+        for r in range(2):
+            rig.read(rig.fixed.slot[r], 20_000)
+            rig.read(rig.fixed.slot[2 + r], node)
+        for i in range(2):
+            rig.read(rig.fixed.relay_slot[i], 1)
+        rig.step()
+    assert rig.state.closed[0] == 1
+    assert rig.state.set_ma[1] == 160_000 - 1_600 - 145_000, "held, neither raised nor emptied"
+
+
+def test_a_slow_ramp_takes_its_steps(compiled: bool) -> None:
+    rig = Rig([evse_load(ramp_ma_s=5_000, step_ma=1_000), compute_load()], compiled)
+    run(rig, 1)
+    run(rig, 5)
+    assert 20_000 <= rig.state.set_ma[0] <= 36_000
+
+
+def test_a_stopped_node_may_idle(compiled: bool) -> None:
+    rig = Rig([compute_load()], compiled)
+    run(rig, 5)
+    rig.core.claim(0, int(Claim.USER), int(Reason.USER), rig.now_ns)
+    run(rig, 20, load0=700)
+    assert not rig.state.claims[0] & Claim.FAULT
+    assert rig.state.closed[0] == 1, "asked to stop, and given its time"
+    run(rig, 45, load0=700)
+    assert rig.state.closed[0] == 0
+
+
+def test_a_charger_between_nothing_and_its_least(compiled: bool) -> None:
+    rig = Rig([evse_load(fallback_ma=0), compute_load()], compiled)
+    rig.state.set_ma[0] = 0
+    seen = set()
+    for _ in range(100):
+        run(rig, 0.1, house=(120_000, 120_000))
+        seen.add(rig.state.set_ma[0])
+    assert not {ma for ma in seen if 0 < ma < 6_000}
+    assert max(seen) >= 6_000

@@ -264,3 +264,27 @@ def test_after_a_lost_reply_the_unit_is_parked_and_resynchronised() -> None:
         await asyncio.gather(task, return_exceptions=True)
 
     on_bench(body)
+
+
+def test_a_device_slower_than_a_cycle_never_blocks_the_lane() -> None:
+    async def body(bench: Bench) -> None:
+        from panelctl.model.slots import image_slots
+
+        plan = plan_bus(bench.panel)[0]
+        image = Image([slot.name for slot in image_slots(bench.panel)])
+        lane = Lane(plan, bench.rtu, image, bench.clock)
+        for unit in lane.units.values():
+            object.__setattr__(unit.device, "timeout_ms", 150)  # longer than the whole cycle
+        bench.line.faults[1].append(Fault("dead", 2))
+        task = asyncio.create_task(lane.run())
+        end_ns = bench.clock.now_ns() + 3 * NS_PER_S
+        slot = image.slot["main.a_mv"]
+        while image.next_quality[slot] != Quality.GOOD and bench.clock.now_ns() < end_ns:
+            tick_ns = bench.clock.now_ns() + 100 * NS_PER_MS
+            lane.begin(tick_ns)
+            await bench.clock.sleep_until(tick_ns)
+        assert image.next_quality[slot] == Quality.GOOD
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    on_bench(body)

@@ -1,0 +1,44 @@
+"""`python -m tests.bench`: measure, print the table, write build/bench.json.
+
+Exit code 1 when a target is missed. `--seconds 60` shortens the run of the controller, which takes
+ten minutes otherwise; `--only core` or `--only run` leaves the other part out.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from tests.bench.core_bench import solve_rows, step_rows
+from tests.bench.rows import Row, machine, write
+from tests.bench.run_bench import run_rows
+
+OUT = Path("build/bench.json")
+
+
+def main() -> None:
+    """See the module."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench")
+    parser.add_argument("--seconds", type=float, default=600.0)
+    parser.add_argument("--only", choices=["core", "run"])
+    options = parser.parse_args()
+    rows: list[Row] = []
+    print(machine())
+    if options.only != "run":
+        rows += solve_rows() + step_rows()
+    if options.only != "core":
+        print(f"running the controller for {options.seconds:g} s …", flush=True)
+        rows += run_rows(options.seconds)
+    write(OUT, rows)
+    for row in rows:
+        target = "" if row.target is None else f"target {row.target:g}"
+        missed = "" if row.ok else "  MISSED"
+        print(f"{row.name:<32} {row.value:>12.4g} {row.unit:<12} {target:<14} n={row.n}{missed}")
+        print(f"    {row.note}")
+    print(f"written to {OUT}")
+    if not all(row.ok for row in rows):
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()
