@@ -63,7 +63,10 @@ def command(
     plant = Plant.of(panel)
     teller: Teller | HomeTeller
     if home is not None:
-        teller = HomeTeller(read_home(home, plant), plant)
+        recorded = read_home(home, plant)
+        if recorded.dropped:
+            click.echo(f"{home}: {recorded.dropped} impossible values were left out", err=True)
+        teller = HomeTeller(recorded, plant)
     else:
         teller = Teller(read_story(story or folder / "story.toml", plant), plant)
 

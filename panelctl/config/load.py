@@ -51,7 +51,11 @@ def read_panel(path: Path, links: dict[str, str] | None = None) -> Panel:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(str(path), [Problem("", "", f"cannot be read: {error}")]) from None
     panel = parse_panel(text, str(path))
-    return replace_links(panel, links or {})
+    if links:
+        panel = replace_links(panel, links)
+        if problems := check_plan(panel):
+            raise ConfigError("--link", problems)
+    return panel
 
 
 def replace_links(panel: Panel, urls: dict[str, str]) -> Panel:

@@ -64,6 +64,7 @@ class Engine:
         self.core = build_core(
             self.fixed, self.state, image.value, image.quality, image.sampled_ns, compiled
         )
+        self._voltage_slots = [image.slot[f"main.{leg}_mv"] for leg in LEGS]
         self._circuits = {circuit.id: circuit for circuit in panel.circuits}
         self.compute = next((i for i, c in enumerate(self.loads) if c.is_compute), -1)
 
@@ -95,7 +96,7 @@ class Engine:
     def voltage_mv(self, now_ns: int) -> int:
         """Leg to leg, mV: measured, or a low assumption where it cannot be read."""
         total = 0
-        for slot in (4, 5):
+        for slot in self._voltage_slots:
             if not self.image.good(slot, now_ns, ns_from_s(RELAY_STALE_S)):
                 return int(self.panel.service.voltage_v * 1000 * LOW_VOLTAGE_SHARE)
             total += self.image.value[slot]

@@ -29,6 +29,7 @@ from panelctl.model.relay import Claim
 from panelctl.units import NS_PER_MS, ns_from_s
 
 RETRY_NS = 250 * NS_PER_MS
+RETRY_MOST_NS = 2_000 * NS_PER_MS  # a dead board must not eat its line's time
 FAULT_RETRY_NS = 10_000 * NS_PER_MS  # a welded contact is not hammered
 NODE_REFRESH_NS = 400 * NS_PER_MS
 RUN, STOP = 0, 1
@@ -59,6 +60,7 @@ class Target:
     written: tuple[float, int] | None = None
     written_ns: int = 0
     retry_ns: int = 0
+    backoff_ns: int = RETRY_NS
     sequence: int = 0
     writes: int = 0
     errors: int = 0
@@ -183,10 +185,13 @@ class Outputs:
                     await self._write_setpoint(target)
             except FieldError:
                 target.errors += 1
-                target.retry_ns = self._clock.now_ns() + RETRY_NS
+                target.retry_ns = self._clock.now_ns() + target.backoff_ns
                 if target.relays:  # its other orders must not wait for a read-back
+                    target.backoff_ns = min(2 * target.backoff_ns, RETRY_MOST_NS)
                     await self._clock.sleep_until(target.retry_ns)
                     target.wake.set()
+            else:
+                target.backoff_ns = RETRY_NS
 
     async def _write_relay(self, target: Target) -> None:
         i = min(target.relays)

@@ -265,17 +265,22 @@ def _failsafe(reader: _Reader) -> FailSafe:
     timeout.done()
     if default is None:
         reader.wrong("timeout_s", None, "needs `fixed`, or `address` and `default`")
-    safe = reader.sub("safe_state")
-    behaviour = reader.sub("behaviour")
-    reader.done()
-    return FailSafe(
+    empty: dict[str, Any] = {}
+    safe = reader.sub("safe_state") or _Reader(empty, reader.path, reader.problems)
+    behaviour = reader.sub("behaviour") or _Reader(empty, reader.path, reader.problems)
+    failsafe = FailSafe(
         timeout_s=default or 0.0,
         timeout_at=timeout_at,
-        safe_state_at=safe.take("address", int) if safe else None,
-        safe_state_default=safe.take("default", int, 0) if safe else 0,
-        behaviour_at=behaviour.take("address", int) if behaviour else None,
-        behaviour_default=behaviour.take("default", int, 1) if behaviour else 1,
+        safe_state_at=safe.take("address", int),
+        safe_state_default=safe.take("default", int, 0),
+        behaviour_at=behaviour.take("address", int),
+        behaviour_default=behaviour.take("default", int, 1),
     )
+    for key in ("keep", "go_safe"):  # the two values of a behaviour register, for people
+        behaviour.take(key, int)
+    for part in (safe, behaviour, reader):
+        part.done()
+    return failsafe
 
 
 def parse_map(text: str, file: str) -> RegisterMap:

@@ -27,11 +27,10 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """A timeline. `done_s` is when it has been told."""
+    """A timeline; after `repeat_s` it begins again."""
 
     base: dict[str, float]
     events: tuple[Event, ...]
-    done_s: float
     repeat_s: float
 
 
@@ -71,13 +70,12 @@ def parse_story(text: str, file: str, plant: Plant) -> Story:
             problems.append(Problem(path, "", "needs at_s, and either w or car_a"))
         problems += [Problem(f"{path}.{key}", "", "is not a key of an event") for key in table]
         events.append(Event(at_s or 0.0, circuit, w, car_a))
-    done_s = _amount(plain, "done_s", "", problems) or 0.0
     repeat_s = _amount(plain, "repeat_s", "", problems) or 0.0
     problems += [Problem(key, "", "is not a key of a story") for key in plain]
     if problems:
         raise ConfigError(file, problems)
     events.sort(key=lambda event: event.at_s)
-    return Story(base, tuple(events), done_s, repeat_s)
+    return Story(base, tuple(events), repeat_s)
 
 
 def read_story(path: Path, plant: Plant) -> Story:
