@@ -1,7 +1,8 @@
 """`python -m tests.bench`: measure, print the table, write build/bench.json.
 
 Exit code 1 when a target is missed. `--seconds 60` shortens the run of the controller, which takes
-ten minutes otherwise; `--only core` or `--only run` leaves the other part out.
+ten minutes otherwise; `--only core` or `--only run` leaves the other part out. `--docs` measures
+nothing and writes docs/reference/performance.md from the last build/bench.json.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ import argparse
 from pathlib import Path
 
 from tests.bench.core_bench import solve_rows, step_rows
-from tests.bench.rows import Row, machine, write
+from tests.bench.rows import Row, machine, page, write
 from tests.bench.run_bench import run_rows
 
 OUT = Path("build/bench.json")
+PAGE = Path("docs/reference/performance.md")
 
 
 def main() -> None:
@@ -21,7 +23,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench")
     parser.add_argument("--seconds", type=float, default=600.0)
     parser.add_argument("--only", choices=["core", "run"])
+    parser.add_argument("--docs", action="store_true", help="only write the docs page")
     options = parser.parse_args()
+    if options.docs:
+        PAGE.write_text(page(OUT))
+        print(f"{OUT} written into {PAGE}")
+        return
     rows: list[Row] = []
     print(machine())
     if options.only != "run":

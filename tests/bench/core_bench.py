@@ -56,7 +56,7 @@ class Case:
                 self.weight,
             )
         ]
-        return Problem(*fields, room, taken), room, taken
+        return Problem(*fields, room, taken), room, taken  # type: ignore[call-arg]  # eight in all
 
     def by_milp(self) -> float:
         """The same allocation by scipy.optimize.milp, tiers weighted by powers of four."""

@@ -56,6 +56,27 @@ def machine() -> str:
     )
 
 
+def page(path: Path) -> str:
+    """The docs page of the figures in `path`."""
+    lines = [
+        "# Performance",
+        "",
+        "Written by `python -m tests.bench --docs` from what `make bench` measured. Ratios are taken",
+        f"in one run, side by side. Machine: {machine()} (a virtual machine, shared).",
+        "",
+        "| figure | value | target | n | what |",
+        "|---|---|---|---|---|",
+    ]
+    for row in json.loads(path.read_text()):
+        target = "" if row["target"] is None else f"{row['target']:g}"
+        missed = "" if row["ok"] else " **missed**"
+        lines.append(
+            f"| `{row['name']}` | {row['value']:.4g} {row['unit']}{missed} | {target} | {row['n']} "
+            f"| {row['note']} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
 def write(path: Path, rows: list[Row]) -> None:
     """Write the rows, replacing those of the same names; others stay."""
     kept: list[dict[str, object]] = []

@@ -159,7 +159,8 @@ def test_a_reader_that_does_not_read_loses_its_oldest_records(tmp_path: Path) ->
         stuck = next(reader for reader in server._readers if reader.dropped)
         assert len(stuck._queue) == QUEUE
         slow.reader._transport.resume_reading()  # type: ignore[attr-defined]  # and it wakes up
-        seen, dropped = [], 0
+        seen: list[int] = []
+        dropped = 0
         while not seen or seen[-1] != 399:
             message = await slow.next()
             dropped += message.get("dropped", 0)

@@ -1,0 +1,42 @@
+"""What is shipped: a wheel that imports without a compiler, built from an sdist that holds it all."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+
+@pytest.mark.slow
+def test_wheel_from_sdist(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "build", "--outdir", str(tmp_path), "."],
+        capture_output=True,
+        text=True,
+        timeout=400,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    sdist = next(tmp_path.glob("*.tar.gz"))
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert "ext/panelctl/core/_core.pyx" in names
+    assert "panelctl/modbus/maps/carlo_gavazzi_em540.toml" in names
+    wheel = next(tmp_path.glob("*.whl"))
+    assert "cp311-abi3" in wheel.name, "one wheel for CPython 3.11 and every later one"
+    with zipfile.ZipFile(wheel) as archive:
+        held = set(archive.namelist())
+    assert any(name.endswith("_core.abi3.so") for name in held)
+    for needed in (
+        "panelctl/py.typed",
+        "panelctl/core/_core.pyi",
+        "panelctl/sim/demo.toml",
+        "panelctl/sim/story.toml",
+        "panelctl/modbus/maps/panelctl_node.toml",
+    ):
+        assert needed in held
+    assert not any(name.endswith((".pyx", ".c")) for name in held)
