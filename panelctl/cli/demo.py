@@ -289,7 +289,8 @@ def _picture(view: PanelView, record: dict[str, Any], heaviest: int, svg: Path) 
         return heaviest
     console = Console(record=True, width=150, file=open(os.devnull, "w"))  # noqa: SIM115  # rich keeps it
     console.print(view.render(record))
-    svg.write_text(console.export_svg(title="panelctl demo"))
+    picture = console.export_svg(title="panelctl demo")
+    svg.write_text(re.sub(r"@font-face \{.*?\}", "", picture, flags=re.DOTALL))  # nothing fetched
     console.file.close()
     return opened
 
