@@ -61,8 +61,8 @@ def page(path: Path) -> str:
     lines = [
         "# Performance",
         "",
-        "Written by `python -m tests.bench --docs` from what `make bench` measured. Ratios are taken",
-        f"in one run, side by side. Machine: {machine()} (a virtual machine, shared).",
+        "Written by `python -m tests.bench --docs` from what `make bench` measured. Ratios are",
+        f"taken in one run, side by side. Machine: {machine()} (a virtual machine, shared).",
         "",
         "| figure | value | target | n | what |",
         "|---|---|---|---|---|",

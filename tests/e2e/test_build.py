@@ -1,4 +1,4 @@
-"""What is shipped: a wheel that imports without a compiler, built from an sdist that holds it all."""
+"""What is shipped: a wheel that imports without a compiler, built from a complete sdist."""
 
 from __future__ import annotations
 
