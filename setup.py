@@ -17,14 +17,17 @@ ABI3 = sys.implementation.name == "cpython" and sys.version_info >= (3, 11)
 # Every .pyx and .pxd is named as a dependency: without it an sdist would not hold them.
 SOURCES = sorted(glob("ext/**/*.p[xy][xd]", recursive=True))
 
-extension = Extension(
-    "panelctl.core._core",
-    ["ext/panelctl/core/_core.pyx"],
-    depends=SOURCES,
-    extra_compile_args=["-O3", "-fno-fast-math"],
-    define_macros=[("Py_LIMITED_API", "0x030B0000")] if ABI3 else [],
-    py_limited_api=ABI3,
-)
+extensions = [
+    Extension(
+        f"panelctl.core.{name}",
+        [f"ext/panelctl/core/{name}.pyx"],
+        depends=SOURCES,
+        extra_compile_args=["-O3", "-fno-fast-math"],
+        define_macros=[("Py_LIMITED_API", "0x030B0000")] if ABI3 else [],
+        py_limited_api=ABI3,
+    )
+    for name in ("_ladder", "_core")
+]
 
 
 class Abi3Wheel(bdist_wheel):
@@ -38,7 +41,7 @@ class Abi3Wheel(bdist_wheel):
 
 setup(
     ext_modules=cythonize(
-        [extension],
+        extensions,
         include_path=["ext"],
         build_dir="build/cython",
         annotate=os.environ.get("PANELCTL_ANNOTATE") == "1",

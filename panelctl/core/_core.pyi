@@ -4,20 +4,6 @@ from array import array
 
 from panelctl.core.layout import Changing, Fixed
 
-class Problem:
-    def __init__(
-        self,
-        order: array[int],
-        tier: array[int],
-        discrete: array[int],
-        coef: array[int],
-        size: array[int],
-        weight: array[int],
-        room: array[int],
-        taken: array[int],
-    ) -> None: ...
-    def solve(self, times: int = 1) -> None: ...
-
 class Core:
     fixed: Fixed
     state: Changing

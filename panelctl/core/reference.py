@@ -18,6 +18,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 
+from panelctl.core.ladder import Ladder, Segment, solve
 from panelctl.core.layout import MODULATED, SWITCHED, Changing, Fixed
 from panelctl.model.metering import Quality
 from panelctl.model.reason import Reason, State, Wait
@@ -27,80 +28,6 @@ GOOD = int(Quality.GOOD)
 NEVER_NS = 1 << 61
 STILL_NS = 1_000_000_000_000
 CLOSES_BY_ITSELF = int(Claim.PCS)  # the only claim that panelctl itself may take back
-
-
-def solve(
-    order: Sequence[int],
-    tier: Sequence[int],
-    discrete: Sequence[int],
-    coef: Sequence[int],
-    size: Sequence[int],
-    weight: Sequence[int],
-    room: list[int],
-    taken: list[int],
-) -> None:
-    """Serve segments tier by tier from the room of each row; `room` and `taken` are changed.
-
-    `order` lists segment numbers sorted by tier, in the order in which they are served inside it.
-    A discrete segment is taken whole or not at all; then the continuous ones of the tier rise
-    together in proportion to their weights until a row or their size binds (water-filling).
-    A segment takes `coef * taken` from each row (`coef` holds rows per segment). mA throughout.
-    """
-    rows = len(room)
-    start = 0
-    while start < len(order):
-        end = start
-        while end < len(order) and tier[order[end]] == tier[order[start]]:
-            end += 1
-        group = order[start:end]
-        for i in group:
-            if discrete[i]:
-                cost = [coef[i * rows + r] * size[i] for r in range(rows)]
-                if all(cost[r] == 0 or cost[r] <= room[r] for r in range(rows)):
-                    taken[i] = size[i]
-                    for r in range(rows):
-                        room[r] -= cost[r]
-        _fill(
-            [i for i in group if not discrete[i] and size[i] > 0], coef, size, weight, room, taken
-        )
-        start = end
-
-
-def _fill(
-    active: list[int],
-    coef: Sequence[int],
-    size: Sequence[int],
-    weight: Sequence[int],
-    room: list[int],
-    taken: list[int],
-) -> None:
-    rows = len(room)
-    while active:
-        rate = [sum(coef[i * rows + r] * weight[i] for i in active) for r in range(rows)]
-        level = min(-(-(size[i] - taken[i]) // weight[i]) for i in active)
-        for r in range(rows):
-            if rate[r] > 0:
-                level = min(level, max(room[r], 0) // rate[r])
-        tight = [rate[r] > 0 and room[r] < rate[r] for r in range(rows)]
-        rest: list[int] = []
-        for i in active:
-            if level > 0:
-                add = min(level * weight[i], size[i] - taken[i])
-            elif any(tight[r] and coef[i * rows + r] for r in range(rows)):
-                # Less than one weight step is left on its row: it gets what there is and is done.
-                add = min(weight[i], size[i] - taken[i])
-                for r in range(rows):
-                    if coef[i * rows + r]:
-                        add = min(add, max(room[r], 0) // coef[i * rows + r])
-            else:
-                rest.append(i)
-                continue
-            taken[i] += add
-            for r in range(rows):
-                room[r] -= coef[i * rows + r] * add
-            if level > 0 and taken[i] < size[i]:
-                rest.append(i)
-        active = rest
 
 
 class Core:
@@ -401,6 +328,35 @@ class Core:
             least.append(f.coef[i * f.rows + r] * ma)
         return least
 
+    def _serve(
+        self,
+        order: Sequence[int],
+        tier: Sequence[int],
+        discrete: bool,
+        coef: Sequence[int],
+        size: Sequence[int],
+        room: list[int],
+    ) -> list[int]:
+        """What the ladder gives each load; `room` is what is left afterwards."""
+        rows = self.fixed.rows
+        segments = [
+            Segment(
+                tier[i],
+                size[i],
+                {r: coef[i * rows + r] for r in self.rows},
+                discrete,
+                self.fixed.weight[i],
+            )
+            for i in order
+        ]
+        ladder = Ladder(segments, room)
+        solve(ladder)
+        room[:] = ladder.room_ma
+        taken = [0] * self.fixed.loads
+        for a, i in enumerate(order):
+            taken[i] = ladder.taken_ma[a]
+        return taken
+
     def _keep(self, house: list[int], now_ns: int) -> None:
         """Which closed loads must open: served in rank order under the limit itself."""
         f, s = self.fixed, self.state
@@ -440,8 +396,7 @@ class Core:
                 i,
             )
         )
-        taken = [0] * f.loads
-        solve(order, s.tier, size, coef, size, size, room, taken)
+        taken = self._serve(order, s.tier, True, coef, size, room)
         must = [i for i in order if not taken[i]]
         if not must and all(s.mains_ma[r] <= s.limit_ma[r] for r in self.rows):
             s.excess_ns[0] = 0
@@ -497,8 +452,7 @@ class Core:
             size[i] = 1
             for r in self.rows:
                 coef[i * rows + r] = f.coef[i * rows + r] * self._demand(i, r)
-        taken = [0] * f.loads
-        solve(waiting, s.tier, size, coef, size, size, room, taken)
+        taken = self._serve(waiting, s.tier, True, coef, size, room)
         chosen = -1
         for i in waiting:
             if s.stale[i] or (f.relay_slot[i] >= 0 and not self._relay_seen(i, now_ns)):
@@ -569,25 +523,19 @@ class Core:
         order = sorted(running, key=lambda i: (f.rest_tier[i], i))
         room = list(fill)
         size = [0] * f.loads
-        weight = [1] * f.loads
-        discrete = [0] * f.loads
-        tier = [0] * f.loads
         for i in self.modulated:
             if i in running:
                 want = s.want_ma[i]
                 if not self._may_change(i, now_ns):
                     want = min(want, s.set_ma[i])  # nothing is kept free that it cannot take yet
                 size[i] = max(0, want - f.floor_ma[i])
-                weight[i] = f.weight[i]
-                tier[i] = f.rest_tier[i]
                 floor = f.floor_ma[i] if s.apart[i] else 0
                 for r in self.rows:
                     room[r] -= f.coef[i * rows + r] * floor
             else:
                 for r in self.rows:
                     room[r] -= self._charge(i, r)
-        taken = [0] * f.loads
-        solve(order, tier, discrete, f.coef, size, weight, room, taken)
+        taken = self._serve(order, f.rest_tier, False, f.coef, size, room)
         extra = [0 for _ in self.rows]
         for i in order:
             # A load that has not come down yet is paid for by those after it.

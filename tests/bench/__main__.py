@@ -10,9 +10,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from tests.bench.core_bench import solve_rows, step_rows
+from tests.bench.core_bench import step_rows
 from tests.bench.rows import Row, machine, page, write
 from tests.bench.run_bench import run_rows
+from tests.bench.solve_bench import solve_rows
 
 OUT = Path("build/bench.json")
 PAGE = Path("docs/reference/performance.md")

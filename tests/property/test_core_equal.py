@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from array import array
-
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from panelctl.core import reference
-from panelctl.core._core import Problem
 from panelctl.model.metering import Quality
 from tests.core_cases import MS, Load, Rig, loads
 
@@ -101,33 +97,3 @@ def test_same_memory_after_every_step(
                 rig.step(gap)
             assert rigs[0].state.dump() == rigs[1].state.dump()
             assert rigs[0].fixed.dump() == rigs[1].fixed.dump()
-
-
-@settings(max_examples=300, deadline=None)
-@given(data=st.data())
-def test_same_allocation(data: st.DataObject) -> None:
-    count = data.draw(st.integers(1, 20))
-    rows = data.draw(st.integers(1, 4))
-    numbers = st.integers
-    tier = sorted(data.draw(st.lists(numbers(0, 4), min_size=count, max_size=count)))
-    discrete = data.draw(st.lists(numbers(0, 1), min_size=count, max_size=count))
-    size = data.draw(st.lists(numbers(0, 50_000), min_size=count, max_size=count))
-    weight = data.draw(st.lists(numbers(1, 8), min_size=count, max_size=count))
-    coef = data.draw(st.lists(numbers(0, 3), min_size=count * rows, max_size=count * rows))
-    room = data.draw(st.lists(numbers(-10_000, 200_000), min_size=rows, max_size=rows))
-    order = list(range(count))
-    taken = [0] * count
-    left = list(room)
-    reference.solve(order, tier, discrete, coef, size, weight, left, taken)
-    fields = [array("q", x) for x in (order, tier, discrete, coef, size, weight, room, taken)]
-    fields[7] = array("q", [0] * count)
-    problem = Problem(*fields)
-    problem.solve(3)
-    assert fields[7].tolist() == taken
-    assert fields[6].tolist() == left
-    for r in range(rows):
-        used = sum(coef[i * rows + r] * taken[i] for i in range(count))
-        assert used <= max(room[r], 0)
-        assert left[r] == room[r] - used
-    for i in range(count):
-        assert taken[i] in (0, size[i]) if discrete[i] else 0 <= taken[i] <= size[i]

@@ -23,6 +23,7 @@ CODE = [p for p in TRACKED if p.suffix in (".py", ".pyx") and p.parts[0] in ("pa
 LONG = {
     Path("panelctl/core/reference.py"): "the whole decision, to be read as one",
     Path("ext/panelctl/core/_core.pyx"): "its twin",
+    Path("ext/panelctl/core/_ladder.pyx"): "one source for the panel's build and the larger one",
 }
 BANNED = {
     r"\btime\.sleep\(": "wait for a condition, or on the injected clock",

@@ -10,6 +10,8 @@ Rules
 
 from libc.stdint cimport int64_t as i64
 
+from panelctl.core._ladder cimport Entry, Rung, Rungs, serve
+
 ctypedef i64 *cells
 
 cdef i64 NEVER_NS = (<i64>1) << 61
@@ -59,147 +61,6 @@ cdef inline i64 _min(i64 a, i64 b) noexcept nogil:
 
 cdef inline i64 _max(i64 a, i64 b) noexcept nogil:
     return a if a > b else b
-
-
-cdef void solve_c(
-    int count, const int *order, int rows, const i64 *tier, const i64 *discrete,
-    const i64 *coef, const i64 *size, const i64 *weight, i64 *room, i64 *taken,
-) noexcept nogil:
-    """Serve `count` segments in `order`, tier by tier. At most MAX_LOADS segments, MAX_ROWS rows."""
-    cdef int active[MAX_LOADS]
-    cdef int start = 0, end, a, i, r, alive
-    cdef bint fits
-    while start < count:
-        end = start
-        while end < count and tier[order[end]] == tier[order[start]]:
-            end += 1
-        alive = 0
-        for a in range(start, end):
-            i = order[a]
-            if discrete[i]:
-                fits = True
-                for r in range(rows):
-                    if coef[i * rows + r] * size[i] != 0 and coef[i * rows + r] * size[i] > room[r]:
-                        fits = False
-                        break
-                if fits:
-                    taken[i] = size[i]
-                    for r in range(rows):
-                        room[r] -= coef[i * rows + r] * size[i]
-            elif size[i] > 0:
-                active[alive] = i
-                alive += 1
-        if alive:
-            fill_c(active, alive, rows, coef, size, weight, room, taken)
-        start = end
-
-
-cdef void fill_c(
-    int *active, int alive, int rows, const i64 *coef, const i64 *size, const i64 *weight,
-    i64 *room, i64 *taken,
-) noexcept nogil:
-    """Raise the active segments together until their rows or sizes bind (water-filling)."""
-    cdef i64 rate[MAX_ROWS]
-    cdef bint tight[MAX_ROWS]
-    cdef i64 level, add
-    cdef int a, i, r, rest
-    cdef bint touches
-    while alive:
-        for r in range(rows):
-            rate[r] = 0
-            for a in range(alive):
-                rate[r] += coef[active[a] * rows + r] * weight[active[a]]
-        i = active[0]
-        level = (size[i] - taken[i] + weight[i] - 1) // weight[i]
-        for a in range(1, alive):
-            i = active[a]
-            level = _min(level, (size[i] - taken[i] + weight[i] - 1) // weight[i])
-        for r in range(rows):
-            if rate[r] > 0:
-                level = _min(level, _max(room[r], 0) // rate[r])
-        for r in range(rows):
-            tight[r] = rate[r] > 0 and room[r] < rate[r]
-        rest = 0
-        for a in range(alive):
-            i = active[a]
-            if level > 0:
-                add = _min(level * weight[i], size[i] - taken[i])
-            else:
-                touches = False
-                for r in range(rows):
-                    if tight[r] and coef[i * rows + r]:
-                        touches = True
-                if not touches:
-                    active[rest] = i
-                    rest += 1
-                    continue
-                add = _min(weight[i], size[i] - taken[i])
-                for r in range(rows):
-                    if coef[i * rows + r]:
-                        add = _min(add, _max(room[r], 0) // coef[i * rows + r])
-            taken[i] += add
-            for r in range(rows):
-                room[r] -= coef[i * rows + r] * add
-            if level > 0 and taken[i] < size[i]:
-                active[rest] = i
-                rest += 1
-        alive = rest
-
-
-cdef class Problem:
-    """One allocation problem in bound memory: fill the arrays, call `solve()`, read `taken`.
-
-    All arguments are array('q'): `order` (segment numbers sorted by tier), `tier`, `discrete`,
-    `size`, `weight` hold one entry a segment, `coef` one a segment and row, `room` one a row.
-    Raises ValueError when the arrays do not fit together or exceed the static limits.
-    """
-    cdef i64[::1] order_, tier_, discrete_, coef_, size_, weight_, room_, taken_
-    cdef int count, rows
-
-    def __init__(self, order, tier, discrete, coef, size, weight, room, taken):
-        self.order_ = order
-        self.tier_ = tier
-        self.discrete_ = discrete
-        self.coef_ = coef
-        self.size_ = size
-        self.weight_ = weight
-        self.room_ = room
-        self.taken_ = taken
-        self.count = len(order)
-        self.rows = len(room)
-        cdef int n = len(size)
-        if not (0 < n <= MAX_LOADS and 0 < self.rows <= MAX_ROWS and self.count <= n):
-            raise ValueError("too many segments or rows")
-        if not len(tier) == len(discrete) == len(weight) == len(taken) == n:
-            raise ValueError("the arrays do not fit together")
-        if len(coef) != n * self.rows:
-            raise ValueError("coef holds one entry a segment and row")
-        if any(not 0 <= i < n for i in order) or any(w < 1 for w in weight):
-            raise ValueError("order names a segment that is not there, or a weight is below 1")
-
-    def solve(self, long times=1):
-        """Solve `times` times from the same room; `room` and `taken` hold the last result."""
-        cdef int order[MAX_LOADS]
-        cdef i64 room[MAX_ROWS]
-        cdef int a, r
-        cdef long k
-        if self.count == 0:
-            return
-        with nogil:
-            for a in range(self.count):
-                order[a] = <int>self.order_[a]
-            for r in range(self.rows):
-                room[r] = self.room_[r]
-            for k in range(times):
-                for r in range(self.rows):
-                    self.room_[r] = room[r]
-                for a in range(self.count):
-                    self.taken_[order[a]] = 0
-                solve_c(
-                    self.count, order, self.rows, &self.tier_[0], &self.discrete_[0],
-                    &self.coef_[0], &self.size_[0], &self.weight_[0], &self.room_[0],
-                    &self.taken_[0],
-                )
 
 
 cdef class Core:
@@ -661,6 +522,44 @@ cdef class Core:
                 row[0] = r
                 short[0] = ma - room[r]
 
+    cdef void _serve(
+        self, const int *order, int count, const i64 *tier, bint discrete, const i64 *coef,
+        const i64 *size, i64 *room, i64 *taken,
+    ) noexcept nogil:
+        """What the ladder gives each load; `room` is what is left afterwards."""
+        cdef Rung rung[MAX_LOADS]
+        cdef Entry entry[MAX_LOADS * MAX_ROWS]
+        cdef i64 size_ma[MAX_LOADS]
+        cdef i64 taken_ma[MAX_LOADS]
+        cdef Rungs rungs
+        cdef int a, i, r, k = 0
+        for a in range(count):
+            i = order[a]
+            size_ma[a] = size[i]
+            rung[a].id = a
+            rung[a].tier = <int>tier[i]
+            rung[a].predecessor = -1
+            rung[a].weight = <short>self.f_weight[i]
+            rung[a].discrete = discrete
+            rung[a].equal = False
+            rung[a].first = k
+            for r in range(self.rows):
+                if coef[i * self.rows + r]:
+                    entry[k].row = r
+                    entry[k].coefficient = <int>coef[i * self.rows + r]
+                    k += 1
+            rung[a].end = k
+        rungs.count = count
+        rungs.rows = self.rows
+        rungs.rung = rung
+        rungs.entry = entry
+        rungs.size_ma = size_ma
+        rungs.value = size_ma
+        rungs.was_on = size_ma
+        serve(&rungs, room, taken_ma)
+        for a in range(count):
+            taken[order[a]] = taken_ma[a]
+
     cdef void _keep(self, const i64 *house, i64 now_ns) noexcept nogil:
         cdef i64 room[MAX_ROWS]
         cdef i64 least[MAX_ROWS]
@@ -716,7 +615,7 @@ cdef class Core:
                     for r in range(rows):
                         room[r] -= least[r]
         self._sort(order, count, key)
-        solve_c(count, order, rows, self.s_tier, size, coef, size, size, room, taken)
+        self._serve(order, count, self.s_tier, True, coef, size, room, taken)
         for a in range(count):
             if not taken[order[a]]:
                 must = True
@@ -790,7 +689,7 @@ cdef class Core:
                 for r in range(rows):
                     coef[i * rows + r] = self.f_coef[i * rows + r] * self._demand(i, r)
         self._sort(order, count, self.s_tier)
-        solve_c(count, order, rows, self.s_tier, size, coef, size, size, room, taken)
+        self._serve(order, count, self.s_tier, True, coef, size, room, taken)
         for a in range(count):
             i = order[a]
             if self.s_stale[i] or (
@@ -852,8 +751,6 @@ cdef class Core:
         cdef i64 room[MAX_ROWS]
         cdef i64 extra[MAX_ROWS]
         cdef i64 size[MAX_LOADS]
-        cdef i64 weight[MAX_LOADS]
-        cdef i64 discrete[MAX_LOADS]
         cdef i64 taken[MAX_LOADS]
         cdef int order[MAX_LOADS]
         cdef int count = 0, i, r, q, a, k, rows = self.rows
@@ -866,8 +763,6 @@ cdef class Core:
             extra[r] = 0
         for i in range(self.n):
             size[i] = 0
-            weight[i] = 1
-            discrete[i] = 0
             taken[i] = 0
             if self.f_kind[i] != MODULATED:
                 continue
@@ -880,7 +775,6 @@ cdef class Core:
                 ):
                     want = _min(want, self.s_set_ma[i])
                 size[i] = _max(0, want - self.f_floor_ma[i])
-                weight[i] = self.f_weight[i]
                 floor = self.f_floor_ma[i] if self.s_apart[i] else 0
                 for r in range(rows):
                     room[r] -= self.f_coef[i * rows + r] * floor
@@ -888,9 +782,7 @@ cdef class Core:
                 for r in range(rows):
                     room[r] -= self._charge(i, r)
         self._sort(order, count, self.f_rest_tier)
-        solve_c(
-            count, order, rows, self.f_rest_tier, discrete, self.f_coef, size, weight, room, taken
-        )
+        self._serve(order, count, self.f_rest_tier, False, self.f_coef, size, room, taken)
         for a in range(count):
             i = order[a]
             for r in range(rows):

@@ -1,0 +1,109 @@
+"""What the compiled core promises about itself: no Python inside, and clean under sanitizers."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SOURCES = ("_ladder", "_core")
+# Of the CPython API, of its own run-time and of allocation; in Cython's C each has such a name.
+FOREIGN = re.compile(r"\b(Py[A-Z_]\w*|__Pyx_\w+|_Py\w+|malloc|calloc|realloc|free|alloca)\b")
+
+
+def c_source(name: str, folder: Path) -> Path:
+    """The C that Cython makes of a module, with setup.py's directives."""
+    target = folder / f"{name}.c"
+    command = [sys.executable, "-m", "cython", "-3", "-I", "ext"]
+    for directive in ("cdivision=True", "boundscheck=False", "wraparound=False"):
+        command += ["-X", directive]
+    command += ["-X", "initializedcheck=False", "--module-name", f"panelctl.core.{name}"]
+    command += [f"ext/panelctl/core/{name}.pyx", "-o", str(target)]
+    subprocess.run(command, check=True, cwd=ROOT)
+    return target
+
+
+def functions(source: Path) -> dict[str, str]:
+    """The bodies of the C functions that Cython made of cdef functions, by name."""
+    bodies = {}
+    text = source.read_text()
+    for found in re.finditer(r"^static [^;\n]*\b(__pyx_f_\w+)\([^;{]*\) \{$", text, re.MULTILINE):
+        end = text.index("\n}\n", found.end())
+        body = re.sub(r"/\*.*?\*/", "", text[found.end() : end], flags=re.DOTALL)
+        bodies[found.group(1)] = body
+    return bodies
+
+
+@pytest.mark.parametrize(
+    ("name", "entry"), [("_ladder", "_ladder_serve"), ("_core", "_core_4Core__step")]
+)
+def test_no_python_object_and_no_allocation_inside(name: str, entry: str, tmp_path: Path) -> None:
+    bodies = functions(c_source(name, tmp_path))
+    todo = [function for function in bodies if function.endswith(entry)]
+    assert len(todo) == 1
+    reached = set(todo)
+    while todo:
+        body = bodies[todo.pop()]
+        for called in bodies:
+            if called not in reached and re.search(rf"\b{called}\b|->{called}\b", body):
+                reached.add(called)
+                todo.append(called)
+        # Methods are called through the table of the class.
+        for method in re.findall(r"__pyx_vtab\)->(\w+)\(", body):
+            called = next(f for f in bodies if f.endswith(f"4Core_{method}"))
+            if called not in reached:
+                reached.add(called)
+                todo.append(called)
+    assert len(reached) >= (6 if name == "_ladder" else 25), sorted(reached)
+    for function in sorted(reached):
+        assert not FOREIGN.findall(bodies[function]), function
+
+
+@pytest.mark.slow
+def test_the_suite_passes_under_sanitizers(tmp_path: Path) -> None:
+    """Address and undefined-behaviour sanitizers, with the loop bounds asserted."""
+    flags = ["-O1", "-g", "-w", "-shared", "-fPIC", "-DPANELCTL_CHECKS"]
+    flags += ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+    shutil.copytree(ROOT / "panelctl", tmp_path / "panelctl", ignore=shutil.ignore_patterns("*.so"))
+    for folder in ("tests", "fixtures", "docs"):
+        (tmp_path / folder).symlink_to(ROOT / folder)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    include = f"-I{sysconfig.get_paths()['include']}"
+    builds = [
+        subprocess.Popen(
+            ["gcc", *flags, include, "-o", f"panelctl/core/{name}.so", c_source(name, tmp_path)],
+            cwd=tmp_path,
+        )
+        for name in SOURCES
+    ]
+    assert [build.wait() for build in builds] == [0, 0]
+    library = subprocess.check_output(["gcc", "-print-file-name=libasan.so"], text=True).strip()
+    environment = os.environ | {
+        "LD_PRELOAD": library,
+        "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1",
+        "UBSAN_OPTIONS": "print_stacktrace=1",
+        "PYTHONMALLOC": "malloc",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    code = "import panelctl.core._ladder as m; print(m.__file__)"
+    used = subprocess.check_output(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, text=True
+    )
+    assert Path(used.strip()).parent == tmp_path / "panelctl/core"
+    suite = ["tests/unit", "tests/property", "-q", "-x", "-p", "no:cacheprovider"]
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", *suite, "-k", "not exact"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout[-4000:] + run.stderr[-4000:]

@@ -1,0 +1,1 @@
+"""Machine proofs of the lemmas that the decision rests on."""
