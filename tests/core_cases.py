@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
+from panelctl.core import thermal
 from panelctl.core.chosen import CoreLike, build_core
 from panelctl.core.layout import MODULATED, SWITCHED, Changing, Fixed
 from panelctl.model.metering import Quality
@@ -31,6 +32,7 @@ SCALARS = {
     "restore_margin_ma": 8_000,
     "relief_ma": 200,
     "tolerance_ma": 500,
+    "error_ppm": 10_000,
     "slack_ma": 2_000,
     "idle_ns": 5 * S,
     "welded_ma": 500,
@@ -50,6 +52,9 @@ class Load:
     demand_ma: int = 20_000
     min_on_ns: int = 2 * S
     min_off_ns: int = 4 * S
+    max_off_ns: int = 0
+    inrush_ma: int = 0
+    equal: bool = False
     safe_open: bool = True
     compute: bool = False
     floor_ma: int = 6_000
@@ -63,6 +68,41 @@ class Load:
     rest_tier: int = 5
     weight: int = 1
     relay: bool = True
+
+
+@dataclass
+class Row:
+    """A row behind the legs: `legs` that it sums up, which loads are on it, and its limit.
+
+    A `metered` row has a slot of its own; `rating` counts modulated loads 1.25 times.
+    """
+
+    legs: tuple[int, ...] = (0, 1)
+    every: int = 1  # each so-manieth load is on it
+    limit_ma: int = 150_000
+    metered: bool = False
+    rating: bool = False
+
+
+@dataclass
+class Heat:
+    """The breaker of every row: where its curve ends, its poles, and whether it has credit."""
+
+    ref_ma: int = 150_000
+    share: float = 0.34
+    fast_s: float = 10.6
+    slow_s: float = 177.0
+    credit: bool = False
+
+
+@dataclass
+class More:
+    """What a test panel has besides loads on two legs."""
+
+    rows: tuple[Row, ...] = ()
+    heat: Heat | None = None
+    hard: bool = False
+    prior_ma: int = 20_000
 
 
 def compute_load(**changes: object) -> Load:
@@ -96,23 +136,52 @@ class Rig:
     """A core with its memory, and the readings written by hand."""
 
     def __init__(
-        self, loads: list[Load], compiled: bool, limit_ma: int = LIMIT_MA, start_ns: int = S
+        self,
+        loads: list[Load],
+        compiled: bool,
+        limit_ma: int = LIMIT_MA,
+        start_ns: int = S,
+        more: More | None = None,
     ) -> None:
-        rows = 2
+        more = more or More()
+        rows = 2 + len(more.rows)
         fixed = Fixed(len(loads), rows)
         state = Changing(fixed, 7)
-        slots = rows
+        slots = 2
         for name, value in SCALARS.items():
             getattr(fixed, name)[0] = value
         for r in range(rows):
-            fixed.mains_slot[r] = r
+            fixed.row_slot[r], fixed.row_slot2[r] = (r, -1) if r < 2 else (-1, -1)
+            state.hard[r] = more.hard
+            fixed.prior_ma[r] = more.prior_ma
+            if more.heat:
+                self._watch_heat(fixed, r, more.heat)
+        for r, row in enumerate(more.rows, 2):
+            fixed.scale[r] = 4 if row.rating else 1
+            fixed.row_stale_ns[r] = 3 * S
+            if row.metered:
+                fixed.row_slot[r] = slots
+                slots += 1
+            elif row.every == 1 and not row.rating:  # the total: both mains readings
+                fixed.row_slot[r], fixed.row_slot2[r] = row.legs[0], row.legs[-1]
+                if len(row.legs) == 1:
+                    fixed.row_slot2[r] = -1
         for i, load in enumerate(loads):
             fixed.kind[i] = load.kind
             fixed.compute[i] = load.compute
             fixed.rest_tier[i] = load.rest_tier
             fixed.weight[i] = load.weight
             fixed.stale_ns[i] = (500 * MS) if load.kind == MODULATED else 3 * S
-            for name in ("min_on_ns", "min_off_ns", "floor_ma", "max_ma", "fallback_ma"):
+            if load.equal:
+                fixed.equal_tier[load.tier] = 1
+            for name in (
+                "min_on_ns",
+                "min_off_ns",
+                "max_off_ns",
+                "floor_ma",
+                "max_ma",
+                "fallback_ma",
+            ):
                 getattr(fixed, name)[i] = getattr(load, name)
             for name in ("settle_ns", "change_ns", "step_ma", "ramp_ma_s"):
                 getattr(fixed, name)[i] = getattr(load, name)
@@ -125,19 +194,32 @@ class Rig:
             if load.kind == MODULATED:
                 state.set_ma[i] = load.fallback_ma
             for r in range(rows):
-                fixed.slot[i * rows + r] = -1
+                fixed.slot[i * rows + r] = fixed.slot2[i * rows + r] = -1
                 if r in load.legs:
-                    fixed.coef[i * rows + r] = 1
+                    fixed.coef[i * rows + r] = fixed.plain[i * rows + r] = 1
                     fixed.slot[i * rows + r] = slots
                     fixed.demand_ma[i * rows + r] = load.demand_ma
+                    fixed.inrush_ma[i * rows + r] = load.inrush_ma
                     slots += 1
+            for r, row in enumerate(more.rows, 2):
+                k, on = i * rows + r, [leg for leg in row.legs if leg in load.legs]
+                fixed.slot[k] = fixed.slot2[k] = -1
+                if on and i % row.every == 0:
+                    heavy = row.rating and load.kind == MODULATED
+                    fixed.plain[k] = len(on) * fixed.scale[r]
+                    fixed.coef[k] = len(on) * (5 if heavy else fixed.scale[r])
+                    fixed.slot[k] = fixed.slot[i * rows + on[0]]
+                    if len(on) > 1:
+                        fixed.slot2[k] = fixed.slot[i * rows + on[1]]
+                    fixed.demand_ma[k], fixed.inrush_ma[k] = load.demand_ma, load.inrush_ma
             if load.relay:
                 fixed.relay_slot[i] = slots
                 fixed.told_slot[i] = slots + 1
                 slots += 2
         state.limit_on[0] = 1
         for r in range(rows):
-            state.limit_value_ma[r] = limit_ma
+            state.limit_value_ma[r] = more.rows[r - 2].limit_ma if r >= 2 else limit_ma
+        self.more = more
         self.loads = loads
         self.fixed = fixed
         self.state = state
@@ -148,6 +230,15 @@ class Rig:
         self.core: CoreLike = build_core(
             fixed, state, self.value, self.quality, self.sampled_ns, compiled
         )
+
+    @staticmethod
+    def _watch_heat(fixed: Fixed, r: int, heat: Heat) -> None:
+        fixed.ref_ma[r] = heat.ref_ma
+        fixed.share[r] = round(heat.share * thermal.ONE)
+        fixed.credit[r] = heat.credit
+        bits = thermal.TICK_BITS
+        fixed.keep_fast[r * bits : (r + 1) * bits] = thermal.keep_table(heat.fast_s)
+        fixed.keep_slow[r * bits : (r + 1) * bits] = thermal.keep_table(heat.slow_s)
 
     def read(self, slot: int, value: int, quality: Quality = Quality.GOOD) -> None:
         """Put a reading into a slot, sampled now."""
@@ -164,13 +255,25 @@ class Rig:
             draw = draws_ma[i] if closed else 0
             for r in load.legs:
                 mains[r] += draw
-                self.read(self.fixed.slot[i * 2 + r], draw)
+                self.read(self.fixed.slot[i * self.fixed.rows + r], draw)
             self.read(self.fixed.relay_slot[i], int(closed))
             told = self.fixed.told_slot[i]
             if told >= 0 and (self.value[told] != closed or not self.sampled_ns[told]):
                 self.read(told, int(closed))
         for r in range(2):
             self.read(r, mains[r])
+        for r, row in enumerate(self.more.rows, 2):
+            if row.metered:
+                self.read(self.fixed.row_slot[r], self.flows(r, draws_ma))
+
+    def flows(self, r: int, draws_ma: list[int]) -> int:
+        """What the loads on row `r` really draw, mA."""
+        rows, total = self.fixed.rows, 0
+        for i, load in enumerate(self.loads):
+            on = self.fixed.plain[i * rows + r] // self.fixed.scale[r]
+            if on and (self.state.closed[i] != 0 or load.kind == MODULATED):
+                total += on * draws_ma[i]
+        return total
 
     def step(self, after_ns: int = 100 * MS) -> None:
         """One step, `after_ns` later."""
@@ -187,6 +290,8 @@ def loads() -> st.SearchStrategy[list[Load]]:
         demand_ma=st.integers(0, 60_000),
         min_on_ns=st.sampled_from([0, S, 3 * S]),
         min_off_ns=st.sampled_from([0, S, 3 * S]),
+        max_off_ns=st.sampled_from([0, 5 * S]),
+        inrush_ma=st.integers(0, 90_000),
         safe_open=st.booleans(),
     )
     modulated = st.builds(
@@ -208,4 +313,32 @@ def loads() -> st.SearchStrategy[list[Load]]:
     )
     compute = st.integers(6, 9).map(lambda tier: [compute_load(rest_tier=tier)])
     some = st.lists(st.one_of(switched, modulated), max_size=9)
-    return st.tuples(some, st.one_of(st.just([]), compute)).map(lambda pair: pair[0] + pair[1])
+    equals = st.sets(st.integers(0, 6))
+
+    def together(parts: tuple[list[Load], list[Load], set[int]]) -> list[Load]:
+        panel = parts[0] + parts[1]
+        for load in panel:
+            load.equal = load.tier in parts[2]
+        return panel
+
+    return st.tuples(some, st.one_of(st.just([]), compute), equals).map(together)
+
+
+def mores() -> st.SearchStrategy[More]:
+    """Rows behind the legs, breakers that are watched, hard limits: or nothing of it."""
+    rows = st.builds(
+        Row,
+        legs=st.sampled_from([(0,), (1,), (0, 1)]),
+        every=st.integers(1, 3),
+        limit_ma=st.integers(5_000, 300_000),
+        metered=st.booleans(),
+        rating=st.booleans(),
+    )
+    heat = st.builds(Heat, ref_ma=st.integers(20_000, 200_000), credit=st.booleans())
+    return st.builds(
+        More,
+        rows=st.lists(rows, max_size=3).map(tuple),
+        heat=st.one_of(st.none(), heat),
+        hard=st.booleans(),
+        prior_ma=st.integers(0, 60_000),
+    )

@@ -104,7 +104,7 @@ class Publisher:
             "state": engine.now.name,
             "legs": {
                 LEGS[r]: {
-                    "a": state.mains_ma[r] / 1000,
+                    "a": state.row_ma[r] / 1000,
                     "limit_a": state.limit_ma[r] / 1000,
                     "headroom_a": state.headroom_ma[r] / 1000,
                     "binding": LIMIT_NAMES[state.binding[r]],

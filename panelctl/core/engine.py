@@ -27,7 +27,7 @@ from panelctl.model.command import (
 from panelctl.model.limit import LimitName
 from panelctl.model.panel import Panel
 from panelctl.model.reason import Reason, State
-from panelctl.model.relay import Claim
+from panelctl.model.relay import BY_HAND, Claim
 from panelctl.model.slots import LEGS, image_slots
 from panelctl.units import ma_from_a, ns_from_s, w_from_ma
 
@@ -188,16 +188,15 @@ class Engine:
 
     def _close(self, i: int, now_ns: int) -> None:
         claims = Claim(self.state.claims[i])
-        mine = Claim.USER | Claim.FOUND | Claim.FAULT
         name = self.loads[i].name
-        if claims & ~mine:
-            self.core.release(i, now_ns)
-            if claims & mine:
+        if claims & ~BY_HAND:
+            self.core.release(i, int(BY_HAND), now_ns)
+            if claims & BY_HAND:
                 return
             raise CommandRefused(f"{name} is held open by {claims.named.name}, not by a user")
         if not claims:
             raise CommandRefused(f"{name} is not open")
-        self.core.release(i, now_ns)
+        self.core.release(i, int(BY_HAND), now_ns)
 
     def _request(self, limit_a: float | None, expires_s: float, now_ns: int) -> None:
         k = int(LimitName.REQUESTED)
@@ -248,7 +247,8 @@ class Engine:
             getattr(fixed, name)[0] = ma_from_a(amps)
         fixed.good_needed[0] = GOOD_NEEDED
         for r in range(ROWS):
-            fixed.mains_slot[r] = self.image.slot[f"main.{LEGS[r]}_ma"]
+            fixed.row_slot[r] = self.image.slot[f"main.{LEGS[r]}_ma"]
+            fixed.row_slot2[r] = -1
         for i, circuit in enumerate(self.loads):
             self._write_load(i, circuit)
         service = panel.service
@@ -261,8 +261,6 @@ class Engine:
         fixed, state, timing = self.fixed, self.state, self.panel.timing
         fixed.kind[i] = MODULATED if circuit.modulation else SWITCHED
         fixed.compute[i] = circuit.is_compute
-        fixed.weight[i] = 1
-        fixed.step_ma[i] = 1
         fixed.relay_slot[i] = self.image.slot.get(f"{circuit.id}.relay", -1)
         fixed.told_slot[i] = self.image.slot.get(f"{circuit.id}.told", -1)
         tolerance = NODE_TOLERANCE_RATIO if circuit.is_compute else CAR_TOLERANCE_RATIO
@@ -280,10 +278,10 @@ class Engine:
             for meter in reversed(circuit.currents)
         }
         for r in range(ROWS):
-            fixed.slot[i * ROWS + r] = -1
+            fixed.slot[i * ROWS + r] = fixed.slot2[i * ROWS + r] = -1
         for meter in circuit.currents:
             k = i * ROWS + meter.leg
-            fixed.coef[k] = 1
+            fixed.coef[k] = fixed.plain[k] = 1
             fixed.slot[k] = self.image.slot[first[meter.current]]
             fixed.demand_ma[k] = ma_from_a(circuit.demand_a)
         modulation = circuit.modulation

@@ -39,7 +39,7 @@ RANGES: Final = {
     "size_ma": (0, 1 << 24),
     "weight": (1, 1 << 10),
     "value": (0, 1 << 40),
-    "coefficient": (0, 1 << 24),
+    "coefficient": (0, 1 << 27),
     "coefficient * size_ma": (0, 1 << 34),
     "coefficient * weight of a continuous segment": (0, 1 << 20),
     "room_ma": (-(1 << 42), 1 << 40),

@@ -13,10 +13,18 @@ from __future__ import annotations
 from array import array
 from typing import Final
 
+from panelctl.core.states import table
+from panelctl.core.thermal import HOT_START, TICK_BITS
+from panelctl.model.command import MAX_TIER
+
 MAX_LOADS: Final = 128
-MAX_ROWS: Final = 8
+MAX_ROWS: Final = 32
 MAX_LIMITS: Final = 16
 MAX_MA: Final = 10_000_000  # 10 kA: nothing in a house is larger, and sums stay far inside int64
+NO_LIMIT_MA: Final = 1 << 36  # the value of a named limit on a row that it says nothing about
+LEG_ROWS: Final = 2  # rows 0 and 1 are the legs at the main lugs
+HOURS: Final = 24
+STEP_BINS: Final = 48  # two an octave, up to 2^24 mA
 
 SWITCHED: Final = 0
 MODULATED: Final = 1
@@ -33,6 +41,7 @@ FIXED_PER_LOAD: Final = (
     "stale_ns",
     "min_on_ns",
     "min_off_ns",
+    "max_off_ns",  # a load that must not stay without current for longer; 0: it may
     "safe_open",
     "floor_ma",
     "max_ma",
@@ -43,8 +52,30 @@ FIXED_PER_LOAD: Final = (
     "step_ma",
     "ramp_ma_s",
 )
-FIXED_PER_LOAD_ROW: Final = ("coef", "slot", "demand_ma")
-FIXED_PER_ROW: Final = ("mains_slot",)
+FIXED_PER_LOAD_ROW: Final = (
+    "coef",  # what a mA per leg of the load counts on the row, with the 1.25 of continuous loads
+    "plain",  # the same as the row's own meter shows it
+    "slot",  # image slots of the load's current on the row, -1 where there is none
+    "slot2",
+    "demand_ma",
+    "inrush_ma",
+)
+FIXED_PER_ROW: Final = (
+    "row_slot",  # image slots whose sum is what flows on the row, -1 where it is not metered
+    "row_slot2",
+    "row_stale_ns",
+    "scale",  # parts that one mA of the row is counted in: 4 where some loads count 1.25
+    "ref_ma",  # where the row's breaker curve ends, derated; 0 where no breaker is watched
+    "share",  # of the fast heat, in 2^-32
+    "credit",  # the row has no control setting, and a minimum trip curve
+    "prior_ma",  # the largest load step to expect before one has been seen
+)
+FIXED_TABLES: Final = (
+    "next_state",
+    "equal_tier",  # whether a tier is of equal rank
+    "keep_fast",
+    "keep_slow",
+)
 FIXED_SCALARS: Final = (
     "fresh_ns",
     "hold_ns",
@@ -61,6 +92,7 @@ FIXED_SCALARS: Final = (
     "restore_margin_ma",
     "relief_ma",  # opening less than this relieves nothing
     "tolerance_ma",
+    "error_ppm",  # how much more than it shows a meter may have measured
     "slack_ma",
     "idle_ns",
     "welded_ma",
@@ -72,6 +104,7 @@ FIXED_SCALARS: Final = (
 # What changes from step to step.
 STATE_PER_LOAD: Final = (
     "tier",
+    "promoted",  # off for as long as it may be: served before every tier
     "closed",  # what the relay is ordered to be; -1 until it has been read back
     "claims",
     "flying",  # ordered open, the mains has not shown it yet
@@ -103,7 +136,24 @@ STATE_PER_LOAD: Final = (
     "wait_ma",
 )
 STATE_PER_LOAD_ROW: Final = ("meas_ma", "at_mains_ma", "relief_of_ma")
-STATE_PER_ROW: Final = ("mains_ma", "limit_ma", "binding", "headroom_ma")
+STATE_PER_ROW: Final = (
+    "row_ma",
+    "row_old",
+    "limit_ma",  # the effective limit
+    "shed_ma",  # the same for relays that may have to open,
+    "fill_ma",  # and for set-points
+    "binding",
+    "headroom_ma",
+    "fast",
+    "slow",
+    "theta_ppm",
+    "trip_ms",  # how long the breaker surely stands the present current; -1: for longer than told
+    "hard",  # an inverter's or a contract's limit, which nothing may pass even for a moment
+    "margin_ma",
+    "window_from_ma",
+    "window_top_ma",
+)
+STATE_TABLES: Final = ("steps",)  # per row, hour and bin: how often the household rose so much
 STATE_PER_LIMIT: Final = ("limit_on", "limit_until_ns")
 STATE_PER_LIMIT_ROW: Final = ("limit_value_ma",)
 STATE_SCALARS: Final = (
@@ -114,6 +164,11 @@ STATE_SCALARS: Final = (
     "state",
     "excess_ns",
     "restored_ns",
+    "heat_ns",
+    "window_ns",
+    "disturbed",  # one of our own relays moved in this window
+    "hour",
+    "hour_offset_ns",  # so that hours of learning are hours of the day; it decides nothing
 )
 
 
@@ -137,7 +192,7 @@ class _Flat:
 class Fixed(_Flat):
     """What the panel is made of, for `loads` loads on `rows` rows."""
 
-    names = FIXED_PER_LOAD + FIXED_PER_LOAD_ROW + FIXED_PER_ROW + FIXED_SCALARS
+    names = FIXED_PER_LOAD + FIXED_PER_LOAD_ROW + FIXED_PER_ROW + FIXED_TABLES + FIXED_SCALARS
 
     def __init__(self, loads: int, rows: int = 2) -> None:
         if not 0 <= loads <= MAX_LOADS:
@@ -152,8 +207,16 @@ class Fixed(_Flat):
             setattr(self, name, _zeros(loads * rows))
         for name in FIXED_PER_ROW:
             setattr(self, name, _zeros(rows))
+        self.next_state = table()
+        self.equal_tier = _zeros(MAX_TIER + 1)
+        self.keep_fast = _zeros(rows * TICK_BITS)
+        self.keep_slow = _zeros(rows * TICK_BITS)
         for name in FIXED_SCALARS:
             setattr(self, name, _zeros(1))
+        for r in range(rows):
+            self.scale[r] = 1
+        for i in range(loads):
+            self.weight[i] = self.step_ma[i] = 1
 
 
 class Changing(_Flat):
@@ -163,6 +226,7 @@ class Changing(_Flat):
         STATE_PER_LOAD
         + STATE_PER_LOAD_ROW
         + STATE_PER_ROW
+        + STATE_TABLES
         + STATE_PER_LIMIT
         + STATE_PER_LIMIT_ROW
         + STATE_SCALARS
@@ -182,6 +246,9 @@ class Changing(_Flat):
         for name in STATE_PER_LIMIT:
             setattr(self, name, _zeros(limits))
         for name in STATE_PER_LIMIT_ROW:
-            setattr(self, name, _zeros(limits * rows))
+            setattr(self, name, array("q", [NO_LIMIT_MA] * (limits * rows)))
+        self.steps = _zeros(rows * HOURS * STEP_BINS)
+        for r in range(rows):
+            self.fast[r] = self.slow[r] = HOT_START
         for name in STATE_SCALARS:
             setattr(self, name, _zeros(1))

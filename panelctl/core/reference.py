@@ -1,55 +1,39 @@
-"""The decision, written to be read. ext/panelctl/core/_core.pyx does the same in Cython.
+"""Who must open, who may close, who may draw how much, written to be read.
+
+ext/panelctl/core/_core.pyx does the same in Cython. What the decision sees is sight.py's.
 
 Rules
 - Integers only. Divisions are of numbers that are not negative, so that floor and truncation agree.
-- No reading that is old, missing or marked bad enters a sum as if it were fresh; what is not known
-  is charged as drawing, never as free.
+- What is not known is charged as drawing, never as free.
 - Down at once, up only on a fresh mains reading, into room that the meter has already shown.
 - A relay moves after a confirmed excess (`confirm_ns`), never to no effect, and never closes inside
   its minimum off time or while anybody claims it open.
 - A load that was told to give way is charged with what it still draws until its meter agrees.
 
-The order of a step: mains and state, limits, meters, relays, then either the fail-safe or
-keep (who must open) → restore (who may close) → fill (set-points).
+The order of a step: meters, mains and state, limits and heat, relays, then either the fail-safe or
+keep (who must open) → restore (who may close) → fill (set-points). A row's amounts are counted in
+`scale` parts of a mA, so that the 1.25 of continuous loads is a whole number.
 """
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Sequence
 
 from panelctl.core.ladder import Ladder, Segment, solve
-from panelctl.core.layout import MODULATED, SWITCHED, Changing, Fixed
-from panelctl.model.metering import Quality
+from panelctl.core.layout import LEG_ROWS, MODULATED, SWITCHED
+from panelctl.core.sight import GOOD, Sight
 from panelctl.model.reason import Reason, State, Wait
 from panelctl.model.relay import Claim
 
-GOOD = int(Quality.GOOD)
+HOT_PPM = 900_000  # a breaker so near to tripping is relieved without waiting for confirmation
+STAYS = 1 << 30  # worth of a load inside its minimum on time, among equals
 NEVER_NS = 1 << 61
 STILL_NS = 1_000_000_000_000
 CLOSES_BY_ITSELF = int(Claim.PCS)  # the only claim that panelctl itself may take back
 
 
-class Core:
+class Core(Sight):
     """The decision over one panel's flat memory. Every result is a field of `state`."""
-
-    def __init__(
-        self,
-        fixed: Fixed,
-        state: Changing,
-        value: array[int],
-        quality: array[int],
-        sampled_ns: array[int],
-    ) -> None:
-        self.fixed = fixed
-        self.state = state
-        self.value = value
-        self.quality = quality
-        self.sampled_ns = sampled_ns
-        self.loads = range(fixed.loads)
-        self.rows = range(fixed.rows)
-        self.switched = [i for i in self.loads if fixed.kind[i] == SWITCHED]
-        self.modulated = [i for i in self.loads if fixed.kind[i] == MODULATED]
 
     # -- what people and services ask -------------------------------------------------------------
 
@@ -66,14 +50,11 @@ class Core:
             s.opened_ns[i] = now_ns
         self._explain(i, reason, -1, 0, now_ns, 0)
 
-    def release(self, i: int, now_ns: int) -> None:
-        """Take back every claim that a user may take back. What then holds it open is its room.
-
-        Raises IndexError.
-        """
+    def release(self, i: int, claims: int, now_ns: int) -> None:
+        """Take these claims back. What then holds load `i` open is its room. Raises IndexError."""
         self._check(i)
         s = self.state
-        held = s.claims[i] & ~int(Claim.USER | Claim.FOUND | Claim.FAULT)
+        held = s.claims[i] & ~claims
         if s.claims[i] == held:
             return
         s.stop[i] = 0
@@ -91,7 +72,7 @@ class Core:
         """Decide on the latched image. Changes `state` only; bounded, no allocation that grows."""
         s = self.state
         if s.boot_ns[0] == 0:
-            s.boot_ns[0] = s.mains_ns[0] = s.step_ns[0] = now_ns
+            s.boot_ns[0] = s.mains_ns[0] = s.step_ns[0] = s.heat_ns[0] = now_ns
             for i in self.loads:
                 s.since_ns[i] = now_ns
         self._measure(now_ns)
@@ -103,72 +84,15 @@ class Core:
             self._fail_safe(now_ns)
         else:
             house = self._house()
+            self._learn(house, now_ns)
+            self._promote(now_ns)
             self._keep(house, now_ns)
             reserve = self._restore(house, now_ns)
             self._set(house, reserve, now_ns)
         self._stop_and_open(now_ns)
         for r in self.rows:
-            s.headroom_ma[r] = s.limit_ma[r] - s.mains_ma[r]
+            s.headroom_ma[r] = s.limit_ma[r] - s.row_ma[r]
         s.step_ns[0] = now_ns
-
-    def _measure(self, now_ns: int) -> None:
-        f, s = self.fixed, self.state
-        for i in self.loads:
-            stale = 0
-            for r in self.rows:
-                slot = f.slot[i * f.rows + r]
-                if slot < 0:
-                    continue
-                if self.quality[slot] == GOOD and now_ns - self.sampled_ns[slot] <= f.stale_ns[i]:
-                    s.meas_ma[i * f.rows + r] = max(self.value[slot], 0)
-                else:
-                    stale = 1
-            s.stale[i] = stale
-            if not stale:
-                s.measured[i] = 1
-
-    def _see_mains(self, now_ns: int) -> None:
-        f, s = self.fixed, self.state
-        sampled = min(self.sampled_ns[f.mains_slot[r]] for r in self.rows)
-        good = all(self.quality[f.mains_slot[r]] == GOOD for r in self.rows)
-        if good and sampled > s.mains_ns[0]:
-            s.mains_ns[0] = sampled
-            for r in self.rows:
-                s.mains_ma[r] = max(self.value[f.mains_slot[r]], 0)
-            # What is taken out of a mains reading is what flowed when it was taken, not later.
-            for i in self.modulated:
-                s.apart[i] = 1 - s.stale[i]
-                for r in self.rows:
-                    k = i * f.rows + r
-                    s.at_mains_ma[k] = s.apart[i] * f.coef[k] * s.meas_ma[k]
-            if now_ns - sampled <= f.fresh_ns[0]:
-                s.good[0] = min(s.good[0] + 1, f.good_needed[0])
-        age = now_ns - s.mains_ns[0]
-        if age > f.fresh_ns[0]:
-            s.good[0] = 0
-        if s.state[0] in (State.HOLD, State.SHED):
-            if s.good[0] >= f.good_needed[0]:
-                s.state[0] = State.NORMAL
-            elif age > f.shed_ns[0]:
-                s.state[0] = State.SHED
-        elif age > f.hold_ns[0]:
-            s.state[0] = State.SHED if age > f.shed_ns[0] else State.HOLD
-        if s.state[0] in (State.NORMAL, State.DEGRADED):
-            old = age > f.fresh_ns[0] or any(s.stale[i] for i in self.loads)
-            s.state[0] = State.DEGRADED if old else State.NORMAL
-
-    def _limits(self, now_ns: int) -> None:
-        f, s = self.fixed, self.state
-        for r in self.rows:
-            best = -1
-            for k in range(s.limits):
-                until = s.limit_until_ns[k]
-                if s.limit_on[k] and (until == 0 or now_ns < until):
-                    value = s.limit_value_ma[k * f.rows + r]
-                    if best < 0 or value < s.limit_ma[r]:
-                        s.limit_ma[r] = value
-                        best = k
-            s.binding[r] = best
 
     def _follow_relays(self, now_ns: int) -> None:
         f, s = self.fixed, self.state
@@ -305,16 +229,16 @@ class Core:
     # -- what the rows carry ----------------------------------------------------------------------
 
     def _house(self) -> list[int]:
-        """Per row, mA: the mains without the modulated loads whose own meters were fresh."""
+        """Per row: what flows without the modulated loads whose own meters were fresh."""
         f, s = self.fixed, self.state
-        house = list(s.mains_ma)
+        house = [f.scale[r] * s.row_ma[r] for r in self.rows]
         for i in self.modulated:
             for r in self.rows:
                 house[r] -= s.at_mains_ma[i * f.rows + r]
         return house
 
     def _least(self, i: int) -> list[int]:
-        """Per row, mA: what modulated load `i` can surely be brought down to in time."""
+        """Per row: what modulated load `i` can surely be brought down to in time."""
         f, s = self.fixed, self.state
         if not s.apart[i]:
             return [0 for _ in self.rows]  # its draw is still inside the mains sum
@@ -332,92 +256,132 @@ class Core:
         self,
         order: Sequence[int],
         tier: Sequence[int],
-        discrete: bool,
         coef: Sequence[int],
         size: Sequence[int],
         room: list[int],
+        among: Sequence[int] | None = None,
     ) -> list[int]:
-        """What the ladder gives each load; `room` is what is left afterwards."""
-        rows = self.fixed.rows
+        """What the ladder gives each load; `room` is what is left afterwards.
+
+        `among` holds what each is worth in a tier of equal rank, where the loads are taken whole
+        or not at all; without it they are continuous.
+        """
+        f, s = self.fixed, self.state
         segments = [
             Segment(
                 tier[i],
                 size[i],
-                {r: coef[i * rows + r] for r in self.rows},
-                discrete,
-                self.fixed.weight[i],
+                {r: coef[i * f.rows + r] for r in self.rows},
+                among is not None,
+                f.weight[i],
+                among[i] if among is not None else 0,
+                among is not None and f.equal_tier[s.tier[i]] == 1 and not s.promoted[i],
+                s.closed[i] == 1,
             )
             for i in order
         ]
         ladder = Ladder(segments, room)
         solve(ladder)
         room[:] = ladder.room_ma
-        taken = [0] * self.fixed.loads
+        taken = [0] * f.loads
         for a, i in enumerate(order):
             taken[i] = ladder.taken_ma[a]
         return taken
+
+    def _promote(self, now_ns: int) -> None:
+        """Who was off for as long as it may be is served before every tier, until it has run."""
+        f, s = self.fixed, self.state
+        for i in self.switched:
+            if s.claims[i] == CLOSES_BY_ITSELF:
+                if f.max_off_ns[i] and now_ns - s.opened_ns[i] >= f.max_off_ns[i]:
+                    s.promoted[i] = 1
+            elif s.claims[i] or now_ns - s.closed_ns[i] >= f.min_on_ns[i]:
+                s.promoted[i] = 0
+
+    def _rank(self, i: int) -> int:
+        """The tier that load `i` is served on: 0 for one that was promoted, else from 1."""
+        return 0 if self.state.promoted[i] else self.state.tier[i] + 1
+
+    def _stays(self, i: int, now_ns: int) -> bool:
+        """Whether load `i` is inside its minimum on time."""
+        closed_ns = self.state.closed_ns[i]
+        return closed_ns > 0 and now_ns - closed_ns < self.fixed.min_on_ns[i]
+
+    def _shortest(self, i: int, coef: Sequence[int], room: Sequence[int]) -> tuple[int, int]:
+        """The row on which load `i` is missing most, and by how many mA."""
+        row, short = -1, 0
+        for r in self.rows:
+            need = coef[i * self.fixed.rows + r]
+            missing = (need - room[r]) // self.fixed.scale[r] if need > room[r] else 0
+            if need and need > room[r] and (row < 0 or missing > short):
+                row, short = r, missing
+        return row, short
 
     def _keep(self, house: list[int], now_ns: int) -> None:
         """Which closed loads must open: served in rank order under the limit itself."""
         f, s = self.fixed, self.state
         rows = f.rows
-        room = [s.limit_ma[r] - house[r] for r in self.rows]
+        room = [f.scale[r] * s.shed_ma[r] - house[r] for r in self.rows]
         order: list[int] = []
         coef = [0] * (f.loads * rows)
         size = [0] * f.loads
+        worth = [0] * f.loads
+        rank = [self._rank(i) for i in self.loads]
         for i in self.switched:
             if s.flying[i]:
                 for r in self.rows:
-                    room[r] += f.coef[i * rows + r] * s.relief_of_ma[i * rows + r]
+                    room[r] += f.plain[i * rows + r] * s.relief_of_ma[i * rows + r]
             elif s.closed[i] == 1 and not s.claims[i] and self._relay_seen(i, now_ns):
                 for r in self.rows:
-                    ma = f.coef[i * rows + r] * self._draw_on(i, r)
-                    if ma >= f.relief_ma[0]:  # less than this is not worth a relay operation
-                        coef[i * rows + r] = ma
+                    k = i * rows + r
+                    draw = self._draw_on(i, r)
+                    # Less than this is not worth a relay operation.
+                    if f.coef[k] and f.plain[k] * draw >= f.scale[r] * f.relief_ma[0]:
+                        coef[k] = f.coef[k] * draw
                         size[i] = 1
-                        room[r] += ma
+                        room[r] += f.plain[k] * draw
+                        if r < LEG_ROWS:
+                            worth[i] += draw
                 if size[i]:
+                    worth[i] += STAYS if self._stays(i, now_ns) else 1
                     order.append(i)
         for i in self.modulated:
             least = self._least(i)
             if f.can_pause[i] and not f.compute[i] and s.set_ma[i] > 0 and s.apart[i]:
                 for r in self.rows:
                     coef[i * rows + r] = least[r]
-                size[i] = 1
+                size[i] = worth[i] = 1
                 order.append(i)
             else:
                 for r in self.rows:
                     room[r] -= least[r]
         # Inside a tier, a load still inside its minimum on time is kept before the others.
-        order.sort(
-            key=lambda i: (
-                s.tier[i],
-                0 if s.closed_ns[i] and now_ns - s.closed_ns[i] < f.min_on_ns[i] else 1,
-                i,
-            )
-        )
-        taken = self._serve(order, s.tier, True, coef, size, room)
+        order.sort(key=lambda i: (rank[i], 0 if self._stays(i, now_ns) else 1, i))
+        taken = self._serve(order, rank, coef, size, room, worth)
         must = [i for i in order if not taken[i]]
-        if not must and all(s.mains_ma[r] <= s.limit_ma[r] for r in self.rows):
+        over = [r for r in self.rows if s.row_ma[r] > s.shed_ma[r]]
+        if not must and not over:
             s.excess_ns[0] = 0
         elif s.excess_ns[0] == 0:
             s.excess_ns[0] = now_ns
         fresh = now_ns - s.mains_ns[0] <= f.fresh_ns[0]
-        if not must or not fresh or now_ns - s.excess_ns[0] < f.confirm_ns[0]:
+        hot = any(s.theta_ppm[r] > HOT_PPM for r in over)
+        if not must or not fresh or (now_ns - s.excess_ns[0] < f.confirm_ns[0] and not hot):
             return
         for i in must:
-            row, short = -1, 0
-            for r in self.rows:
-                ma = coef[i * rows + r]
-                if ma and ma > room[r] and (row < 0 or ma - room[r] > short):
-                    row, short = r, ma - room[r]
-            s.claims[i] |= int(Claim.PCS)
-            if f.kind[i] == SWITCHED:
-                self._order_open(i, now_ns)
-            else:
-                self._lower(i, 0)
-                s.opened_ns[i] = now_ns
-            self._explain(i, int(Reason.LIMIT), row, short, now_ns, now_ns + f.min_off_ns[i])
+            row, short = self._shortest(i, coef, room)
+            self._shed(i, Reason.LIMIT, row, short, now_ns)
+
+    def _shed(self, i: int, reason: Reason, row: int, short: int, now_ns: int) -> None:
+        """Open a switched load, pause a modulated one, until there is room for it again."""
+        s = self.state
+        s.claims[i] |= int(Claim.PCS)
+        if self.fixed.kind[i] == SWITCHED:
+            self._order_open(i, now_ns)
+        else:
+            self._lower(i, 0)
+            s.opened_ns[i] = now_ns
+        self._explain(i, int(reason), row, short, now_ns, now_ns + self.fixed.min_off_ns[i])
 
     def _restore(self, house: list[int], now_ns: int) -> list[int]:
         """Who may close. Returns, per row, the room that is kept free for loads on their way up."""
@@ -425,49 +389,63 @@ class Core:
         rows = f.rows
         fresh = now_ns - s.mains_ns[0] <= f.fresh_ns[0]
         reserve = [0 for _ in self.rows]
+        flying = [0 for _ in self.rows]
         for i in self.switched:
-            if (
-                s.closed[i] == 1
-                and s.closed_ns[i]
-                and (now_ns - s.closed_ns[i] <= f.close_settle_ns[0])
-            ):
+            settling = s.closed[i] == 1 and s.closed_ns[i] > 0
+            if settling and now_ns - s.closed_ns[i] <= f.close_settle_ns[0]:
                 for r in self.rows:
                     k = i * rows + r
                     reserve[r] += f.coef[k] * max(0, self._demand(i, r) - s.meas_ma[k])
-        room = [s.limit_ma[r] - f.restore_margin_ma[0] - house[r] - reserve[r] for r in self.rows]
+            if s.flying[i]:
+                for r in self.rows:
+                    flying[r] += f.plain[i * rows + r] * s.relief_of_ma[i * rows + r]
+        margin = [f.scale[r] * self._margin_of(r, f.restore_margin_ma[0]) for r in self.rows]
+        top = [
+            f.scale[r] * min(s.limit_ma[r], s.fill_ma[r]) - margin[r] - house[r] - reserve[r]
+            for r in self.rows
+        ]
+        room = list(top)
         drawn = [0 for _ in self.rows]
         for i in self.modulated:
             least = self._least(i)
             for r in self.rows:
                 room[r] -= least[r]
                 # A hair above its set-point is inside the restore margin.
-                k = i * rows + r
                 near = s.apart[i] and not self._above(i, s.set_ma[i])
-                drawn[r] += f.coef[k] * s.set_ma[i] if near else self._charge(i, r)
+                drawn[r] += f.coef[i * rows + r] * s.set_ma[i] if near else self._charge(i, r)
+        rank = [self._rank(i) for i in self.loads]
         waiting = [i for i in self.loads if s.claims[i] == CLOSES_BY_ITSELF]
-        waiting.sort(key=lambda i: (s.tier[i], i))
+        waiting.sort(key=lambda i: (rank[i], i))
         coef = [0] * (f.loads * rows)
         size = [0] * f.loads
+        worth = [0] * f.loads
         for i in waiting:
-            size[i] = 1
+            size[i] = worth[i] = 1
             for r in self.rows:
                 coef[i * rows + r] = f.coef[i * rows + r] * self._demand(i, r)
-        taken = self._serve(waiting, s.tier, True, coef, size, room)
+                if r < LEG_ROWS:
+                    worth[i] += coef[i * rows + r]
+        taken = self._serve(waiting, rank, coef, size, room, worth)
         chosen = -1
+        displaced = False
         for i in waiting:
             if s.stale[i] or (f.relay_slot[i] >= 0 and not self._relay_seen(i, now_ns)):
                 s.fit_ns[i] = 0
                 self._wait(i, int(Wait.BLIND), -1, 0)
                 continue
+            way: list[int] = []
             if not taken[i]:
-                row, short = -1, 0
-                for r in self.rows:
-                    ma = coef[i * rows + r]
-                    if ma and ma > room[r] and (row < 0 or ma - room[r] > short):
-                        row, short = r, ma - room[r]
-                s.fit_ns[i] = 0
-                self._wait(i, int(Wait.NO_ROOM), row, short)
-                continue
+                short = [
+                    max(0, coef[i * rows + r] - room[r] - flying[r]) if coef[i * rows + r] else 0
+                    for r in self.rows
+                ]
+                way = [] if displaced else self._who_gives_way(i, rank, short, now_ns)
+                displaced = True  # only the first that is short may push others aside
+                if not way and any(short):
+                    row, missing = self._shortest(i, coef, room)
+                    s.fit_ns[i] = 0
+                    self._wait(i, int(Wait.NO_ROOM), row, missing)
+                    continue
             if s.fit_ns[i] == 0 and fresh:
                 s.fit_ns[i] = now_ns
             if now_ns - s.opened_ns[i] < f.min_off_ns[i]:
@@ -478,6 +456,11 @@ class Core:
                 s.restored_ns[0] and now_ns - s.restored_ns[0] < f.restore_interval_ns[0]
             ):
                 self._wait(i, int(Wait.STAGED), -1, 0)
+            elif not taken[i]:
+                row, missing = self._shortest(i, coef, room)
+                for k in way:
+                    self._shed(k, Reason.GAVE_WAY, row, missing, now_ns)
+                self._wait(i, int(Wait.MAKING_ROOM), -1, 0)
             else:
                 chosen = i
                 self._wait(i, int(Wait.MAKING_ROOM), -1, 0)
@@ -485,9 +468,8 @@ class Core:
             return reserve
         open_now = True
         for r in self.rows:
-            ma = coef[chosen * rows + r]
-            free = s.limit_ma[r] - f.restore_margin_ma[0] - house[r] - reserve[r] - drawn[r]
-            if ma and ma > free:
+            need = coef[chosen * rows + r]
+            if need and need > top[r] - drawn[r]:
                 open_now = False
         for r in self.rows:
             reserve[r] += coef[chosen * rows + r]
@@ -495,29 +477,75 @@ class Core:
             # The set-points must come down far enough to leave the restore margin free as well.
             for r in self.rows:
                 if coef[chosen * rows + r]:
-                    reserve[r] += max(0, f.restore_margin_ma[0] - f.fill_margin_ma[0])
+                    fill = f.scale[r] * self._margin_of(r, f.fill_margin_ma[0])
+                    reserve[r] += max(0, margin[r] - fill)
         else:
-            s.claims[chosen] = 0
-            s.restored_ns[0] = now_ns
-            s.closed_ns[chosen] = now_ns
-            s.fit_ns[chosen] = 0
-            self._explain(chosen, int(Reason.NONE), -1, 0, now_ns, 0)
-            if f.relay_slot[chosen] >= 0 and s.closed[chosen] == 0:
-                s.closed[chosen] = 1
-                s.order_ns[chosen] = now_ns
-                s.awaits[chosen] = 1
+            self._close(chosen, now_ns)
             if f.kind[chosen] == MODULATED:
-                self._raise(chosen, f.floor_ma[chosen], now_ns)
                 for r in self.rows:
                     reserve[r] -= coef[chosen * rows + r]
         return reserve
+
+    def _who_gives_way(
+        self, i: int, rank: Sequence[int], short: list[int], now_ns: int
+    ) -> list[int]:
+        """Closed loads of later tiers, the last first, that would make room for load `i`.
+
+        None when all of them would not do, so that nobody is opened in vain.
+        """
+        f, s = self.fixed, self.state
+        way: list[int] = []
+        missing = list(short)
+        later = [
+            k
+            for k in self.switched
+            if rank[k] > rank[i]
+            and s.closed[k] == 1
+            and not s.claims[k]
+            and not s.stale[k]
+            and not self._stays(k, now_ns)
+            and self._relay_seen(k, now_ns)
+        ]
+        for k in sorted(later, key=lambda k: (-rank[k], -k)):
+            helps = False
+            for r in self.rows:
+                e = k * f.rows + r
+                relief = f.plain[e] * s.meas_ma[e]
+                if missing[r] > 0 and relief >= f.scale[r] * f.relief_ma[0]:
+                    helps = True
+            if helps:
+                way.append(k)
+                for r in self.rows:
+                    missing[r] -= f.plain[k * f.rows + r] * s.meas_ma[k * f.rows + r]
+        return [] if any(ma > 0 for ma in missing) else way
+
+    def _close(self, i: int, now_ns: int) -> None:
+        """Close load `i`, or start a modulated one at its floor: nobody holds it open any more."""
+        f, s = self.fixed, self.state
+        s.claims[i] = 0
+        s.restored_ns[0] = now_ns
+        s.closed_ns[i] = now_ns
+        s.fit_ns[i] = 0
+        s.disturbed[0] = 1
+        self._explain(i, int(Reason.NONE), -1, 0, now_ns, 0)
+        if f.relay_slot[i] >= 0 and s.closed[i] == 0:
+            s.closed[i] = 1
+            s.order_ns[i] = now_ns
+            s.awaits[i] = 1
+        if f.kind[i] == MODULATED:
+            self._raise(i, f.floor_ma[i], now_ns)
 
     def _set(self, house: list[int], reserve: list[int], now_ns: int) -> None:
         """Set-points: down at once to what the ladder gives, up into room that is really there."""
         f, s = self.fixed, self.state
         rows = f.rows
         fresh = now_ns - s.mains_ns[0] <= f.fresh_ns[0]
-        fill = [s.limit_ma[r] - f.fill_margin_ma[0] - house[r] - reserve[r] for r in self.rows]
+        fill = [
+            f.scale[r] * (s.fill_ma[r] - self._margin_of(r, f.fill_margin_ma[0]))
+            - house[r]
+            - reserve[r]
+            for r in self.rows
+        ]
         running = [i for i in self.modulated if not s.claims[i] and not s.stop[i]]
         running.sort(key=lambda i: (s.tier[i], i))
         order = sorted(running, key=lambda i: (f.rest_tier[i], i))
@@ -535,13 +563,13 @@ class Core:
             else:
                 for r in self.rows:
                     room[r] -= self._charge(i, r)
-        taken = self._serve(order, f.rest_tier, False, f.coef, size, room)
+        taken = self._serve(order, f.rest_tier, f.coef, size, room)
         extra = [0 for _ in self.rows]
         for i in order:
             # A load that has not come down yet is paid for by those after it.
             for r in self.rows:
                 if f.coef[i * rows + r] and room[r] < extra[r]:
-                    cut = min(taken[i], extra[r] - room[r])
+                    cut = min(taken[i], -((room[r] - extra[r]) // f.coef[i * rows + r]))
                     taken[i] -= cut
                     for q in self.rows:
                         room[q] += f.coef[i * rows + q] * cut
@@ -551,9 +579,11 @@ class Core:
             target -= target % f.step_ma[i]
             target = max(target, f.floor_ma[i])
             if s.apart[i]:
+                moving = self._above(i, f.floor_ma[i] + taken[i])
                 for r in self.rows:
                     k = i * rows + r
-                    extra[r] += f.coef[k] * max(0, s.meas_ma[k] - f.floor_ma[i] - taken[i])
+                    drawn = s.meas_ma[k] + (self._error(s.meas_ma[k]) if moving else 0)
+                    extra[r] += f.coef[k] * max(0, drawn - f.floor_ma[i] - taken[i])
             taken[i] = target
             if target < s.set_ma[i]:
                 self._lower(i, target)
@@ -586,10 +616,10 @@ class Core:
             if f.coef[i * f.rows + r]:
                 free = fill[r]
                 for k in self.modulated:
-                    free -= self._charge(k, r)
-                    if k == i:  # what it draws above its set-point is already its own
-                        free += self._charge(k, r) - f.coef[k * f.rows + r] * s.set_ma[k]
-                top = min(top, s.set_ma[i] + max(0, free))
+                    # What it draws above its set-point is already its own.
+                    own = f.coef[k * f.rows + r] * s.set_ma[k]
+                    free -= own if k == i else self._charge(k, r)
+                top = min(top, s.set_ma[i] + max(0, free) // f.coef[i * f.rows + r])
         elapsed = min(now_ns - s.step_ns[0], 1_000_000_000)
         grow = f.ramp_ma_s[i] * elapsed // 1_000_000_000
         still = min(now_ns - s.moved_ns[i], STILL_NS)
@@ -618,14 +648,8 @@ class Core:
         age = now_ns - self.sampled_ns[slot]
         return self.quality[slot] == GOOD and age <= self.fixed.relay_stale_ns[0]
 
-    def _draw_on(self, i: int, r: int) -> int:
-        """What switched load `i` draws on row `r`: measured, or its demand while never measured."""
-        f, s = self.fixed, self.state
-        k = i * f.rows + r
-        return s.meas_ma[k] if s.measured[i] else f.demand_ma[k]
-
     def _draw(self, i: int) -> int:
-        return max(self.state.meas_ma[i * self.fixed.rows + r] for r in self.rows)
+        return max(self.state.meas_ma[i * self.fixed.rows + r] for r in range(LEG_ROWS))
 
     def _demand(self, i: int, r: int) -> int:
         """What must be free on row `r` before load `i` may close or start."""
@@ -633,15 +657,27 @@ class Core:
         k = i * f.rows + r
         if f.kind[i] == MODULATED:
             return f.floor_ma[i]
-        return max(f.demand_ma[k], s.relief_of_ma[k])
+        inrush_ma = f.inrush_ma[k] if s.hard[r] else 0
+        return max(f.demand_ma[k], s.relief_of_ma[k], inrush_ma)
+
+    def _margin_of(self, r: int, least_ma: int) -> int:
+        """What is kept free of row `r`, mA: on a hard limit also what the household may rise by."""
+        return max(least_ma, self.state.margin_ma[r]) if self.state.hard[r] else least_ma
+
+    def _error(self, ma: int) -> int:
+        """How much more than it shows a meter may have measured, mA."""
+        return ma * self.fixed.error_ppm[0] // 1_000_000
 
     def _charge(self, i: int, r: int) -> int:
-        """What modulated load `i` must be counted with on row `r`: drawn or allowed, the larger."""
+        """What modulated load `i` must be counted with on row `r`: drawn or allowed, the larger.
+
+        This is the envelope: whatever its ramp does meanwhile, it stays between the two.
+        """
         f, s = self.fixed, self.state
         k = i * f.rows + r
         if not s.apart[i]:
             return 0
-        return f.coef[k] * max(s.meas_ma[k], s.set_ma[i])
+        return f.coef[k] * max(s.meas_ma[k] + self._error(s.meas_ma[k]), s.set_ma[i])
 
     def _watch_wish(self, i: int, now_ns: int) -> None:
         """A load that uses all it is allowed would take more; one that does not is followed down.
@@ -689,6 +725,7 @@ class Core:
             s.order_ns[i] = now_ns
             s.awaits[i] = 1
             s.flying[i] = 1
+            s.disturbed[0] = 1
             for r in self.rows:
                 k = i * f.rows + r
                 s.relief_of_ma[k] = s.meas_ma[k] if s.measured[i] else 0

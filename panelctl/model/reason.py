@@ -28,6 +28,7 @@ class Reason(IntEnum):
     RAMP = 8  # on its way up
     UNREAD = 9  # its relay has not been read back yet
     STALE = 10  # its own meter is not read
+    GAVE_WAY = 11  # opened so that a circuit of an earlier tier could close
 
 
 class Wait(IntEnum):

@@ -32,3 +32,7 @@ class Claim(IntFlag):
     def named(self) -> Claim:
         """The claim that is named to people: the strongest that is set."""
         return Claim(1 << (int(self).bit_length() - 1)) if self else Claim.NONE
+
+
+# What a user may take back. What then still holds a circuit open is its room.
+BY_HAND = Claim.USER | Claim.FOUND | Claim.FAULT

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from panelctl.model.metering import Quality
-from tests.core_cases import MS, Load, Rig, loads
+from panelctl.model.relay import BY_HAND
+from tests.core_cases import MS, Load, More, Rig, loads, mores
 
 EVENTS = st.lists(
     st.tuples(
@@ -37,11 +38,11 @@ EVENTS = st.lists(
 
 
 @settings(max_examples=300, deadline=None)
-@given(panel=loads(), events=EVENTS)
+@given(panel=loads(), more=mores(), events=EVENTS)
 def test_same_memory_after_every_step(
-    panel: list[Load], events: list[tuple[str, int, int]]
+    panel: list[Load], more: More, events: list[tuple[str, int, int]]
 ) -> None:
-    rigs = [Rig(panel, compiled=True), Rig(panel, compiled=False)]
+    rigs = [Rig(panel, compiled, more=more) for compiled in (True, False)]
     house, draws, muted = [20_000, 25_000], [5_000] * len(panel), set[int]()
     welded = set[int]()
     for what, which, amount in events:
@@ -60,13 +61,13 @@ def test_same_memory_after_every_step(
                 rig.core.claim(i, 2, 2, rig.now_ns)
         elif what == "back":
             for rig in rigs:
-                rig.core.release(i, rig.now_ns)
+                rig.core.release(i, int(BY_HAND), rig.now_ns)
         elif what == "limit":
             for rig in rigs:
                 rig.state.limit_on[4] = 1
                 rig.state.limit_until_ns[4] = rig.now_ns + amount * 10_000
                 for r in range(2):
-                    rig.state.limit_value_ma[4 * 2 + r] = amount
+                    rig.state.limit_value_ma[4 * rig.fixed.rows + r] = amount
         elif what == "weld":
             welded ^= {i}
         elif what == "tier":
@@ -97,3 +98,28 @@ def test_same_memory_after_every_step(
                 rig.step(gap)
             assert rigs[0].state.dump() == rigs[1].state.dump()
             assert rigs[0].fixed.dump() == rigs[1].fixed.dump()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    panel=loads(),
+    more=mores(),
+    days=st.lists(
+        st.tuples(st.integers(0, 70_000), st.integers(0, 70_000), st.integers(5, 80)),
+        min_size=2,
+        max_size=5,
+    ),
+    draws=st.lists(st.integers(0, 30_000), min_size=10, max_size=10),
+)
+def test_same_memory_through_sheds_and_restores(
+    panel: list[Load], more: More, days: list[tuple[int, int, int]], draws: list[int]
+) -> None:
+    """Long enough days on a small service: loads are shed, wait, push others aside, return."""
+    rigs = [Rig(panel, compiled, limit_ma=80_000, more=more) for compiled in (True, False)]
+    for house_a, house_b, steps in days:
+        for n in range(steps):
+            for rig in rigs:
+                wobble = 3_000 * (n % 7 == 0)
+                rig.read_all((house_a + wobble, house_b), draws)
+                rig.step(200 * MS)
+        assert rigs[0].state.dump() == rigs[1].state.dump()

@@ -6,7 +6,7 @@ import pytest
 
 from panelctl.model.metering import Quality
 from panelctl.model.reason import Reason, State, Wait
-from panelctl.model.relay import Claim
+from panelctl.model.relay import BY_HAND, Claim
 from tests.core_cases import MS, Load, Rig, S, compute_load, evse_load
 
 HOUSE = (30_000, 30_000)
@@ -263,7 +263,7 @@ def test_user_opens_and_closes(compiled: bool) -> None:
     run(rig, 10)
     assert rig.state.closed[0] == 0
     assert rig.state.claims[0] == Claim.USER
-    rig.core.release(0, rig.now_ns)
+    rig.core.release(0, int(BY_HAND), rig.now_ns)
     run(rig, 8)
     assert rig.state.closed[0] == 1
 
@@ -273,7 +273,7 @@ def test_a_limits_claim_outlives_the_users(compiled: bool) -> None:
     run(rig, 2)
     run(rig, 2, house=(150_000, 150_000))
     rig.core.claim(0, int(Claim.USER), int(Reason.USER), rig.now_ns)
-    rig.core.release(0, rig.now_ns)
+    rig.core.release(0, int(BY_HAND), rig.now_ns)
     run(rig, 5, house=(150_000, 150_000))
     assert rig.state.closed[0] == 0
     assert rig.state.claims[0] == Claim.PCS
@@ -289,7 +289,7 @@ def test_found_open_stays_open_until_a_user_says_otherwise(compiled: bool) -> No
                 rig.read(rig.fixed.slot[r], 0)
         rig.step()
     assert rig.state.claims[0] == Claim.FOUND
-    rig.core.release(0, rig.now_ns)
+    rig.core.release(0, int(BY_HAND), rig.now_ns)
     run(rig, 8)
     assert rig.state.closed[0] == 1
 
@@ -319,7 +319,7 @@ def test_a_load_that_is_not_there(compiled: bool, wrong: int) -> None:
     with pytest.raises(IndexError):
         rig.core.claim(wrong, 2, 2, 0)
     with pytest.raises(IndexError):
-        rig.core.release(wrong, 0)
+        rig.core.release(wrong, int(BY_HAND), 0)
 
 
 def test_an_outage_makes_no_false_fault(compiled: bool) -> None:

@@ -10,16 +10,23 @@ Rules
 
 from libc.stdint cimport int64_t as i64
 
-from panelctl.core._ladder cimport Entry, Rung, Rungs, serve
+from panelctl.core._ladder cimport MAX_ENTRIES, Entry, Rung, Rungs, serve
 
 ctypedef i64 *cells
 
 cdef i64 NEVER_NS = (<i64>1) << 61
 cdef i64 STILL_NS = 1000000000000
+cdef i64 HOUR_NS = 3600000000000
+cdef i64 NO_LIMIT_MA = (<i64>1) << 36
+cdef i64 ONE = (<i64>1) << 32
+cdef i64 STAYS = 1 << 30
 
 cdef enum:
     MAX_LOADS = 128
-    MAX_ROWS = 8
+    MAX_ROWS = 32
+    LEG_ROWS = 2
+    HOURS = 24
+    STEP_BINS = 48
     SWITCHED = 0
     MODULATED = 1
     GOOD = 1
@@ -40,6 +47,7 @@ cdef enum:
     R_RAMP = 8
     R_UNREAD = 9
     R_STALE = 10
+    R_GAVE_WAY = 11
     # Wait
     W_NONE = 0
     W_MIN_OFF = 1
@@ -53,6 +61,19 @@ cdef enum:
     C_USER = 2
     C_PCS = 8
     C_FAULT = 32
+    # LimitName
+    L_THERMAL = 6
+    # panelctl/core/thermal.py
+    TICK_NS = 10000000
+    TICK_BITS = 17
+    MOST_U = 524288
+    PPM = 1000000
+    HOT_PPM = 900000
+    # panelctl/core/sight.py
+    SEEN = 1024
+    PRIOR = 16384
+    FORGET_BITS = 4
+    TAIL_BITS = 10
 
 
 cdef inline i64 _min(i64 a, i64 b) noexcept nogil:
@@ -63,6 +84,70 @@ cdef inline i64 _max(i64 a, i64 b) noexcept nogil:
     return a if a > b else b
 
 
+# The thermal memory, as in panelctl/core/thermal.py.
+
+cdef inline i64 times(i64 x, i64 part) noexcept nogil:
+    return (((x >> 16) * part) >> 16) + (((x & 0xFFFF) * part) >> 32)
+
+
+cdef inline i64 approach(i64 heat, i64 goal, i64 part) noexcept nogil:
+    if heat >= goal:
+        return goal + times(heat - goal, part)
+    return goal - times(goal - heat, part)
+
+
+cdef inline i64 theta_of(i64 fast, i64 slow, i64 share) noexcept nogil:
+    return times(fast, share) + times(slow, ONE - share)
+
+
+cdef i64 ticks_to_trip(
+    i64 fast, i64 slow, i64 goal, i64 share, const i64 *keep_fast, const i64 *keep_slow
+) noexcept nogil:
+    cdef i64 ticks = 0, later_fast, later_slow
+    cdef int k
+    for k in range(TICK_BITS - 1, -1, -1):
+        later_fast = approach(fast, goal, keep_fast[k])
+        later_slow = approach(slow, goal, keep_slow[k])
+        if theta_of(later_fast, later_slow, share) < ONE:
+            fast = later_fast
+            slow = later_slow
+            ticks += 1 << k
+    return -1 if ticks == (1 << TICK_BITS) - 1 else ticks
+
+
+cdef inline i64 slope(i64 low, i64 above, i64 high, i64 below, i64 theta_ppm) noexcept nogil:
+    if theta_ppm <= low:
+        return above
+    if theta_ppm <= high:
+        return above - (above - below) * (theta_ppm - low) // (high - low)
+    return below
+
+
+cdef inline i64 fill_band(i64 theta_ppm) noexcept nogil:
+    return 450000 if theta_ppm > 920000 else slope(750000, PPM, 920000, 700000, theta_ppm)
+
+
+cdef inline i64 shed_band(i64 theta_ppm, bint credit) noexcept nogil:
+    return slope(800000, 1250000 if credit else PPM, 920000, 970000, theta_ppm)
+
+
+cdef inline int bin_of(i64 step_ma) noexcept nogil:
+    cdef int octave = 0
+    if step_ma < 2:
+        return 0
+    while step_ma >> (octave + 1):
+        octave += 1
+    octave = 2 * octave + ((step_ma >> (octave - 1)) & 1)
+    return octave if octave < STEP_BINS else STEP_BINS - 1
+
+
+cdef inline i64 bin_top_ma(int number) noexcept nogil:
+    cdef int octave = number >> 1
+    if octave == 0:
+        return 2
+    return (<i64>2 << octave) if number & 1 else (<i64>3 << (octave - 1))
+
+
 cdef class Core:
     """The decision over one panel's flat memory. Every result is a field of `state`."""
     cdef readonly object fixed, state, value, quality, sampled_ns
@@ -71,23 +156,27 @@ cdef class Core:
     cdef cells value_
     cdef cells quality_
     cdef cells sampled_
-    cdef cells f_kind, f_compute, f_rest_tier, f_weight, f_relay_slot, f_told_slot, f_stale_ns
-    cdef cells f_min_on_ns, f_min_off_ns, f_safe_open, f_floor_ma, f_max_ma, f_fallback_ma
-    cdef cells f_can_pause, f_settle_ns, f_change_ns, f_step_ma, f_ramp_ma_s, f_coef
-    cdef cells f_slot, f_demand_ma, f_mains_slot, f_fresh_ns, f_hold_ns, f_shed_ns
-    cdef cells f_good_needed, f_confirm_ns, f_react_ns, f_relay_confirm_ns
+    cdef cells f_kind, f_compute, f_rest_tier, f_weight, f_relay_slot, f_told_slot
+    cdef cells f_tolerance_ppm, f_stale_ns, f_min_on_ns, f_min_off_ns, f_max_off_ns, f_safe_open
+    cdef cells f_floor_ma, f_max_ma, f_fallback_ma, f_can_pause, f_settle_ns, f_change_ns
+    cdef cells f_step_ma, f_ramp_ma_s, f_coef, f_plain, f_slot, f_slot2, f_demand_ma
+    cdef cells f_inrush_ma, f_row_slot, f_row_slot2, f_row_stale_ns, f_scale, f_ref_ma, f_share
+    cdef cells f_credit, f_prior_ma, f_next_state, f_equal_tier, f_keep_fast, f_keep_slow, f_fresh_ns
+    cdef cells f_hold_ns, f_shed_ns, f_good_needed, f_confirm_ns, f_react_ns, f_relay_confirm_ns
     cdef cells f_relay_stale_ns, f_close_settle_ns, f_restore_hold_ns, f_restore_interval_ns
-    cdef cells f_fill_margin_ma, f_restore_margin_ma, f_relief_ma, f_tolerance_ppm
-    cdef cells f_tolerance_ma, f_slack_ma, f_idle_ns, f_welded_ma, f_node_fault_ns, f_node_open_ns
+    cdef cells f_fill_margin_ma, f_restore_margin_ma, f_relief_ma, f_tolerance_ma, f_error_ppm
+    cdef cells f_slack_ma, f_idle_ns, f_welded_ma, f_node_fault_ns, f_node_open_ns
     cdef cells f_stop_wait_ns
-    cdef cells s_awaits, s_apart, s_moved_ns, s_at_mains_ma
-    cdef cells s_tier, s_closed, s_claims, s_flying, s_order_ns, s_opened_ns, s_closed_ns
-    cdef cells s_stale, s_measured, s_fit_ns, s_set_ma, s_raised_ns, s_allow_ma
-    cdef cells s_allowed_ma, s_bucket_ns, s_over_ns, s_want_ma, s_hungry_ns, s_stop, s_reason, s_reason_row
-    cdef cells s_reason_ma, s_since_ns, s_until_ns, s_wait, s_wait_row, s_wait_ma
-    cdef cells s_meas_ma, s_relief_of_ma, s_mains_ma, s_limit_ma, s_binding, s_headroom_ma
-    cdef cells s_limit_on, s_limit_until_ns, s_limit_value_ma, s_boot_ns, s_step_ns
-    cdef cells s_mains_ns, s_good, s_state, s_excess_ns, s_restored_ns
+    cdef cells s_tier, s_promoted, s_closed, s_claims, s_flying, s_order_ns
+    cdef cells s_opened_ns, s_closed_ns, s_awaits, s_stale, s_measured, s_fit_ns, s_apart
+    cdef cells s_set_ma, s_moved_ns, s_raised_ns, s_allow_ma, s_allowed_ma, s_bucket_ns
+    cdef cells s_over_ns, s_want_ma, s_hungry_ns, s_stop, s_reason, s_reason_row, s_reason_ma
+    cdef cells s_since_ns, s_until_ns, s_wait, s_wait_row, s_wait_ma, s_meas_ma, s_at_mains_ma
+    cdef cells s_relief_of_ma, s_row_ma, s_row_old, s_limit_ma, s_shed_ma, s_fill_ma, s_binding
+    cdef cells s_headroom_ma, s_fast, s_slow, s_theta_ppm, s_trip_ms, s_hard, s_margin_ma
+    cdef cells s_window_from_ma, s_window_top_ma, s_steps, s_limit_on, s_limit_until_ns
+    cdef cells s_limit_value_ma, s_boot_ns, s_step_ns, s_mains_ns, s_good, s_state, s_excess_ns
+    cdef cells s_restored_ns, s_heat_ns, s_window_ns, s_disturbed, s_hour, s_hour_offset_ns
 
     def __init__(self, fixed, state, value, quality, sampled_ns):
         self.fixed = fixed
@@ -101,6 +190,8 @@ cdef class Core:
         self.limits = state.limits
         if self.n > MAX_LOADS or self.rows > MAX_ROWS:
             raise ValueError("too many loads or rows")
+        if sum(1 for number in fixed.coef if number) > MAX_ENTRIES:
+            raise ValueError(f"the loads are on more than {MAX_ENTRIES} rows in all")
         self.value_ = self._bind(value)
         self.quality_ = self._bind(quality)
         self.sampled_ = self._bind(sampled_ns)
@@ -110,9 +201,11 @@ cdef class Core:
         self.f_weight = self._bind(fixed.weight)
         self.f_relay_slot = self._bind(fixed.relay_slot)
         self.f_told_slot = self._bind(fixed.told_slot)
+        self.f_tolerance_ppm = self._bind(fixed.tolerance_ppm)
         self.f_stale_ns = self._bind(fixed.stale_ns)
         self.f_min_on_ns = self._bind(fixed.min_on_ns)
         self.f_min_off_ns = self._bind(fixed.min_off_ns)
+        self.f_max_off_ns = self._bind(fixed.max_off_ns)
         self.f_safe_open = self._bind(fixed.safe_open)
         self.f_floor_ma = self._bind(fixed.floor_ma)
         self.f_max_ma = self._bind(fixed.max_ma)
@@ -123,9 +216,23 @@ cdef class Core:
         self.f_step_ma = self._bind(fixed.step_ma)
         self.f_ramp_ma_s = self._bind(fixed.ramp_ma_s)
         self.f_coef = self._bind(fixed.coef)
+        self.f_plain = self._bind(fixed.plain)
         self.f_slot = self._bind(fixed.slot)
+        self.f_slot2 = self._bind(fixed.slot2)
         self.f_demand_ma = self._bind(fixed.demand_ma)
-        self.f_mains_slot = self._bind(fixed.mains_slot)
+        self.f_inrush_ma = self._bind(fixed.inrush_ma)
+        self.f_row_slot = self._bind(fixed.row_slot)
+        self.f_row_slot2 = self._bind(fixed.row_slot2)
+        self.f_row_stale_ns = self._bind(fixed.row_stale_ns)
+        self.f_scale = self._bind(fixed.scale)
+        self.f_ref_ma = self._bind(fixed.ref_ma)
+        self.f_share = self._bind(fixed.share)
+        self.f_credit = self._bind(fixed.credit)
+        self.f_prior_ma = self._bind(fixed.prior_ma)
+        self.f_next_state = self._bind(fixed.next_state)
+        self.f_equal_tier = self._bind(fixed.equal_tier)
+        self.f_keep_fast = self._bind(fixed.keep_fast)
+        self.f_keep_slow = self._bind(fixed.keep_slow)
         self.f_fresh_ns = self._bind(fixed.fresh_ns)
         self.f_hold_ns = self._bind(fixed.hold_ns)
         self.f_shed_ns = self._bind(fixed.shed_ns)
@@ -140,8 +247,8 @@ cdef class Core:
         self.f_fill_margin_ma = self._bind(fixed.fill_margin_ma)
         self.f_restore_margin_ma = self._bind(fixed.restore_margin_ma)
         self.f_relief_ma = self._bind(fixed.relief_ma)
-        self.f_tolerance_ppm = self._bind(fixed.tolerance_ppm)
         self.f_tolerance_ma = self._bind(fixed.tolerance_ma)
+        self.f_error_ppm = self._bind(fixed.error_ppm)
         self.f_slack_ma = self._bind(fixed.slack_ma)
         self.f_idle_ns = self._bind(fixed.idle_ns)
         self.f_welded_ma = self._bind(fixed.welded_ma)
@@ -149,6 +256,7 @@ cdef class Core:
         self.f_node_open_ns = self._bind(fixed.node_open_ns)
         self.f_stop_wait_ns = self._bind(fixed.stop_wait_ns)
         self.s_tier = self._bind(state.tier)
+        self.s_promoted = self._bind(state.promoted)
         self.s_closed = self._bind(state.closed)
         self.s_claims = self._bind(state.claims)
         self.s_flying = self._bind(state.flying)
@@ -156,13 +264,12 @@ cdef class Core:
         self.s_opened_ns = self._bind(state.opened_ns)
         self.s_closed_ns = self._bind(state.closed_ns)
         self.s_awaits = self._bind(state.awaits)
-        self.s_apart = self._bind(state.apart)
-        self.s_moved_ns = self._bind(state.moved_ns)
-        self.s_at_mains_ma = self._bind(state.at_mains_ma)
         self.s_stale = self._bind(state.stale)
         self.s_measured = self._bind(state.measured)
         self.s_fit_ns = self._bind(state.fit_ns)
+        self.s_apart = self._bind(state.apart)
         self.s_set_ma = self._bind(state.set_ma)
+        self.s_moved_ns = self._bind(state.moved_ns)
         self.s_raised_ns = self._bind(state.raised_ns)
         self.s_allow_ma = self._bind(state.allow_ma)
         self.s_allowed_ma = self._bind(state.allowed_ma)
@@ -180,11 +287,24 @@ cdef class Core:
         self.s_wait_row = self._bind(state.wait_row)
         self.s_wait_ma = self._bind(state.wait_ma)
         self.s_meas_ma = self._bind(state.meas_ma)
+        self.s_at_mains_ma = self._bind(state.at_mains_ma)
         self.s_relief_of_ma = self._bind(state.relief_of_ma)
-        self.s_mains_ma = self._bind(state.mains_ma)
+        self.s_row_ma = self._bind(state.row_ma)
+        self.s_row_old = self._bind(state.row_old)
         self.s_limit_ma = self._bind(state.limit_ma)
+        self.s_shed_ma = self._bind(state.shed_ma)
+        self.s_fill_ma = self._bind(state.fill_ma)
         self.s_binding = self._bind(state.binding)
         self.s_headroom_ma = self._bind(state.headroom_ma)
+        self.s_fast = self._bind(state.fast)
+        self.s_slow = self._bind(state.slow)
+        self.s_theta_ppm = self._bind(state.theta_ppm)
+        self.s_trip_ms = self._bind(state.trip_ms)
+        self.s_hard = self._bind(state.hard)
+        self.s_margin_ma = self._bind(state.margin_ma)
+        self.s_window_from_ma = self._bind(state.window_from_ma)
+        self.s_window_top_ma = self._bind(state.window_top_ma)
+        self.s_steps = self._bind(state.steps)
         self.s_limit_on = self._bind(state.limit_on)
         self.s_limit_until_ns = self._bind(state.limit_until_ns)
         self.s_limit_value_ma = self._bind(state.limit_value_ma)
@@ -195,6 +315,11 @@ cdef class Core:
         self.s_state = self._bind(state.state)
         self.s_excess_ns = self._bind(state.excess_ns)
         self.s_restored_ns = self._bind(state.restored_ns)
+        self.s_heat_ns = self._bind(state.heat_ns)
+        self.s_window_ns = self._bind(state.window_ns)
+        self.s_disturbed = self._bind(state.disturbed)
+        self.s_hour = self._bind(state.hour)
+        self.s_hour_offset_ns = self._bind(state.hour_offset_ns)
 
     cdef i64 *_bind(self, object field) except? NULL:
         cdef i64[::1] view = field
@@ -215,10 +340,10 @@ cdef class Core:
             self.s_opened_ns[i] = now_ns
         self._explain(i, reason, -1, 0, now_ns, 0)
 
-    def release(self, int i, i64 now_ns):
-        """Take back every claim that a user may take back. What then holds it open is its room."""
+    def release(self, int i, i64 claims, i64 now_ns):
+        """Take these claims back. What then holds load `i` open is its room."""
         self._check(i)
-        cdef i64 held = self.s_claims[i] & ~(<i64>(C_USER | C_FOUND | C_FAULT))
+        cdef i64 held = self.s_claims[i] & ~claims
         if self.s_claims[i] == held:
             return
         self.s_stop[i] = 0
@@ -246,6 +371,7 @@ cdef class Core:
             self.s_boot_ns[0] = now_ns
             self.s_mains_ns[0] = now_ns
             self.s_step_ns[0] = now_ns
+            self.s_heat_ns[0] = now_ns
             for i in range(self.n):
                 self.s_since_ns[i] = now_ns
         self._measure(now_ns)
@@ -257,83 +383,214 @@ cdef class Core:
             self._fail_safe(now_ns)
         else:
             self._house(house)
+            self._learn(house, now_ns)
+            self._promote(now_ns)
             self._keep(house, now_ns)
             self._restore(house, reserve, now_ns)
             self._set(house, reserve, now_ns)
         self._stop_and_open(now_ns)
         for r in range(self.rows):
-            self.s_headroom_ma[r] = self.s_limit_ma[r] - self.s_mains_ma[r]
+            self.s_headroom_ma[r] = self.s_limit_ma[r] - self.s_row_ma[r]
         self.s_step_ns[0] = now_ns
 
+    cdef inline bint _fresh(self, i64 slot, i64 stale_ns, i64 now_ns) noexcept nogil:
+        return slot < 0 or (
+            self.quality_[slot] == GOOD and now_ns - self.sampled_[slot] <= stale_ns
+        )
+
+    cdef inline i64 _drawn(self, i64 slot) noexcept nogil:
+        return _max(self.value_[slot], 0) if slot >= 0 else 0
+
     cdef void _measure(self, i64 now_ns) noexcept nogil:
-        cdef int i, r
-        cdef i64 slot
+        cdef int i, r, k
+        cdef i64 one, two, total, meters
+        for r in range(LEG_ROWS, self.rows):
+            one = self.f_row_slot[r]
+            two = self.f_row_slot2[r]
+            self.s_row_old[r] = not (
+                self._fresh(one, self.f_row_stale_ns[r], now_ns)
+                and self._fresh(two, self.f_row_stale_ns[r], now_ns)
+            )
+            if (one >= 0 or two >= 0) and not self.s_row_old[r]:
+                self.s_row_ma[r] = self._drawn(one) + self._drawn(two)
         for i in range(self.n):
             self.s_stale[i] = 0
             for r in range(self.rows):
-                slot = self.f_slot[i * self.rows + r]
-                if slot < 0:
+                k = i * self.rows + r
+                one = self.f_slot[k]
+                two = self.f_slot2[k]
+                meters = (one >= 0) + (two >= 0)
+                if meters == 0:
                     continue
-                if self.quality_[slot] == GOOD and (
-                    now_ns - self.sampled_[slot] <= self.f_stale_ns[i]
+                if self._fresh(one, self.f_stale_ns[i], now_ns) and (
+                    self._fresh(two, self.f_stale_ns[i], now_ns)
                 ):
-                    self.s_meas_ma[i * self.rows + r] = _max(self.value_[slot], 0)
+                    total = self._drawn(one) + self._drawn(two)
+                    self.s_meas_ma[k] = (total + meters - 1) // meters
                 else:
+                    self.s_stale[i] = 1
+                if self.s_row_old[r]:
                     self.s_stale[i] = 1
             if not self.s_stale[i]:
                 self.s_measured[i] = 1
 
     cdef void _see_mains(self, i64 now_ns) noexcept nogil:
-        cdef int i, r, k
-        cdef bint good = True, old
-        cdef i64 age, sampled = self.sampled_[self.f_mains_slot[0]]
-        for r in range(self.rows):
-            sampled = _min(sampled, self.sampled_[self.f_mains_slot[r]])
-            if self.quality_[self.f_mains_slot[r]] != GOOD:
+        cdef int i, r, k, age
+        cdef bint good = True, whole = True
+        cdef i64 age_ns, sampled = self.sampled_[self.f_row_slot[0]]
+        for r in range(LEG_ROWS):
+            sampled = _min(sampled, self.sampled_[self.f_row_slot[r]])
+            if self.quality_[self.f_row_slot[r]] != GOOD:
                 good = False
         if good and sampled > self.s_mains_ns[0]:
             self.s_mains_ns[0] = sampled
-            for r in range(self.rows):
-                self.s_mains_ma[r] = _max(self.value_[self.f_mains_slot[r]], 0)
+            for r in range(LEG_ROWS):
+                self.s_row_ma[r] = _max(self.value_[self.f_row_slot[r]], 0)
             for i in range(self.n):
                 if self.f_kind[i] != MODULATED:
                     continue
                 self.s_apart[i] = 1 - self.s_stale[i]
                 for r in range(self.rows):
                     k = i * self.rows + r
-                    self.s_at_mains_ma[k] = self.s_apart[i] * self.f_coef[k] * self.s_meas_ma[k]
+                    self.s_at_mains_ma[k] = self.s_apart[i] * self.f_plain[k] * self.s_meas_ma[k]
+            for r in range(LEG_ROWS, self.rows):
+                if self.f_row_slot[r] < 0:
+                    self.s_row_ma[r] = self._sum_of_loads(r)
             if now_ns - sampled <= self.f_fresh_ns[0]:
                 self.s_good[0] = _min(self.s_good[0] + 1, self.f_good_needed[0])
-        age = now_ns - self.s_mains_ns[0]
-        if age > self.f_fresh_ns[0]:
+        age_ns = now_ns - self.s_mains_ns[0]
+        if age_ns > self.f_fresh_ns[0]:
             self.s_good[0] = 0
-        if self.s_state[0] == HOLD or self.s_state[0] == SHED:
-            if self.s_good[0] >= self.f_good_needed[0]:
-                self.s_state[0] = NORMAL
-            elif age > self.f_shed_ns[0]:
-                self.s_state[0] = SHED
-        elif age > self.f_hold_ns[0]:
-            self.s_state[0] = SHED if age > self.f_shed_ns[0] else HOLD
-        if self.s_state[0] == NORMAL or self.s_state[0] == DEGRADED:
-            old = age > self.f_fresh_ns[0]
-            for i in range(self.n):
-                if self.s_stale[i]:
-                    old = True
-            self.s_state[0] = DEGRADED if old else NORMAL
+        age = (
+            (age_ns > self.f_fresh_ns[0])
+            + (age_ns > self.f_hold_ns[0])
+            + (age_ns > self.f_shed_ns[0])
+        )
+        for i in range(self.n):
+            if self.s_stale[i]:
+                whole = False
+        self.s_state[0] = self.f_next_state[
+            ((self.s_state[0] * 4 + age) * 2 + (self.s_good[0] >= self.f_good_needed[0])) * 2
+            + whole
+        ]
+
+    cdef i64 _sum_of_loads(self, int r) noexcept nogil:
+        cdef int i, k
+        cdef i64 total = 0
+        for i in range(self.n):
+            k = i * self.rows + r
+            if self.f_kind[i] == SWITCHED:
+                if self.s_closed[i] == 1 or self.s_flying[i]:
+                    total += self.f_plain[k] * self._draw_on(i, r)
+            elif self.s_apart[i]:
+                total += self.s_at_mains_ma[k]
+            else:
+                total += self.f_plain[k] * _max(self.s_meas_ma[k], self.s_set_ma[i])
+        return total // self.f_scale[r]
+
+    cdef inline i64 _draw_on(self, int i, int r) noexcept nogil:
+        cdef int k = i * self.rows + r
+        return self.s_meas_ma[k] if self.s_measured[i] else self.f_demand_ma[k]
 
     cdef void _limits(self, i64 now_ns) noexcept nogil:
         cdef int r, k, best
-        cdef i64 until, value
+        cdef i64 until_ns, value, limit_ma
+        cdef i64 ticks = _min(
+            (now_ns - self.s_heat_ns[0]) // TICK_NS, ((<i64>1) << TICK_BITS) - 1
+        )
+        self.s_heat_ns[0] += ticks * TICK_NS
         for r in range(self.rows):
             best = -1
+            limit_ma = NO_LIMIT_MA
             for k in range(self.limits):
-                until = self.s_limit_until_ns[k]
-                if self.s_limit_on[k] and (until == 0 or now_ns < until):
+                until_ns = self.s_limit_until_ns[k]
+                if self.s_limit_on[k] and (until_ns == 0 or now_ns < until_ns):
                     value = self.s_limit_value_ma[k * self.rows + r]
-                    if best < 0 or value < self.s_limit_ma[r]:
-                        self.s_limit_ma[r] = value
+                    if value < limit_ma:
+                        limit_ma = value
                         best = k
+            self.s_limit_ma[r] = limit_ma
+            self.s_shed_ma[r] = limit_ma
+            self.s_fill_ma[r] = limit_ma
             self.s_binding[r] = best
+            if self.f_ref_ma[r] > 0:
+                self._heat(r, ticks, now_ns)
+
+    cdef void _heat(self, int r, i64 ticks, i64 now_ns) noexcept nogil:
+        cdef const i64 *keep_fast = &self.f_keep_fast[r * TICK_BITS]
+        cdef const i64 *keep_slow = &self.f_keep_slow[r * TICK_BITS]
+        cdef i64 ma = self.s_row_ma[r], fast = self.s_fast[r], slow = self.s_slow[r]
+        cdef i64 u, goal, theta_ppm, left
+        cdef int k
+        if now_ns - self.s_mains_ns[0] > self.f_fresh_ns[0] or self.s_row_old[r]:
+            ma = _max(ma, _min(self.s_limit_ma[r], self.f_ref_ma[r]))
+        u = _min((ma << 16) // self.f_ref_ma[r], MOST_U)
+        goal = u * u
+        for k in range(TICK_BITS):
+            if (ticks >> k) & 1:
+                fast = approach(fast, goal, keep_fast[k])
+                slow = approach(slow, goal, keep_slow[k])
+        self.s_fast[r] = fast
+        self.s_slow[r] = slow
+        theta_ppm = theta_of(fast, slow, self.f_share[r]) * PPM >> 32
+        self.s_theta_ppm[r] = theta_ppm
+        self.s_trip_ms[r] = -1
+        if goal > ONE:
+            left = ticks_to_trip(fast, slow, goal, self.f_share[r], keep_fast, keep_slow)
+            if left >= 0:
+                self.s_trip_ms[r] = left * (TICK_NS // 1000000)
+        if self.s_limit_ma[r] == NO_LIMIT_MA:
+            return
+        self.s_shed_ma[r] = (
+            self.s_limit_ma[r] * shed_band(theta_ppm, self.f_credit[r] != 0) // PPM
+        )
+        self.s_fill_ma[r] = self.s_limit_ma[r] * fill_band(theta_ppm) // PPM
+        if self.s_fill_ma[r] < self.s_limit_ma[r]:
+            self.s_binding[r] = L_THERMAL
+        self.s_limit_ma[r] = _min(self.s_limit_ma[r], self.s_shed_ma[r])
+
+    cdef void _learn(self, const i64 *house, i64 now_ns) noexcept nogil:
+        cdef int r, k, first
+        cdef bint any_hard = False
+        cdef i64 hour, rise
+        for r in range(self.rows):
+            if self.s_hard[r]:
+                any_hard = True
+        if not any_hard:
+            return
+        for r in range(self.rows):
+            self.s_window_top_ma[r] = _max(self.s_window_top_ma[r], house[r])
+        if now_ns - self.s_window_ns[0] < self.f_react_ns[0]:
+            return
+        hour = (now_ns + self.s_hour_offset_ns[0]) // HOUR_NS % HOURS
+        for r in range(self.rows):
+            if not self.s_hard[r]:
+                continue
+            first = <int>(r * HOURS + hour) * STEP_BINS
+            if hour != self.s_hour[0]:
+                for k in range(first, first + STEP_BINS):
+                    self.s_steps[k] -= self.s_steps[k] >> FORGET_BITS
+            if self.s_window_ns[0] and not self.s_disturbed[0]:
+                rise = self.s_window_top_ma[r] - self.s_window_from_ma[r]
+                self.s_steps[first + bin_of(rise // self.f_scale[r])] += SEEN
+            self.s_margin_ma[r] = self._margin(r, first)
+        self.s_hour[0] = hour
+        self.s_window_ns[0] = now_ns
+        self.s_disturbed[0] = 0
+        for r in range(self.rows):
+            self.s_window_from_ma[r] = house[r]
+            self.s_window_top_ma[r] = house[r]
+
+    cdef i64 _margin(self, int r, int first) noexcept nogil:
+        cdef int k, expected = bin_of(self.f_prior_ma[r])
+        cdef i64 total = PRIOR, above = 0
+        for k in range(STEP_BINS):
+            total += self.s_steps[first + k]
+        for k in range(STEP_BINS - 1, -1, -1):
+            above += self.s_steps[first + k] + (PRIOR if k == expected else 0)
+            if above > total >> TAIL_BITS:
+                return bin_top_ma(k)
+        return 0
 
     cdef void _follow_relays(self, i64 now_ns) noexcept nogil:
         cdef int i, r
@@ -475,7 +732,7 @@ cdef class Core:
     cdef void _house(self, i64 *house) noexcept nogil:
         cdef int i, r
         for r in range(self.rows):
-            house[r] = self.s_mains_ma[r]
+            house[r] = self.f_scale[r] * self.s_row_ma[r]
         for i in range(self.n):
             if self.f_kind[i] == MODULATED:
                 for r in range(self.rows):
@@ -511,37 +768,47 @@ cdef class Core:
     cdef void _shortest(
         self, int i, const i64 *coef, const i64 *room, i64 *row, i64 *short
     ) noexcept nogil:
-        """The row on which load `i` is missing most, and by how much."""
+        """The row on which load `i` is missing most, and by how many mA."""
         cdef int r
-        cdef i64 ma
+        cdef i64 need, missing
         row[0] = -1
         short[0] = 0
         for r in range(self.rows):
-            ma = coef[i * self.rows + r]
-            if ma and ma > room[r] and (row[0] < 0 or ma - room[r] > short[0]):
+            need = coef[i * self.rows + r]
+            if need == 0 or need <= room[r]:
+                continue
+            missing = (need - room[r]) // self.f_scale[r]
+            if row[0] < 0 or missing > short[0]:
                 row[0] = r
-                short[0] = ma - room[r]
+                short[0] = missing
 
     cdef void _serve(
-        self, const int *order, int count, const i64 *tier, bint discrete, const i64 *coef,
-        const i64 *size, i64 *room, i64 *taken,
+        self, const int *order, int count, const i64 *tier, const i64 *coef, const i64 *size,
+        i64 *room, const i64 *worth, i64 *taken,
     ) noexcept nogil:
-        """What the ladder gives each load; `room` is what is left afterwards."""
+        """What the ladder gives each load; `room` is what is left. Continuous without `worth`."""
         cdef Rung rung[MAX_LOADS]
-        cdef Entry entry[MAX_LOADS * MAX_ROWS]
+        cdef Entry entry[MAX_ENTRIES]
         cdef i64 size_ma[MAX_LOADS]
+        cdef i64 value[MAX_LOADS]
+        cdef i64 was_on[MAX_LOADS]
         cdef i64 taken_ma[MAX_LOADS]
         cdef Rungs rungs
         cdef int a, i, r, k = 0
+        cdef bint discrete = worth != NULL
         for a in range(count):
             i = order[a]
             size_ma[a] = size[i]
+            value[a] = worth[i] if discrete else size[i]
+            was_on[a] = self.s_closed[i] == 1
             rung[a].id = a
             rung[a].tier = <int>tier[i]
             rung[a].predecessor = -1
             rung[a].weight = <short>self.f_weight[i]
             rung[a].discrete = discrete
-            rung[a].equal = False
+            rung[a].equal = (
+                discrete and self.f_equal_tier[self.s_tier[i]] == 1 and not self.s_promoted[i]
+            )
             rung[a].first = k
             for r in range(self.rows):
                 if coef[i * self.rows + r]:
@@ -554,51 +821,74 @@ cdef class Core:
         rungs.rung = rung
         rungs.entry = entry
         rungs.size_ma = size_ma
-        rungs.value = size_ma
-        rungs.was_on = size_ma
+        rungs.value = value
+        rungs.was_on = was_on
         serve(&rungs, room, taken_ma)
         for a in range(count):
             taken[order[a]] = taken_ma[a]
+
+    cdef void _promote(self, i64 now_ns) noexcept nogil:
+        cdef int i
+        for i in range(self.n):
+            if self.f_kind[i] != SWITCHED:
+                continue
+            if self.s_claims[i] == C_PCS:
+                if self.f_max_off_ns[i] and (
+                    now_ns - self.s_opened_ns[i] >= self.f_max_off_ns[i]
+                ):
+                    self.s_promoted[i] = 1
+            elif self.s_claims[i] or now_ns - self.s_closed_ns[i] >= self.f_min_on_ns[i]:
+                self.s_promoted[i] = 0
+
+    cdef inline i64 _rank(self, int i) noexcept nogil:
+        return 0 if self.s_promoted[i] else self.s_tier[i] + 1
+
+    cdef inline bint _stays(self, int i, i64 now_ns) noexcept nogil:
+        return self.s_closed_ns[i] > 0 and now_ns - self.s_closed_ns[i] < self.f_min_on_ns[i]
 
     cdef void _keep(self, const i64 *house, i64 now_ns) noexcept nogil:
         cdef i64 room[MAX_ROWS]
         cdef i64 least[MAX_ROWS]
         cdef i64 coef[MAX_LOADS * MAX_ROWS]
         cdef i64 size[MAX_LOADS]
+        cdef i64 worth[MAX_LOADS]
+        cdef i64 rank[MAX_LOADS]
         cdef i64 key[MAX_LOADS]
         cdef i64 taken[MAX_LOADS]
         cdef int order[MAX_LOADS]
         cdef int count = 0, i, r, a, k, rows = self.rows
-        cdef i64 ma, row, short
-        cdef bint must = False, over = False
+        cdef i64 draw, row, short
+        cdef bint must = False, over = False, hot = False
         for r in range(rows):
-            room[r] = self.s_limit_ma[r] - house[r]
+            room[r] = self.f_scale[r] * self.s_shed_ma[r] - house[r]
         for i in range(self.n):
             size[i] = 0
+            worth[i] = 0
             taken[i] = 0
-            key[i] = 2 * self.s_tier[i] + (
-                0 if self.s_closed_ns[i] and now_ns - self.s_closed_ns[i] < self.f_min_on_ns[i]
-                else 1
-            )
+            rank[i] = self._rank(i)
+            key[i] = 2 * rank[i] + (0 if self._stays(i, now_ns) else 1)
             for r in range(rows):
                 coef[i * rows + r] = 0
             if self.f_kind[i] == SWITCHED:
                 if self.s_flying[i]:
                     for r in range(rows):
-                        room[r] += self.f_coef[i * rows + r] * self.s_relief_of_ma[i * rows + r]
+                        room[r] += self.f_plain[i * rows + r] * self.s_relief_of_ma[i * rows + r]
                 elif self.s_closed[i] == 1 and not self.s_claims[i] and (
                     self._relay_seen(i, now_ns)
                 ):
                     for r in range(rows):
                         k = i * rows + r
-                        ma = self.f_coef[k] * (
-                            self.s_meas_ma[k] if self.s_measured[i] else self.f_demand_ma[k]
-                        )
-                        if ma >= self.f_relief_ma[0]:
-                            coef[k] = ma
+                        if self.f_coef[k] == 0:
+                            continue
+                        draw = self._draw_on(i, r)
+                        if self.f_plain[k] * draw >= self.f_scale[r] * self.f_relief_ma[0]:
+                            coef[k] = self.f_coef[k] * draw
                             size[i] = 1
-                            room[r] += ma
+                            room[r] += self.f_plain[k] * draw
+                            if r < LEG_ROWS:
+                                worth[i] += draw
                     if size[i]:
+                        worth[i] += STAYS if self._stays(i, now_ns) else 1
                         order[count] = i
                         count += 1
             else:
@@ -609,57 +899,72 @@ cdef class Core:
                     for r in range(rows):
                         coef[i * rows + r] = least[r]
                     size[i] = 1
+                    worth[i] = 1
                     order[count] = i
                     count += 1
                 else:
                     for r in range(rows):
                         room[r] -= least[r]
         self._sort(order, count, key)
-        self._serve(order, count, self.s_tier, True, coef, size, room, taken)
+        self._serve(order, count, rank, coef, size, room, worth, taken)
         for a in range(count):
             if not taken[order[a]]:
                 must = True
         for r in range(rows):
-            if self.s_mains_ma[r] > self.s_limit_ma[r]:
+            if self.s_row_ma[r] > self.s_shed_ma[r]:
                 over = True
+                if self.s_theta_ppm[r] > HOT_PPM:
+                    hot = True
         if not must and not over:
             self.s_excess_ns[0] = 0
         elif self.s_excess_ns[0] == 0:
             self.s_excess_ns[0] = now_ns
         if not must or now_ns - self.s_mains_ns[0] > self.f_fresh_ns[0] or (
-            now_ns - self.s_excess_ns[0] < self.f_confirm_ns[0]
+            now_ns - self.s_excess_ns[0] < self.f_confirm_ns[0] and not hot
         ):
             return
         for a in range(count):
             i = order[a]
-            if taken[i]:
-                continue
-            self._shortest(i, coef, room, &row, &short)
-            self.s_claims[i] |= C_PCS
-            if self.f_kind[i] == SWITCHED:
-                self._order_open(i, now_ns)
-            else:
-                self._lower(i, 0)
-                self.s_opened_ns[i] = now_ns
-            self._explain(i, R_LIMIT, row, short, now_ns, now_ns + self.f_min_off_ns[i])
+            if not taken[i]:
+                self._shortest(i, coef, room, &row, &short)
+                self._shed(i, R_LIMIT, row, short, now_ns)
+
+    cdef void _shed(self, int i, i64 reason, i64 row, i64 short, i64 now_ns) noexcept nogil:
+        self.s_claims[i] |= C_PCS
+        if self.f_kind[i] == SWITCHED:
+            self._order_open(i, now_ns)
+        else:
+            self._lower(i, 0)
+            self.s_opened_ns[i] = now_ns
+        self._explain(i, reason, row, short, now_ns, now_ns + self.f_min_off_ns[i])
 
     cdef void _restore(self, const i64 *house, i64 *reserve, i64 now_ns) noexcept nogil:
         cdef i64 room[MAX_ROWS]
+        cdef i64 top[MAX_ROWS]
+        cdef i64 margin[MAX_ROWS]
+        cdef i64 flying[MAX_ROWS]
+        cdef i64 missing_on[MAX_ROWS]
         cdef i64 drawn[MAX_ROWS]
         cdef i64 least[MAX_ROWS]
         cdef i64 coef[MAX_LOADS * MAX_ROWS]
         cdef i64 size[MAX_LOADS]
+        cdef i64 worth[MAX_LOADS]
+        cdef i64 rank[MAX_LOADS]
         cdef i64 taken[MAX_LOADS]
         cdef int order[MAX_LOADS]
-        cdef int count = 0, chosen = -1, i, r, a, k, rows = self.rows
-        cdef i64 ma, row, short
+        cdef int way[MAX_LOADS]
+        cdef int count = 0, ways, chosen = -1, i, r, a, b, k, rows = self.rows
+        cdef i64 need, row, short
         cdef bint fresh = now_ns - self.s_mains_ns[0] <= self.f_fresh_ns[0]
-        cdef bint open_now = True
+        cdef bint open_now = True, displaced = False, any_short
         for r in range(rows):
             reserve[r] = 0
+            flying[r] = 0
             drawn[r] = 0
         for i in range(self.n):
-            if self.f_kind[i] == SWITCHED and self.s_closed[i] == 1 and self.s_closed_ns[i] and (
+            if self.f_kind[i] != SWITCHED:
+                continue
+            if self.s_closed[i] == 1 and self.s_closed_ns[i] > 0 and (
                 now_ns - self.s_closed_ns[i] <= self.f_close_settle_ns[0]
             ):
                 for r in range(rows):
@@ -667,11 +972,21 @@ cdef class Core:
                     reserve[r] += self.f_coef[k] * _max(
                         0, self._demand(i, r) - self.s_meas_ma[k]
                     )
+            if self.s_flying[i]:
+                for r in range(rows):
+                    flying[r] += self.f_plain[i * rows + r] * self.s_relief_of_ma[i * rows + r]
         for r in range(rows):
-            room[r] = self.s_limit_ma[r] - self.f_restore_margin_ma[0] - house[r] - reserve[r]
+            margin[r] = self.f_scale[r] * self._margin_of(r, self.f_restore_margin_ma[0])
+            top[r] = (
+                self.f_scale[r] * _min(self.s_limit_ma[r], self.s_fill_ma[r])
+                - margin[r] - house[r] - reserve[r]
+            )
+            room[r] = top[r]
         for i in range(self.n):
             size[i] = 0
+            worth[i] = 0
             taken[i] = 0
+            rank[i] = self._rank(i)
             if self.f_kind[i] == MODULATED:
                 self._least(i, least)
                 for r in range(rows):
@@ -686,10 +1001,13 @@ cdef class Core:
                 order[count] = i
                 count += 1
                 size[i] = 1
+                worth[i] = 1
                 for r in range(rows):
                     coef[i * rows + r] = self.f_coef[i * rows + r] * self._demand(i, r)
-        self._sort(order, count, self.s_tier)
-        self._serve(order, count, self.s_tier, True, coef, size, room, taken)
+                    if r < LEG_ROWS:
+                        worth[i] += coef[i * rows + r]
+        self._sort(order, count, rank)
+        self._serve(order, count, rank, coef, size, room, worth, taken)
         for a in range(count):
             i = order[a]
             if self.s_stale[i] or (
@@ -698,11 +1016,22 @@ cdef class Core:
                 self.s_fit_ns[i] = 0
                 self._wait(i, W_BLIND, -1, 0)
                 continue
+            ways = 0
             if not taken[i]:
-                self._shortest(i, coef, room, &row, &short)
-                self.s_fit_ns[i] = 0
-                self._wait(i, W_NO_ROOM, row, short)
-                continue
+                any_short = False
+                for r in range(rows):
+                    need = coef[i * rows + r]
+                    missing_on[r] = _max(0, need - room[r] - flying[r]) if need else 0
+                    if missing_on[r]:
+                        any_short = True
+                if not displaced:
+                    ways = self._who_gives_way(i, rank, missing_on, way, now_ns)
+                displaced = True
+                if not ways and any_short:
+                    self._shortest(i, coef, room, &row, &short)
+                    self.s_fit_ns[i] = 0
+                    self._wait(i, W_NO_ROOM, row, short)
+                    continue
             if self.s_fit_ns[i] == 0 and fresh:
                 self.s_fit_ns[i] = now_ns
             if now_ns - self.s_opened_ns[i] < self.f_min_off_ns[i]:
@@ -714,37 +1043,89 @@ cdef class Core:
                 and now_ns - self.s_restored_ns[0] < self.f_restore_interval_ns[0]
             ):
                 self._wait(i, W_STAGED, -1, 0)
+            elif not taken[i]:
+                self._shortest(i, coef, room, &row, &short)
+                for b in range(ways):
+                    self._shed(way[b], R_GAVE_WAY, row, short, now_ns)
+                self._wait(i, W_MAKING_ROOM, -1, 0)
             else:
                 chosen = i
                 self._wait(i, W_MAKING_ROOM, -1, 0)
         if chosen < 0:
             return
         for r in range(rows):
-            ma = coef[chosen * rows + r]
-            if ma and ma > (
-                self.s_limit_ma[r] - self.f_restore_margin_ma[0] - house[r] - reserve[r] - drawn[r]
-            ):
+            need = coef[chosen * rows + r]
+            if need and need > top[r] - drawn[r]:
                 open_now = False
         for r in range(rows):
             reserve[r] += coef[chosen * rows + r]
         if not open_now:
             for r in range(rows):
                 if coef[chosen * rows + r]:
-                    reserve[r] += _max(0, self.f_restore_margin_ma[0] - self.f_fill_margin_ma[0])
+                    reserve[r] += _max(0, margin[r] - self.f_scale[r] * self._margin_of(
+                        r, self.f_fill_margin_ma[0]
+                    ))
             return
-        self.s_claims[chosen] = 0
-        self.s_restored_ns[0] = now_ns
-        self.s_closed_ns[chosen] = now_ns
-        self.s_fit_ns[chosen] = 0
-        self._explain(chosen, R_NONE, -1, 0, now_ns, 0)
-        if self.f_relay_slot[chosen] >= 0 and self.s_closed[chosen] == 0:
-            self.s_closed[chosen] = 1
-            self.s_order_ns[chosen] = now_ns
-            self.s_awaits[chosen] = 1
+        self._close(chosen, now_ns)
         if self.f_kind[chosen] == MODULATED:
-            self._raise(chosen, self.f_floor_ma[chosen], now_ns)
             for r in range(rows):
                 reserve[r] -= coef[chosen * rows + r]
+
+    cdef int _who_gives_way(
+        self, int i, const i64 *rank, i64 *missing, int *way, i64 now_ns
+    ) noexcept nogil:
+        """Fills `way` with the loads that would make room for load `i`, or returns 0."""
+        cdef i64 key[MAX_LOADS]
+        cdef int later[MAX_LOADS]
+        cdef int count = 0, ways = 0, a, k, r, e
+        cdef bint helps
+        for k in range(self.n - 1, -1, -1):
+            if (
+                self.f_kind[k] == SWITCHED
+                and rank[k] > rank[i]
+                and self.s_closed[k] == 1
+                and not self.s_claims[k]
+                and not self.s_stale[k]
+                and not self._stays(k, now_ns)
+                and self._relay_seen(k, now_ns)
+            ):
+                key[k] = -rank[k]
+                later[count] = k
+                count += 1
+        self._sort(later, count, key)
+        for a in range(count):
+            k = later[a]
+            helps = False
+            for r in range(self.rows):
+                e = k * self.rows + r
+                if missing[r] > 0 and (
+                    self.f_plain[e] * self.s_meas_ma[e] >= self.f_scale[r] * self.f_relief_ma[0]
+                ):
+                    helps = True
+            if helps:
+                way[ways] = k
+                ways += 1
+                for r in range(self.rows):
+                    e = k * self.rows + r
+                    missing[r] -= self.f_plain[e] * self.s_meas_ma[e]
+        for r in range(self.rows):
+            if missing[r] > 0:
+                return 0
+        return ways
+
+    cdef void _close(self, int i, i64 now_ns) noexcept nogil:
+        self.s_claims[i] = 0
+        self.s_restored_ns[0] = now_ns
+        self.s_closed_ns[i] = now_ns
+        self.s_fit_ns[i] = 0
+        self.s_disturbed[0] = 1
+        self._explain(i, R_NONE, -1, 0, now_ns, 0)
+        if self.f_relay_slot[i] >= 0 and self.s_closed[i] == 0:
+            self.s_closed[i] = 1
+            self.s_order_ns[i] = now_ns
+            self.s_awaits[i] = 1
+        if self.f_kind[i] == MODULATED:
+            self._raise(i, self.f_floor_ma[i], now_ns)
 
     cdef void _set(self, const i64 *house, const i64 *reserve, i64 now_ns) noexcept nogil:
         cdef i64 fill[MAX_ROWS]
@@ -754,11 +1135,13 @@ cdef class Core:
         cdef i64 taken[MAX_LOADS]
         cdef int order[MAX_LOADS]
         cdef int count = 0, i, r, q, a, k, rows = self.rows
-        cdef i64 floor, want, cut, target, reason, row, short
+        cdef i64 floor, want, cut, target, reason, row, short, drawn
         cdef bint fresh = now_ns - self.s_mains_ns[0] <= self.f_fresh_ns[0]
-        cdef bint ramping
+        cdef bint ramping, moving
         for r in range(rows):
-            fill[r] = self.s_limit_ma[r] - self.f_fill_margin_ma[0] - house[r] - reserve[r]
+            fill[r] = self.f_scale[r] * (
+                self.s_fill_ma[r] - self._margin_of(r, self.f_fill_margin_ma[0])
+            ) - house[r] - reserve[r]
             room[r] = fill[r]
             extra[r] = 0
         for i in range(self.n):
@@ -782,12 +1165,13 @@ cdef class Core:
                 for r in range(rows):
                     room[r] -= self._charge(i, r)
         self._sort(order, count, self.f_rest_tier)
-        self._serve(order, count, self.f_rest_tier, False, self.f_coef, size, room, taken)
+        self._serve(order, count, self.f_rest_tier, self.f_coef, size, room, NULL, taken)
         for a in range(count):
             i = order[a]
             for r in range(rows):
                 if self.f_coef[i * rows + r] and room[r] < extra[r]:
-                    cut = _min(taken[i], extra[r] - room[r])
+                    k = <int>self.f_coef[i * rows + r]
+                    cut = _min(taken[i], (extra[r] - room[r] + k - 1) // k)
                     taken[i] -= cut
                     for q in range(rows):
                         room[q] += self.f_coef[i * rows + q] * cut
@@ -797,10 +1181,14 @@ cdef class Core:
             target -= target % self.f_step_ma[i]
             target = _max(target, self.f_floor_ma[i])
             if self.s_apart[i]:
+                moving = self._above(i, self.f_floor_ma[i] + taken[i])
                 for r in range(rows):
                     k = i * rows + r
+                    drawn = self.s_meas_ma[k] + (
+                        self._error(self.s_meas_ma[k]) if moving else 0
+                    )
                     extra[r] += self.f_coef[k] * _max(
-                        0, self.s_meas_ma[k] - self.f_floor_ma[i] - taken[i]
+                        0, drawn - self.f_floor_ma[i] - taken[i]
                     )
             taken[i] = target
             if target < self.s_set_ma[i]:
@@ -841,7 +1229,7 @@ cdef class Core:
                             free -= self.f_coef[k * rows + r] * self.s_set_ma[k]
                         else:
                             free -= self._charge(k, r)
-                top = _min(top, self.s_set_ma[i] + _max(0, free))
+                top = _min(top, self.s_set_ma[i] + _max(0, free) // self.f_coef[i * rows + r])
         elapsed = _min(now_ns - self.s_step_ns[0], 1000000000)
         grow = self.f_ramp_ma_s[i] * elapsed // 1000000000
         still = _min(now_ns - self.s_moved_ns[i], STILL_NS)
@@ -876,22 +1264,32 @@ cdef class Core:
     cdef inline i64 _draw(self, int i) noexcept nogil:
         cdef i64 most = self.s_meas_ma[i * self.rows]
         cdef int r
-        for r in range(1, self.rows):
+        for r in range(1, LEG_ROWS):
             most = _max(most, self.s_meas_ma[i * self.rows + r])
         return most
 
     cdef inline i64 _demand(self, int i, int r) noexcept nogil:
         if self.f_kind[i] == MODULATED:
             return self.f_floor_ma[i]
+        cdef int k = i * self.rows + r
         return _max(
-            self.f_demand_ma[i * self.rows + r], self.s_relief_of_ma[i * self.rows + r]
+            _max(self.f_demand_ma[k], self.s_relief_of_ma[k]),
+            self.f_inrush_ma[k] if self.s_hard[r] else 0,
         )
+
+    cdef inline i64 _margin_of(self, int r, i64 least_ma) noexcept nogil:
+        return _max(least_ma, self.s_margin_ma[r]) if self.s_hard[r] else least_ma
+
+    cdef inline i64 _error(self, i64 ma) noexcept nogil:
+        return ma * self.f_error_ppm[0] // 1000000
 
     cdef inline i64 _charge(self, int i, int r) noexcept nogil:
         cdef int k = i * self.rows + r
         if not self.s_apart[i]:
             return 0
-        return self.f_coef[k] * _max(self.s_meas_ma[k], self.s_set_ma[i])
+        return self.f_coef[k] * _max(
+            self.s_meas_ma[k] + self._error(self.s_meas_ma[k]), self.s_set_ma[i]
+        )
 
     cdef inline void _watch_wish(self, int i, i64 now_ns) noexcept nogil:
         cdef i64 draw = self._draw(i), allowed = self.s_set_ma[i]
@@ -935,6 +1333,7 @@ cdef class Core:
             self.s_order_ns[i] = now_ns
             self.s_awaits[i] = 1
             self.s_flying[i] = 1
+            self.s_disturbed[0] = 1
             for r in range(self.rows):
                 k = i * self.rows + r
                 self.s_relief_of_ma[k] = self.s_meas_ma[k] if self.s_measured[i] else 0
