@@ -20,6 +20,7 @@ VERBS = {
     "limit": "Ask for a lower import limit.",
     "tier": "Move a circuit to another tier.",
     "record": "Record every cycle into a file.",
+    "explain": "Why a circuit is off, now or in a recording.",
 }
 
 

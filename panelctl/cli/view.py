@@ -157,7 +157,9 @@ class PanelView:
         for limit in record["limits"]:
             if limit["name"] != "FSR":
                 until = f", {limit['until_s']:.0f} s left" if "until_s" in limit else ""
-                table.add_row("", f"{limit['name']} {min(limit['limit_a']):g} A{until}", "")
+                table.add_row(
+                    "", f"{limit['name']} {min(limit['limit_a'].values()):g} A{until}", ""
+                )
         return table
 
     def _circuits(self, record: dict[str, Any]) -> Table:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 
-from panelctl.config.schema import CircuitTable, PanelFile, split_link_url
+from panelctl.config.curves import load_curve
+from panelctl.config.schema import CircuitTable, FeederTable, PanelFile, split_link_url
 from panelctl.modbus.maps import load_map
 from panelctl.model.breaker import Breaker
 from panelctl.model.circuit import Circuit, LegMeter, Modulation, Role, SafeState
 from panelctl.model.metering import PointRef
-from panelctl.model.panel import Device, Link, Panel, Service, Timing
+from panelctl.model.panel import Backup, Device, Feeder, Link, Panel, Service, Timing
 
 LOW_VOLTAGE_SHARE = 0.9  # a floor in watts must still be reachable at the lowest voltage
 COMPUTE_STEP_A = 0.01
@@ -28,7 +29,13 @@ def build_panel(file: PanelFile) -> Panel:
         name=file.panel.name,
         serial=file.panel.serial,
         service=Service(
-            breaker=Breaker(service.main_breaker_a, 2, service.rated_100_percent),
+            breaker=Breaker(
+                service.main_breaker_a,
+                2,
+                service.rated_100_percent,
+                load_curve(service.curve) if service.curve else None,
+                service.derate,
+            ),
             control_setting_a=service.control_setting_a,
             voltage_v=service.voltage_v,
             currents=_pair(mains.device, [leg.current for leg in legs]),
@@ -37,11 +44,18 @@ def build_panel(file: PanelFile) -> Panel:
             uncontrolled_a=(service.uncontrolled_a.a, service.uncontrolled_a.b),
             uncontrolled_basis=service.uncontrolled_a.basis,
             operator_limit_a=service.operator_limit_a,
+            thermal_credit=service.thermal_credit,
+            import_limit_w=service.import_limit_w,
+            doe_default_a=service.doe_default_a,
+            voltage_response=service.voltage_response,
         ),
         links=tuple(build_link(table.name, table.url) for table in file.link),
         devices=tuple(_device(file, index, fast) for index in range(len(file.device))),
         circuits=tuple(_circuit(file, table) for table in file.circuit),
         timing=Timing(**file.timing.model_dump()),
+        feeders=tuple(_feeder(table) for table in file.feeder),
+        backup=Backup(file.backup.inverter_a, file.backup.shed_tier) if file.backup else None,
+        equal_tiers=tuple(file.ladder.equal_tiers),
     )
 
 
@@ -52,6 +66,23 @@ def build_link(name: str, url: str) -> Link:
 
 def _pair(device: str, points: list[str]) -> tuple[PointRef, PointRef]:
     return PointRef(device, points[0]), PointRef(device, points[1])
+
+
+def _feeder(table: FeederTable) -> Feeder:
+    legs = tuple("ab".index(leg) for leg in table.legs)
+    currents: tuple[PointRef, ...] = ()
+    if meter := table.meter:
+        points = [(meter.a, meter.b)[leg] for leg in legs]
+        currents = tuple(PointRef(meter.device, point) for point in points if point)
+    curve = load_curve(table.curve) if table.curve else None
+    return Feeder(
+        id=table.id,
+        legs=legs,
+        breaker=Breaker(table.breaker_a, len(legs), curve=curve, derate=table.derate),
+        circuits=tuple(table.circuits),
+        currents=currents,
+        control_setting_a=table.control_setting_a,
+    )
 
 
 def _device(file: PanelFile, index: int, fast: set[str]) -> Device:
@@ -104,6 +135,9 @@ def _circuit(file: PanelFile, table: CircuitTable) -> Circuit:
         modulation=modulation,
         min_on_s=table.min_on_s,
         min_off_s=table.min_off_s,
+        max_off_s=table.max_off_s,
+        inrush_a=table.inrush_a,
+        continuous=table.role == "modulated" if table.continuous is None else table.continuous,
         safe_state=SafeState(table.safe_state),
         is_compute=is_compute,
     )

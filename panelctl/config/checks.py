@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from panelctl.config.circuit_checks import check_circuits, map_of
+from panelctl.config.row_checks import check_rows
 from panelctl.config.schema import PanelFile
 from panelctl.errors import ConfigError, Problem
 from panelctl.modbus.busplan import LinkPlan, plan_bus
@@ -33,6 +34,7 @@ def check_tables(file: PanelFile) -> list[Problem]:
         *_compute(file),
         *_demand(file),
         *_failsafes(file),
+        *check_rows(file),
     ]
 
 
@@ -48,7 +50,7 @@ def check_plan(panel: Panel) -> list[Problem]:
 def _service(file: PanelFile) -> Iterator[Problem]:
     service = file.service
     breaker = Breaker(service.main_breaker_a, 2, service.rated_100_percent)
-    if service.control_setting_a > breaker.highest_setting_a:
+    if service.control_setting_a > breaker.highest_setting_a and not service.thermal_credit:
         yield Problem(
             "service.control_setting_a",
             f"{service.control_setting_a:g}",

@@ -33,7 +33,7 @@ def check_circuits(file: PanelFile) -> Iterator[Problem]:
     for leg in ("a", "b"):
         table = getattr(mains, leg)
         for what in ("current", "power", "voltage"):
-            yield from _point(
+            yield from check_point(
                 file, f"service.mains.{leg}.{what}", mains.device, getattr(table, what), what
             )
     for circuit in file.circuit:
@@ -61,7 +61,9 @@ def check_circuits(file: PanelFile) -> Iterator[Problem]:
                 )
 
 
-def _point(file: PanelFile, path: str, device: str, point: str, what: str) -> Iterator[Problem]:
+def check_point(
+    file: PanelFile, path: str, device: str, point: str, what: str
+) -> Iterator[Problem]:
     if all(table.name != device for table in file.device):
         yield Problem(path, device, "is no device of this file")
         return
@@ -88,12 +90,12 @@ def _metering(
     for leg in used:
         if leg not in circuit.legs:
             yield Problem(f"{path}.{leg}", str(given[leg]), f"the circuit is not on leg {leg}")
-        yield from _point(file, f"{path}.{leg}", meter.device, str(given[leg]), "current")
+        yield from check_point(file, f"{path}.{leg}", meter.device, str(given[leg]), "current")
         owner = points.setdefault((meter.device, str(given[leg])), circuit.id)
         if owner != circuit.id:
             yield Problem(f"{path}.{leg}", str(given[leg]), f"is already the meter of {owner}")
     for n, name in enumerate(meter.power):
-        yield from _point(file, f"{path}.power[{n}]", meter.device, name, "power")
+        yield from check_point(file, f"{path}.power[{n}]", meter.device, name, "power")
     missing = [leg for leg in circuit.legs if given[leg] is None]
     if meter.balanced:
         if circuit.legs != "ab" or len(used) != 1:

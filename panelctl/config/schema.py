@@ -65,6 +65,12 @@ class ServiceTable(Strict):
     control_setting_a: Annotated[float, Field(gt=0, le=1200)]
     voltage_v: Annotated[float, Field(ge=200, le=260)] = 240.0
     operator_limit_a: Amps | None = None
+    curve: str | None = None
+    derate: Annotated[float, Field(gt=0.5, le=1)] = 0.90
+    thermal_credit: bool = False
+    import_limit_w: Annotated[int, Field(gt=0, le=1_000_000)] | None = None
+    doe_default_a: Amps | None = None
+    voltage_response: bool = False
     mains: MainsTable
     uncontrolled_a: UncontrolledTable
 
@@ -173,7 +179,44 @@ class CircuitTable(Strict):
     setpoint: SetpointTable | None = None
     min_on_s: Seconds = 180.0
     min_off_s: Seconds = 300.0
+    max_off_s: Seconds = 0.0
+    inrush_a: Annotated[float, Field(ge=0, le=4000)] = 0.0
+    continuous: bool | None = None
     safe_state: Literal["hold", "open"] = "open"
+
+
+class FeederMeter(Strict):
+    """The meter of a feeder: a point a leg that it has."""
+
+    device: Ident
+    a: str | None = None
+    b: str | None = None
+
+
+class FeederTable(Strict):
+    """A subpanel behind its own breaker. A per leg."""
+
+    id: Ident
+    legs: Literal["a", "b", "ab"] = "ab"
+    breaker_a: Annotated[float, Field(gt=0, le=400)]
+    control_setting_a: Annotated[float, Field(gt=0, le=400)] | None = None
+    curve: str | None = None
+    derate: Annotated[float, Field(gt=0.5, le=1)] = 0.90
+    circuits: Annotated[list[Ident], Field(min_length=1, max_length=64)]
+    meter: FeederMeter | None = None
+
+
+class BackupTable(Strict):
+    """What feeds the panel off the grid."""
+
+    inverter_a: Annotated[float, Field(gt=0, le=1200)]
+    shed_tier: Tier
+
+
+class LadderTable(Strict):
+    """How loads of one tier stand to each other: strictly in turn, unless listed here."""
+
+    equal_tiers: Annotated[list[Tier], Field(max_length=100)] = []
 
 
 class ComputeTable(Strict):
@@ -193,6 +236,9 @@ class PanelFile(Strict):
     device: Annotated[list[DeviceTable], Field(min_length=1, max_length=64)]
     circuit: Annotated[list[CircuitTable], Field(min_length=1, max_length=128)]
     compute: ComputeTable | None = None
+    feeder: Annotated[list[FeederTable], Field(max_length=8)] = []
+    backup: BackupTable | None = None
+    ladder: LadderTable = LadderTable()
 
 
 def split_link_url(url: str) -> dict[str, str | int | None]:

@@ -46,6 +46,7 @@ class App:
         self.store = StateStore(places.state)
         kept = self.store.load()
         self.engine.take_claims(kept.claims)
+        self.engine.take_heat(kept.heat)
         if kept.limit_a is not None:
             self.engine.take_request(kept.limit_a, kept.until_s - clock.wall_s(), clock.now_ns())
         self.loop = ControlLoop(

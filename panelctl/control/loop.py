@@ -27,6 +27,7 @@ from panelctl.units import NS_PER_S
 PATIENCE_RATIO = 0.6  # of a cycle: longer than this no link may hold the decision
 JITTER_KEPT = 10_000
 FULL_COLLECTION_CYCLES = 600
+HEAT_NS = 60 * NS_PER_S
 FLUSH_S = 1.0
 
 
@@ -64,6 +65,8 @@ class ControlLoop:
         self._publisher = Publisher(engine, scanner)
         self._request_ns = 0
         self._until_s = 0.0
+        self._heat: dict[str, list[int]] = {}
+        self._heat_ns = 0
         self._period_ns = int(NS_PER_S / engine.panel.timing.rate_hz)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -83,20 +86,25 @@ class ControlLoop:
         self._engine.stop_modulated()
         self._outputs.apply(self._clock.now_ns())
         await self._outputs.flush(FLUSH_S)
-        self._keep(self._clock.now_ns())
+        self._keep(self._clock.now_ns(), last=True)
 
-    def _keep(self, now_ns: int) -> None:
-        """Hand the store what outlives a restart; it writes only what changed."""
+    def _keep(self, now_ns: int, last: bool = False) -> None:
+        """Hand the store what outlives a restart; it writes only what changed.
+
+        Heat always changes: it is taken down every minute, and at the end.
+        """
+        if now_ns - self._heat_ns >= HEAT_NS or last:
+            self._heat, self._heat_ns = self._engine.heat(), now_ns
         request = self._engine.requested(now_ns)
         if request is None:
             self._request_ns = 0
-            self._store.save(Kept(self._engine.claims()))
+            self._store.save(Kept(self._engine.claims(), heat=self._heat))
             return
         limit_a, until_ns = request
         if until_ns != self._request_ns:
             self._request_ns = until_ns
             self._until_s = round(self._clock.wall_s() + (until_ns - now_ns) / NS_PER_S, 3)
-        self._store.save(Kept(self._engine.claims(), limit_a, self._until_s))
+        self._store.save(Kept(self._engine.claims(), limit_a, self._until_s, self._heat))
 
     async def _cycle(self, tick_ns: int) -> None:
         engine, counts = self._engine, self.counts

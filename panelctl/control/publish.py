@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from panelctl.core.engine import ROWS, Engine
+from panelctl.core.engine import Engine
+from panelctl.core.layout import LEG_ROWS, NO_LIMIT_MA
 from panelctl.field.scan import Scanner
 from panelctl.model.circuit import Circuit, Role
 from panelctl.model.command import Command, Verdict, command_to_plain
@@ -20,14 +21,14 @@ from panelctl.model.record import (
     CycleRecord,
     EventRecord,
     LimitRecord,
+    RowRecord,
     TimingRecord,
 )
-from panelctl.model.relay import Claim
+from panelctl.model.relay import BY_HAND, Claim
 from panelctl.model.slots import LEGS
 from panelctl.units import NS_PER_S
 
 LIMIT_NAMES = tuple(name.name for name in LimitName)
-TAKEN_BACK = Claim.USER | Claim.FOUND | Claim.FAULT
 FAULTS = {Reason.WELDED, Reason.STUCK_OPEN, Reason.IGNORES_BUDGET}
 
 
@@ -102,14 +103,11 @@ class Publisher:
             "t_ns": now_ns,
             "wall_s": round(wall_s, 3),
             "state": engine.now.name,
-            "legs": {
-                LEGS[r]: {
-                    "a": state.row_ma[r] / 1000,
-                    "limit_a": state.limit_ma[r] / 1000,
-                    "headroom_a": state.headroom_ma[r] / 1000,
-                    "binding": LIMIT_NAMES[state.binding[r]],
-                }
-                for r in range(ROWS)
+            "legs": {LEGS[r]: self._row(r) for r in range(LEG_ROWS)},
+            "rows": {
+                engine.rows[r].name: self._row(r)
+                for r in range(LEG_ROWS, engine.fixed.rows)
+                if state.limit_ma[r] < NO_LIMIT_MA
             },
             "limits": self._limits(now_ns),
             "compute": self._compute(now_ns),
@@ -135,14 +133,38 @@ class Publisher:
             },
         }
 
-    def _limits(self, now_ns: int) -> list[LimitRecord]:
+    def _row(self, r: int) -> RowRecord:
+        """What a row carries, and the heat of its breaker where that is watched."""
         state = self._engine.state
+        record: RowRecord = {
+            "a": state.row_ma[r] / 1000,
+            "limit_a": state.limit_ma[r] / 1000,
+            "headroom_a": state.headroom_ma[r] / 1000,
+            "binding": LIMIT_NAMES[state.binding[r]],
+        }
+        if self._engine.fixed.ref_ma[r]:
+            record["theta"] = state.theta_ppm[r] / 1_000_000
+            if state.trip_ms[r] >= 0:
+                record["trip_s"] = state.trip_ms[r] / 1000
+        return record
+
+    def _limits(self, now_ns: int) -> list[LimitRecord]:
+        engine, state = self._engine, self._engine.state
+        rows = engine.fixed.rows
         limits: list[LimitRecord] = []
         for k, name in enumerate(LIMIT_NAMES):
             until_ns = state.limit_until_ns[k]
             if state.limit_on[k] and (until_ns == 0 or now_ns < until_ns):
-                values = [state.limit_value_ma[k * ROWS + r] / 1000 for r in range(ROWS)]
-                limit: LimitRecord = {"name": name, "limit_a": values}
+                values = state.limit_value_ma[k * rows : (k + 1) * rows]
+                limit: LimitRecord = {
+                    "name": name,
+                    "source": engine.limits.source.get(LimitName(k), ""),
+                    "limit_a": {
+                        engine.rows[r].name: values[r] / 1000
+                        for r in range(rows)
+                        if values[r] < NO_LIMIT_MA
+                    },
+                }
                 if until_ns:
                     limit["until_s"] = round((until_ns - now_ns) / NS_PER_S, 1)
                 limits.append(limit)
@@ -198,14 +220,14 @@ class Publisher:
         record["why"] = Reason(state.reason[i]).name
         record["since_s"] = round((now_ns - state.since_ns[i]) / NS_PER_S, 1)
         if state.reason_row[i] >= 0:
-            record["leg"] = LEGS[state.reason_row[i]]
+            record["leg"] = engine.rows[state.reason_row[i]].name
             record["by_a"] = state.reason_ma[i] / 1000
         if state.until_ns[i] > now_ns:
             record["until_s"] = round((state.until_ns[i] - now_ns) / NS_PER_S, 1)
         if state.wait[i]:
             record["wait"] = Wait(state.wait[i]).name
             if state.wait_row[i] >= 0:
-                record["leg"] = LEGS[state.wait_row[i]]
+                record["leg"] = engine.rows[state.wait_row[i]].name
                 record["wait_a"] = state.wait_ma[i] / 1000
         if state.claims[i]:
             record["claims"] = [str(claim.name) for claim in reversed(list(Claim(state.claims[i])))]
@@ -220,9 +242,9 @@ class Publisher:
         if now is not self._state:
             events.append({"what": "state", "text": now.name})
             self._state = now
-        binding = tuple(state.binding[:ROWS])
+        binding = tuple(state.binding[:LEG_ROWS])
         if self._binding and binding != self._binding:
-            text = ", ".join(f"{LEGS[r]}: {LIMIT_NAMES[binding[r]]}" for r in range(ROWS))
+            text = ", ".join(f"{LEGS[r]}: {LIMIT_NAMES[binding[r]]}" for r in range(LEG_ROWS))
             events.append({"what": "limit", "text": text})
         self._binding = binding
         after = [
@@ -247,12 +269,12 @@ class Publisher:
                 event["leg"] = LEGS[state.reason_row[i]]
                 event["by_a"] = state.reason_ma[i] / 1000
             events.append(event)
-        elif claims & ~claims_before and not claims_before & ~claims & TAKEN_BACK:
+        elif claims & ~claims_before and not claims_before & ~claims & BY_HAND:
             named = Claim(claims & ~claims_before).named.name
             text = Reason(reason).name if reason in FAULTS else str(named)
             what = "fault" if claims & ~claims_before & Claim.FAULT else "open"
             events.append({"what": what, "circuit": ident, "text": text})
-        elif claims_before & ~claims & TAKEN_BACK:
+        elif claims_before & ~claims & BY_HAND:
             events.append({"what": "release", "circuit": ident})
         elif claims_before and not claims:
             events.append({"what": "restore", "circuit": ident})

@@ -15,15 +15,19 @@ from pathlib import Path
 FORMAT = 1
 MOST_BYTES = 65_536
 MOST_CLAIM = 63
+MOST_HEAT = 64 << 32
 
 
 @dataclass(slots=True)
 class Kept:
-    """What is kept: claims by circuit, and the requested limit (A) with its end (wall time, s)."""
+    """What is kept: claims by circuit, the requested limit (A) with its end (wall time, s), and the
+    heat of watched breakers (fast and slow, in 2^-32).
+    """
 
     claims: dict[str, int] = field(default_factory=dict)
     limit_a: float | None = None
     until_s: float = 0.0
+    heat: dict[str, list[int]] = field(default_factory=dict)
 
 
 class StateStore:
@@ -45,10 +49,15 @@ class StateStore:
                 for name, claim in dict(plain["claims"]).items()
                 if isinstance(claim, int) and 0 < claim <= MOST_CLAIM
             }
+            heat = {
+                str(row): [int(fast), int(slow)]
+                for row, (fast, slow) in dict(plain.get("heat", {})).items()
+                if 0 <= int(fast) <= MOST_HEAT and 0 <= int(slow) <= MOST_HEAT
+            }
             limit_a, until_s = plain["limit_a"], plain["until_s"]
             if limit_a is None or not 0 <= float(limit_a) < math.inf:
-                return Kept(claims)
-            return Kept(claims, float(limit_a), float(until_s))
+                return Kept(claims, heat=heat)
+            return Kept(claims, float(limit_a), float(until_s), heat)
         except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
             return Kept()
 
@@ -62,6 +71,7 @@ class StateStore:
             "claims": kept.claims,
             "limit_a": kept.limit_a,
             "until_s": kept.until_s,
+            "heat": kept.heat,
         }
         try:
             temporary.write_text(json.dumps(plain))

@@ -12,37 +12,29 @@ from collections.abc import Iterable
 
 from panelctl.core.chosen import COMPILED, build_core
 from panelctl.core.image import Image
-from panelctl.core.layout import MODULATED, SWITCHED, Changing, Fixed
+from panelctl.core.layout import MODULATED
+from panelctl.core.limits import Limits
+from panelctl.core.memory import Memory
 from panelctl.errors import CommandRefused
-from panelctl.model.circuit import Circuit, Role, SafeState
+from panelctl.model.circuit import Role
 from panelctl.model.command import (
     MAX_EXPIRY_S,
     CloseRelay,
     Command,
+    Envelope,
+    Grid,
     OpenRelay,
     RequestLimit,
     SetTier,
     Verdict,
 )
-from panelctl.model.limit import LimitName
+from panelctl.model.limit import Amount, LimitName
 from panelctl.model.panel import Panel
 from panelctl.model.reason import Reason, State
 from panelctl.model.relay import BY_HAND, Claim
 from panelctl.model.slots import LEGS, image_slots
-from panelctl.units import ma_from_a, ns_from_s, w_from_ma
+from panelctl.units import ns_from_s, w_from_ma
 
-ROWS = 2
-GOOD_NEEDED = 5  # fresh mains readings in a row before anything may rise again (control.md A7)
-RELAY_STALE_S = 3.0
-CLOSE_SETTLE_S = 2.0  # a restored load may take this long to show its draw on its own meter
-RELIEF_A = 0.2  # opening less than this relieves nothing
-NODE_TOLERANCE_RATIO = 0.03  # how far above its budget a compute node may draw
-CAR_TOLERANCE_RATIO = 0.10  # and a car above its pilot signal (IEC 61851-1 practice)
-TOLERANCE_A = 0.5
-SLACK_A = 2.0  # how much above its draw an unhungry load's set-point stays
-IDLE_S = 5.0  # an unhungry load keeps its set-point for so long
-WELDED_A = 0.5
-STOP_WAIT_S = 60.0  # cap, ask to stop, and only then open
 LOW_VOLTAGE_SHARE = 0.9  # assumed where the voltage cannot be read: fewer watts for the amps
 
 
@@ -55,11 +47,11 @@ class Engine:
         # Besides what is read: the last order that each relay board acknowledged.
         told = [f"{circuit.id}.told" for circuit in panel.circuits if circuit.relay_device]
         self.image = Image([slot.name for slot in self.slots] + told)
-        self.loads: list[Circuit] = [c for c in panel.circuits if c.controlled]
+        memory = Memory(panel, self.image)
+        self.rows, self.loads = memory.rows, memory.loads
+        self.fixed, self.state = memory.fixed, memory.state
+        self.limits = Limits(panel, self.fixed, self.state, self.rows)
         self.index = {circuit.id: i for i, circuit in enumerate(self.loads)}
-        self.fixed = Fixed(len(self.loads), ROWS)
-        self.state = Changing(self.fixed, len(LimitName))
-        self._write_fixed()
         image = self.image
         self.core = build_core(
             self.fixed, self.state, image.value, image.quality, image.sampled_ns, compiled
@@ -79,6 +71,8 @@ class Engine:
                 verdicts.append(Verdict(command.id, True))
             except CommandRefused as refusal:
                 verdicts.append(Verdict(command.id, False, refusal.why))
+        self.limits.refresh(now_ns, self._voltage_mv(now_ns))
+        self._back_up(now_ns)
         self.core.step(now_ns)
         return verdicts
 
@@ -95,12 +89,16 @@ class Engine:
 
     def voltage_mv(self, now_ns: int) -> int:
         """Leg to leg, mV: measured, or a low assumption where it cannot be read."""
-        total = 0
-        for slot in self._voltage_slots:
-            if not self.image.good(slot, now_ns, ns_from_s(RELAY_STALE_S)):
-                return int(self.panel.service.voltage_v * 1000 * LOW_VOLTAGE_SHARE)
-            total += self.image.value[slot]
-        return total
+        measured = self._voltage_mv(now_ns)
+        if measured is not None:
+            return measured
+        return int(self.panel.service.voltage_v * 1000 * LOW_VOLTAGE_SHARE)
+
+    def _voltage_mv(self, now_ns: int) -> int | None:
+        stale_ns = self.fixed.relay_stale_ns[0]
+        if not all(self.image.good(slot, now_ns, stale_ns) for slot in self._voltage_slots):
+            return None
+        return sum(self.image.value[slot] for slot in self._voltage_slots)
 
     def setpoint_a(self, i: int) -> float:
         """What load `i` may draw, A per leg."""
@@ -150,12 +148,29 @@ class Engine:
         until_ns = self.state.limit_until_ns[k]
         if not self.state.limit_on[k] or now_ns >= until_ns:
             return None
-        return self.state.limit_value_ma[k * ROWS] / 1000, until_ns
+        return self.state.limit_value_ma[k * self.fixed.rows] / 1000, until_ns
+
+    def heat(self) -> dict[str, list[int]]:
+        """The fast and slow heat of every watched breaker by row, which outlive a restart."""
+        return {
+            row.name: [self.state.fast[r], self.state.slow[r]]
+            for r, row in enumerate(self.rows)
+            if self.fixed.ref_ma[r]
+        }
+
+    def take_heat(self, heat: dict[str, list[int]]) -> None:
+        """Put `heat()` back, before the first step; none starts colder than without."""
+        for r, row in enumerate(self.rows):
+            if row.name in heat:
+                fast, slow = heat[row.name]
+                self.state.fast[r] = max(self.state.fast[r], fast)
+                self.state.slow[r] = max(self.state.slow[r], slow)
 
     def take_request(self, limit_a: float, left_s: float, now_ns: int) -> None:
         """Put a requested limit back for the time that it has left (s)."""
         if 0 < left_s <= MAX_EXPIRY_S and limit_a <= self.panel.service.control_setting_a:
-            self._set_limit(LimitName.REQUESTED, limit_a, now_ns + ns_from_s(left_s))
+            until_ns = now_ns + ns_from_s(left_s)
+            self.limits.put(LimitName.REQUESTED, Amount(limit_a=limit_a), until_ns, "user")
 
     # -- commands ---------------------------------------------------------------------------------
 
@@ -173,6 +188,31 @@ class Engine:
                 if self.loads[i].is_compute:
                     raise CommandRefused("the compute load stands after the household")
                 self.state.tier[i] = tier
+            case Envelope():
+                self.limits.put_windows(command.windows(now_ns), command.source)
+            case Grid(_, islanded, soc):
+                self._grid(islanded, soc)
+
+    def _grid(self, islanded: bool, soc: float | None) -> None:
+        if self.panel.backup is None:
+            raise CommandRefused("the panel file has no [backup]: it cannot run off the grid")
+        if islanded:
+            self.limits.go_off_grid(soc)
+        else:
+            self.limits.go_on_grid()
+
+    def _back_up(self, now_ns: int) -> None:
+        """Off the grid with a low battery, circuits of the shed tier and later stay open."""
+        backup = self.panel.backup
+        if backup is None:
+            return
+        for i, circuit in enumerate(self.loads):
+            held = self.state.claims[i] & Claim.LOAD_SHED
+            wanted = self.limits.shedding and self.state.tier[i] >= backup.shed_tier
+            if wanted and not held and not circuit.is_compute:
+                self.core.claim(i, int(Claim.LOAD_SHED), int(Reason.BACKUP), now_ns)
+            elif held and not wanted:
+                self.core.release(i, int(Claim.LOAD_SHED), now_ns)
 
     def _managed(self, ident: str) -> int:
         circuit = self._circuits.get(ident)
@@ -199,103 +239,11 @@ class Engine:
         self.core.release(i, int(BY_HAND), now_ns)
 
     def _request(self, limit_a: float | None, expires_s: float, now_ns: int) -> None:
-        k = int(LimitName.REQUESTED)
         if limit_a is None:
-            self.state.limit_on[k] = 0
+            self.limits.take_back(LimitName.REQUESTED)
             return
         setting = self.panel.service.control_setting_a
         if limit_a > setting:
             raise CommandRefused(f"{limit_a:g} A is above the control setting of {setting:g} A")
-        self._set_limit(LimitName.REQUESTED, limit_a, now_ns + ns_from_s(expires_s))
-
-    def _set_limit(self, name: LimitName, limit_a: float, until_ns: int) -> None:
-        k = int(name)
-        self.state.limit_on[k] = 1
-        self.state.limit_until_ns[k] = until_ns
-        for r in range(ROWS):
-            self.state.limit_value_ma[k * ROWS + r] = ma_from_a(limit_a)
-
-    # -- from the panel to flat memory ------------------------------------------------------------
-
-    def _write_fixed(self) -> None:
-        panel, fixed, timing = self.panel, self.fixed, self.panel.timing
-        for name, seconds in (
-            ("fresh_ns", timing.fresh_s),
-            ("hold_ns", timing.hold_s),
-            ("shed_ns", timing.shed_s),
-            ("confirm_ns", timing.confirm_s),
-            ("react_ns", timing.react_s),
-            ("relay_confirm_ns", timing.relay_confirm_s),
-            ("relay_stale_ns", RELAY_STALE_S),
-            ("close_settle_ns", CLOSE_SETTLE_S),
-            ("restore_hold_ns", timing.restore_hold_s),
-            ("restore_interval_ns", timing.restore_interval_s),
-            ("node_fault_ns", timing.node_fault_s),
-            ("node_open_ns", timing.node_open_s),
-            ("stop_wait_ns", STOP_WAIT_S),
-            ("idle_ns", IDLE_S),
-        ):
-            getattr(fixed, name)[0] = ns_from_s(seconds)
-        for name, amps in (
-            ("fill_margin_ma", timing.fill_margin_a),
-            ("restore_margin_ma", timing.restore_margin_a),
-            ("relief_ma", RELIEF_A),
-            ("tolerance_ma", TOLERANCE_A),
-            ("slack_ma", SLACK_A),
-            ("welded_ma", WELDED_A),
-        ):
-            getattr(fixed, name)[0] = ma_from_a(amps)
-        fixed.good_needed[0] = GOOD_NEEDED
-        for r in range(ROWS):
-            fixed.row_slot[r] = self.image.slot[f"main.{LEGS[r]}_ma"]
-            fixed.row_slot2[r] = -1
-        for i, circuit in enumerate(self.loads):
-            self._write_load(i, circuit)
-        service = panel.service
-        setting = min(service.control_setting_a, service.breaker.highest_setting_a)
-        self._set_limit(LimitName.FSR, setting, 0)
-        if service.operator_limit_a is not None:
-            self._set_limit(LimitName.OPERATOR, service.operator_limit_a, 0)
-
-    def _write_load(self, i: int, circuit: Circuit) -> None:
-        fixed, state, timing = self.fixed, self.state, self.panel.timing
-        fixed.kind[i] = MODULATED if circuit.modulation else SWITCHED
-        fixed.compute[i] = circuit.is_compute
-        fixed.relay_slot[i] = self.image.slot.get(f"{circuit.id}.relay", -1)
-        fixed.told_slot[i] = self.image.slot.get(f"{circuit.id}.told", -1)
-        tolerance = NODE_TOLERANCE_RATIO if circuit.is_compute else CAR_TOLERANCE_RATIO
-        fixed.tolerance_ppm[i] = round(tolerance * 1_000_000)
-        fixed.min_on_ns[i] = ns_from_s(circuit.min_on_s)
-        fixed.min_off_ns[i] = ns_from_s(circuit.min_off_s)
-        fixed.safe_open[i] = circuit.safe_state is SafeState.OPEN
-        stale_s = timing.fresh_s if circuit.modulation else timing.branch_stale_s
-        fixed.stale_ns[i] = ns_from_s(stale_s)
-        state.tier[i] = circuit.tier
-        state.closed[i] = -1
-        state.reason[i] = int(Reason.UNREAD)
-        first = {
-            meter.current: f"{circuit.id}.{LEGS[meter.leg]}_ma"
-            for meter in reversed(circuit.currents)
-        }
-        for r in range(ROWS):
-            fixed.slot[i * ROWS + r] = fixed.slot2[i * ROWS + r] = -1
-        for meter in circuit.currents:
-            k = i * ROWS + meter.leg
-            fixed.coef[k] = fixed.plain[k] = 1
-            fixed.slot[k] = self.image.slot[first[meter.current]]
-            fixed.demand_ma[k] = ma_from_a(circuit.demand_a)
-        modulation = circuit.modulation
-        if modulation is None:
-            return
-        fixed.rest_tier[i] = modulation.rest_tier
-        fixed.weight[i] = modulation.weight
-        fixed.floor_ma[i] = ma_from_a(modulation.min_a)
-        fixed.max_ma[i] = ma_from_a(modulation.max_a)
-        fixed.fallback_ma[i] = ma_from_a(modulation.fallback_a)
-        fixed.can_pause[i] = modulation.can_pause
-        fixed.settle_ns[i] = ns_from_s(modulation.settle_s)
-        fixed.change_ns[i] = ns_from_s(modulation.change_s)
-        fixed.step_ma[i] = max(1, ma_from_a(modulation.step_a))
-        fixed.ramp_ma_s[i] = ma_from_a(modulation.ramp_a_per_s)
-        state.set_ma[i] = fixed.fallback_ma[i]
-        state.allow_ma[i] = state.allowed_ma[i] = fixed.max_ma[i]
+        until_ns = now_ns + ns_from_s(expires_s)
+        self.limits.put(LimitName.REQUESTED, Amount(limit_a=limit_a), until_ns, "user")

@@ -83,6 +83,9 @@ class Circuit:
     modulation: Modulation | None = None
     min_on_s: float = 180.0
     min_off_s: float = 300.0
+    max_off_s: float = 0.0  # off for so long, it is served before every tier; 0: it may stay off
+    inrush_a: float = 0.0
+    continuous: bool = False  # runs for 3 h and more: 1.25 on rows of a breaker's rating
     safe_state: SafeState = SafeState.OPEN
     is_compute: bool = False
 

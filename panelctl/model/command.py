@@ -5,15 +5,18 @@ Each has `id`, chosen by the sender, which comes back with the answer.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from panelctl.errors import SocketError
+from panelctl.model.limit import Amount, Window
 
 MAX_ID = 64
 MAX_LIMIT_A = 10_000.0
 MAX_EXPIRY_S = 31_536_000.0
 MAX_TIER = 99
+MAX_WINDOWS = 96
+MAX_IMPORT_W = 1_000_000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,50 @@ class SetTier:
     tier: int
 
 
-Command = OpenRelay | CloseRelay | RequestLimit | SetTier
+@dataclass(frozen=True, slots=True)
+class EnvelopeWindow:
+    """From `start_s` until `end_s` after now: A per leg, W of total import, or both."""
+
+    start_s: float
+    end_s: float
+    limit_a: float | None
+    import_w: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """The dynamic operating envelope as it is known now; it replaces what was known before.
+
+    Windows are in order and do not overlap. After the last one, and between them, the default of
+    the panel file holds.
+    """
+
+    id: str
+    source: str
+    parts: tuple[EnvelopeWindow, ...]
+
+    def windows(self, now_ns: int) -> list[Window]:
+        """The windows on the clock of the controller."""
+        return [
+            Window(
+                now_ns + round(part.start_s * 1e9),
+                now_ns + round(part.end_s * 1e9),
+                Amount(part.limit_a, part.import_w),
+            )
+            for part in self.parts
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Whether the panel is off the grid, and then the battery's state of charge in percent."""
+
+    id: str
+    islanded: bool
+    soc: float | None
+
+
+Command = OpenRelay | CloseRelay | RequestLimit | SetTier | Envelope | Grid
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +129,36 @@ _KEYS = {
     "close": {"circuit"},
     "limit": {"limit_a", "expires_s"},
     "tier": {"circuit", "tier"},
+    "envelope": {"source", "windows"},
+    "grid": {"islanded", "soc"},
 }
+_WINDOW_KEYS = {"start_s", "end_s", "limit_a", "import_w"}
+
+
+def _maybe(message: dict[str, Any], key: str, high: float) -> float | None:
+    return None if message.get(key) is None else _number(message, key, 0.0, high)
+
+
+def _envelope(ident: str, message: dict[str, Any]) -> Envelope:
+    windows = message.get("windows")
+    if not isinstance(windows, list) or len(windows) > MAX_WINDOWS:
+        raise SocketError(f"windows: a list of at most {MAX_WINDOWS} is needed")
+    parts: list[EnvelopeWindow] = []
+    for window in windows:
+        if not isinstance(window, dict) or set(window) - _WINDOW_KEYS:
+            raise SocketError(f"windows: each has {', '.join(sorted(_WINDOW_KEYS))} and no more")
+        part = EnvelopeWindow(
+            _number(window, "start_s", -MAX_EXPIRY_S, MAX_EXPIRY_S),
+            _number(window, "end_s", -MAX_EXPIRY_S, MAX_EXPIRY_S),
+            _maybe(window, "limit_a", MAX_LIMIT_A),
+            _maybe(window, "import_w", MAX_IMPORT_W),
+        )
+        if part.limit_a is None and part.import_w is None:
+            raise SocketError("windows: limit_a or import_w is needed in each")
+        if part.end_s <= part.start_s or (parts and part.start_s < parts[-1].end_s):
+            raise SocketError("windows: they must be in order and must not overlap")
+        parts.append(part)
+    return Envelope(ident, _text(message, "source"), tuple(parts))
 
 
 def command_from_plain(message: dict[str, Any]) -> Command:
@@ -104,6 +179,13 @@ def command_from_plain(message: dict[str, Any]) -> Command:
             return RequestLimit(ident, None, 0.0)
         limit_a = _number(message, "limit_a", 0.0, MAX_LIMIT_A)
         return RequestLimit(ident, limit_a, _number(message, "expires_s", 1.0, MAX_EXPIRY_S))
+    if verb == "envelope":
+        return _envelope(ident, message)
+    if verb == "grid":
+        islanded = message.get("islanded")
+        if not isinstance(islanded, bool):
+            raise SocketError("islanded: true or false is needed")
+        return Grid(ident, islanded, _maybe(message, "soc", 100.0))
     tier = _number(message, "tier", 0, MAX_TIER)
     if tier != int(tier):
         raise SocketError(f"tier = {tier:g}: a whole number is needed")
@@ -121,3 +203,8 @@ def command_to_plain(command: Command) -> dict[str, Any]:
             return {"do": "limit", "id": ident, "limit_a": limit_a, "expires_s": expires_s}
         case SetTier(ident, circuit, tier):
             return {"do": "tier", "id": ident, "circuit": circuit, "tier": tier}
+        case Envelope(ident, source, parts):
+            windows = [asdict(part) for part in parts]
+            return {"do": "envelope", "id": ident, "source": source, "windows": windows}
+        case Grid(ident, islanded, soc):
+            return {"do": "grid", "id": ident, "islanded": islanded, "soc": soc}

@@ -1,7 +1,11 @@
-"""Named limits on the current of each leg at the main lugs. The smallest one binds."""
+"""Named limits at the main lugs: who may set one, how much it is, and for how long.
+
+The smallest one binds. Putting them in force is core/limits' work.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import IntEnum
 
 
@@ -18,3 +22,29 @@ class LimitName(IntEnum):
     REQUESTED = 4
     OPERATOR = 5
     THERMAL = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """How much: A on each leg, W of total import, or both. None: it says nothing about that."""
+
+    limit_a: float | None = None
+    import_w: float | None = None
+
+    def stricter(self, other: Amount) -> Amount:
+        """The smaller of both, each for itself."""
+        return Amount(_least(self.limit_a, other.limit_a), _least(self.import_w, other.import_w))
+
+
+def _least(one: float | None, two: float | None) -> float | None:
+    known = [amount for amount in (one, two) if amount is not None]
+    return min(known) if known else None
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A limit from `start_ns` up to `end_ns` (monotonic)."""
+
+    start_ns: int
+    end_ns: int
+    amount: Amount

@@ -54,6 +54,38 @@ class Service:
     uncontrolled_a: tuple[float, float]
     uncontrolled_basis: str
     operator_limit_a: float | None = None
+    thermal_credit: bool = False  # no control setting: a short excess is borne, by the curve
+    import_limit_w: int | None = None
+    doe_default_a: float | None = None  # what holds while no dynamic envelope is known
+    voltage_response: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Feeder:
+    """A subpanel behind a breaker of its own: what its legs carry, by its meter or by its circuits.
+
+    Its rows are of the breaker's rating: continuous loads count 1.25 times there, unless it has a
+    control setting of its own (A per leg).
+    """
+
+    id: str
+    legs: tuple[int, ...]
+    breaker: Breaker
+    circuits: tuple[str, ...]
+    currents: tuple[PointRef, ...] = ()  # one a leg, or none
+    control_setting_a: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """What feeds the panel off the grid: A per leg that the inverter gives, and who is shed first.
+
+    Off grid and below the lower state of charge, circuits of `shed_tier` and later stay open until
+    the upper one is passed.
+    """
+
+    inverter_a: float
+    shed_tier: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +122,9 @@ class Panel:
     devices: tuple[Device, ...]
     circuits: tuple[Circuit, ...]
     timing: Timing
+    feeders: tuple[Feeder, ...] = ()
+    backup: Backup | None = None
+    equal_tiers: tuple[int, ...] = ()
 
     def device(self, name: str) -> Device:
         """The device of that name. Raises KeyError."""

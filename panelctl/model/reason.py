@@ -29,6 +29,7 @@ class Reason(IntEnum):
     UNREAD = 9  # its relay has not been read back yet
     STALE = 10  # its own meter is not read
     GAVE_WAY = 11  # opened so that a circuit of an earlier tier could close
+    BACKUP = 12  # off the grid with a battery that runs low
 
 
 class Wait(IntEnum):

@@ -11,13 +11,19 @@ from typing import Any, NotRequired, TypedDict
 VERSION = 1
 
 
-class LegRecord(TypedDict):
-    """One leg at the main lugs. A; `binding` names the limit that binds."""
+class RowRecord(TypedDict):
+    """A row that has a limit: a leg at the main lugs, the total import, a feeder's leg. A.
+
+    `binding` names the limit that binds. `theta` is how near its breaker is to tripping (1: trips),
+    `trip_s` how long it surely stands what flows now, where that is not for ever.
+    """
 
     a: float
     limit_a: float
     headroom_a: float
     binding: str
+    theta: NotRequired[float]
+    trip_s: NotRequired[float]
 
 
 class ComputeRecord(TypedDict):
@@ -34,7 +40,8 @@ class ComputeRecord(TypedDict):
 class CircuitRecord(TypedDict):
     """One circuit. `a` per leg it is on, `relay` is the read-back, `since_s` counts back from now.
 
-    `why` and `wait` are codes of model/reason; `by_a` is how many amps were missing on `leg`.
+    `why` and `wait` are codes of model/reason; `by_a` is how many amps were missing on `leg`, which
+    names a row.
     """
 
     id: str
@@ -66,10 +73,11 @@ class EventRecord(TypedDict):
 
 
 class LimitRecord(TypedDict):
-    """A named limit that is in force. `until_s` counts from now."""
+    """A named limit that is in force: A by row, who set it; `until_s` counts from now."""
 
     name: str
-    limit_a: list[float]
+    source: str
+    limit_a: dict[str, float]
     until_s: NotRequired[float]
 
 
@@ -98,7 +106,8 @@ class CycleRecord(TypedDict):
     t_ns: int
     wall_s: float
     state: str
-    legs: dict[str, LegRecord]
+    legs: dict[str, RowRecord]
+    rows: dict[str, RowRecord]
     limits: list[LimitRecord]
     compute: ComputeRecord | None
     circuits: list[CircuitRecord]

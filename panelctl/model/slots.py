@@ -38,6 +38,11 @@ def image_slots(panel: Panel) -> list[Slot]:
         slots.append(Slot(f"main.{leg}_w", "w", source, -most_w, most_w))
     for leg, source in zip(LEGS, service.voltages, strict=True):
         slots.append(Slot(f"main.{leg}_mv", "mv", source, nominal_mv // 2, nominal_mv * 3 // 2))
+    for feeder in panel.feeders:
+        feeder_ma = int(feeder.breaker.rating_a * 5_000)
+        for number, source in zip(feeder.legs, feeder.currents, strict=False):
+            name = f"{feeder.id}.{LEGS[number]}_ma"
+            slots.append(Slot(name, "ma", source, -feeder_ma, feeder_ma))
     for circuit in panel.circuits:
         # A branch circuit may show a motor's locked rotor, six times its rating, and a bit more.
         branch_ma = int(circuit.breaker.rating_a * 10_000)

@@ -1,0 +1,143 @@
+"""The named limits that come and go: who set them, until when, and what holds when they are lost.
+
+A limit from outside, whatever protocol brought it, is a name, an amount for the legs or for the
+total import, a source and an end. It can only lower what the control setting allows.
+
+Rules
+- Monotonic time only. A limit that has no end stays until it is taken back.
+- Dynamic operating envelopes (DOE) come as windows. A stricter one may start EARLY_S before its
+  time, a looser one never. Where no window is known the default holds, never "unlimited".
+- Without a voltage reading the last voltage response holds. Without news of the grid the panel
+  stays off the grid, if that is the last that was heard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from panelctl.core.layout import LEG_ROWS, NO_LIMIT_MA, Changing, Fixed
+from panelctl.core.memory import Row, total_a
+from panelctl.model.limit import Amount, LimitName, Window
+from panelctl.model.panel import Panel
+from panelctl.units import NS_PER_S, ma_from_a
+
+EARLY_NS = 30 * NS_PER_S
+# Share of the control setting by voltage, ppm of the nominal voltage (the example curve of eBus
+# voltage-response): full down to 0.95, a half at 0.92, a fifth at 0.90 and below.
+VOLTAGE_CURVE = ((900_000, 200_000), (920_000, 500_000), (950_000, 1_000_000))
+VOLTAGE_ON = 950_000
+VOLTAGE_OFF = 960_000
+SOC_SHED = 49.0  # below it off-grid backup sheds, from SOC_BACK on it restores
+SOC_BACK = 51.0
+
+
+@dataclass(slots=True)
+class _Doe:
+    windows: list[Window] = field(default_factory=list)
+    default: Amount | None = None
+
+
+class Limits:
+    """The named limits over a core's memory. `refresh()` before each step."""
+
+    def __init__(self, panel: Panel, fixed: Fixed, state: Changing, rows: Sequence[Row]) -> None:
+        self._panel = panel
+        self._fixed = fixed
+        self._state = state
+        self._total = next(r for r, row in enumerate(rows) if row.name == "import")
+        self.source: dict[LimitName, str] = {LimitName.FSR: "panel file"}
+        default_a = panel.service.doe_default_a
+        self._doe = _Doe(default=None if default_a is None else Amount(limit_a=default_a))
+        self._sagging = False
+        self.off_grid = False
+        self.shedding = False  # off the grid with a battery that runs low
+        if panel.service.operator_limit_a is not None:
+            amount = Amount(limit_a=panel.service.operator_limit_a)
+            self.put(LimitName.OPERATOR, amount, 0, "panel file")
+
+    def put(self, name: LimitName, amount: Amount, until_ns: int, source: str) -> None:
+        """Put a limit in force until `until_ns` (0: until it is taken back)."""
+        k = int(name)
+        state, rows = self._state, self._fixed.rows
+        for r in range(rows):
+            state.limit_value_ma[k * rows + r] = NO_LIMIT_MA
+        if amount.limit_a is not None:
+            for r in range(LEG_ROWS):
+                state.limit_value_ma[k * rows + r] = ma_from_a(amount.limit_a)
+        if amount.import_w is not None:
+            total_ma = ma_from_a(total_a(amount.import_w, self._panel))
+            state.limit_value_ma[k * rows + self._total] = total_ma
+        state.limit_on[k] = 1
+        state.limit_until_ns[k] = until_ns
+        self.source[name] = source
+
+    def take_back(self, name: LimitName) -> None:
+        """Take a limit out of force."""
+        self._state.limit_on[int(name)] = 0
+
+    def put_windows(self, windows: Sequence[Window], source: str) -> None:
+        """Replace the known envelope by these windows, which are in order and do not overlap."""
+        self._doe.windows = list(windows)
+        self.source[LimitName.DOE] = source
+
+    def go_off_grid(self, soc: float | None) -> None:
+        """The panel is fed by its inverter; `soc` is the battery's state of charge in percent."""
+        backup = self._panel.backup
+        if backup is None:
+            return
+        self.off_grid = True
+        self.put(LimitName.OFF_GRID, Amount(limit_a=backup.inverter_a), 0, "backup")
+        for r in range(LEG_ROWS):
+            self._state.hard[r] = 1
+        if soc is not None and soc < SOC_SHED:
+            self.shedding = True
+        elif soc is not None and soc >= SOC_BACK:
+            self.shedding = False
+
+    def go_on_grid(self) -> None:
+        """The grid is back."""
+        self.off_grid = self.shedding = False
+        self.take_back(LimitName.OFF_GRID)
+        for r in range(LEG_ROWS):
+            self._state.hard[r] = 0
+
+    def refresh(self, now_ns: int, voltage_mv: int | None) -> None:
+        """Bring the limits that follow time and voltage up to date. `voltage_mv` leg to leg."""
+        self._refresh_doe(now_ns)
+        if self._panel.service.voltage_response and voltage_mv is not None:
+            self._refresh_voltage(voltage_mv)
+
+    def _refresh_doe(self, now_ns: int) -> None:
+        doe = self._doe
+        while doe.windows and doe.windows[0].end_ns <= now_ns:
+            doe.windows.pop(0)
+        amount = doe.default
+        if doe.windows and doe.windows[0].start_ns <= now_ns:
+            amount = doe.windows[0].amount
+        for window in doe.windows:
+            if now_ns < window.start_ns <= now_ns + EARLY_NS:
+                amount = window.amount if amount is None else amount.stricter(window.amount)
+        if amount is None:
+            self.take_back(LimitName.DOE)
+        else:
+            self.put(LimitName.DOE, amount, 0, self.source.get(LimitName.DOE, "default"))
+
+    def _refresh_voltage(self, voltage_mv: int) -> None:
+        nominal_mv = round(self._panel.service.voltage_v * 1000)
+        share = voltage_mv * 1_000_000 // nominal_mv
+        if share < VOLTAGE_ON:
+            self._sagging = True
+        elif share >= VOLTAGE_OFF:
+            self._sagging = False
+        if not self._sagging:
+            self.take_back(LimitName.VOLTAGE)
+            return
+        factor = VOLTAGE_CURVE[0][1]
+        for (low, below), (high, above) in pairwise(VOLTAGE_CURVE):
+            if share >= low:
+                reach = min(share, high) - low
+                factor = below + (above - below) * reach // (high - low)
+        limit_a = self._panel.service.control_setting_a * factor / 1_000_000
+        self.put(LimitName.VOLTAGE, Amount(limit_a=limit_a), 0, "voltage at the main lugs")

@@ -1,0 +1,235 @@
+"""From a panel to the core's flat memory: every load, every row, every limit that is always there.
+
+What each field means is layout.py's. Nothing here decides anything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from panelctl.core.image import Image
+from panelctl.core.layout import LEG_ROWS, MODULATED, SWITCHED, Changing, Fixed
+from panelctl.core.thermal import ONE, TICK_BITS, Pole, keep_table
+from panelctl.model.breaker import Breaker
+from panelctl.model.circuit import Circuit, SafeState
+from panelctl.model.limit import LimitName
+from panelctl.model.panel import Panel
+from panelctl.model.reason import Reason
+from panelctl.model.slots import LEGS
+from panelctl.units import ma_from_a, ns_from_s
+
+GOOD_NEEDED = 5  # fresh mains readings in a row before anything may rise again (control.md A7)
+RELAY_STALE_S = 3.0
+CLOSE_SETTLE_S = 2.0  # a restored load may take this long to show its draw on its own meter
+RELIEF_A = 0.2  # opening less than this relieves nothing
+NODE_TOLERANCE_RATIO = 0.03  # how far above its budget a compute node may draw
+CAR_TOLERANCE_RATIO = 0.10  # and a car above its pilot signal (IEC 61851-1 practice)
+TOLERANCE_A = 0.5
+ERROR_RATIO = 0.01  # of a current meter of class 1
+SLACK_A = 2.0  # how much above its draw an unhungry load's set-point stays
+IDLE_S = 5.0  # an unhungry load keeps its set-point for so long
+WELDED_A = 0.5
+STOP_WAIT_S = 60.0  # cap, ask to stop, and only then open
+RATING_SCALE = 4  # on a row of a breaker's rating a mA counts four, of a continuous load five
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row: its name for people, the legs it sums up, who is on it (None: all), and its limit."""
+
+    name: str
+    legs: tuple[int, ...]
+    limit_a: float | None
+    members: frozenset[str] | None = None
+    slots: tuple[str, ...] = ()
+    rating: bool = False
+    breaker: Breaker | None = None
+    credit: bool = False
+
+
+def rows_of(panel: Panel) -> list[Row]:
+    """The legs at the main lugs, the total import, and each leg of each feeder."""
+    service = panel.service
+    setting_a = service.control_setting_a
+    if not service.thermal_credit:
+        setting_a = min(setting_a, service.breaker.highest_setting_a)
+    rows = [
+        Row(
+            name=leg,
+            legs=(number,),
+            limit_a=setting_a,
+            slots=(f"main.{leg}_ma",),
+            rating=service.thermal_credit,
+            breaker=service.breaker,
+            credit=service.thermal_credit,
+        )
+        for number, leg in enumerate(LEGS)
+    ]
+    import_a = None
+    if service.import_limit_w is not None:
+        import_a = total_a(service.import_limit_w, panel)
+    rows.append(Row("import", (0, 1), import_a, slots=tuple(f"main.{leg}_ma" for leg in LEGS)))
+    for feeder in panel.feeders:
+        for leg in feeder.legs:
+            setting = feeder.control_setting_a
+            rows.append(
+                Row(
+                    name=f"{feeder.id}.{LEGS[leg]}",
+                    legs=(leg,),
+                    limit_a=feeder.breaker.rating_a if setting is None else setting,
+                    members=frozenset(feeder.circuits),
+                    slots=(f"{feeder.id}.{LEGS[leg]}_ma",) if feeder.currents else (),
+                    rating=setting is None,
+                    breaker=feeder.breaker,
+                )
+            )
+    return rows
+
+
+def total_a(watts: float, panel: Panel) -> float:
+    """The sum of both legs' currents (A) that is never more than so many watts."""
+    return watts / (panel.service.voltage_v / 2)
+
+
+class Memory:
+    """The flat memory of a panel, filled: `fixed` and `state`, and what their numbers stand for."""
+
+    def __init__(self, panel: Panel, image: Image) -> None:
+        self.rows = rows_of(panel)
+        self.loads = [circuit for circuit in panel.circuits if circuit.controlled]
+        self.fixed = Fixed(len(self.loads), len(self.rows))
+        self.state = Changing(self.fixed, len(LimitName))
+        self._image = image
+        self._panel = panel
+        self._scalars()
+        for r, row in enumerate(self.rows):
+            self._row(r, row)
+        for i, circuit in enumerate(self.loads):
+            self._load(i, circuit)
+        for tier in panel.equal_tiers:
+            self.fixed.equal_tier[tier] = 1
+
+    def _scalars(self) -> None:
+        fixed, timing = self.fixed, self._panel.timing
+        for name, seconds in (
+            ("fresh_ns", timing.fresh_s),
+            ("hold_ns", timing.hold_s),
+            ("shed_ns", timing.shed_s),
+            ("confirm_ns", timing.confirm_s),
+            ("react_ns", timing.react_s),
+            ("relay_confirm_ns", timing.relay_confirm_s),
+            ("relay_stale_ns", RELAY_STALE_S),
+            ("close_settle_ns", CLOSE_SETTLE_S),
+            ("restore_hold_ns", timing.restore_hold_s),
+            ("restore_interval_ns", timing.restore_interval_s),
+            ("node_fault_ns", timing.node_fault_s),
+            ("node_open_ns", timing.node_open_s),
+            ("stop_wait_ns", STOP_WAIT_S),
+            ("idle_ns", IDLE_S),
+        ):
+            getattr(fixed, name)[0] = ns_from_s(seconds)
+        for name, amps in (
+            ("fill_margin_ma", timing.fill_margin_a),
+            ("restore_margin_ma", timing.restore_margin_a),
+            ("relief_ma", RELIEF_A),
+            ("tolerance_ma", TOLERANCE_A),
+            ("slack_ma", SLACK_A),
+            ("welded_ma", WELDED_A),
+        ):
+            getattr(fixed, name)[0] = ma_from_a(amps)
+        fixed.error_ppm[0] = round(ERROR_RATIO * 1_000_000)
+        fixed.good_needed[0] = GOOD_NEEDED
+
+    def _row(self, r: int, row: Row) -> None:
+        fixed = self.fixed
+        slots = [self._image.slot[name] for name in row.slots]
+        fixed.row_slot[r], fixed.row_slot2[r] = [*slots, -1, -1][:2]
+        main = r < LEG_ROWS or row.members is None
+        timing = self._panel.timing
+        fixed.row_stale_ns[r] = ns_from_s(timing.hold_s if main else timing.branch_stale_s)
+        fixed.scale[r] = RATING_SCALE if row.rating else 1
+        outside = [
+            circuit
+            for circuit in self._panel.circuits
+            if not circuit.controlled and (row.members is None or circuit.id in row.members)
+        ]
+        largest_a = max((circuit.demand_a for circuit in outside), default=0.0)
+        fixed.prior_ma[r] = ma_from_a(largest_a)
+        if row.limit_a is not None:
+            self.limit(LimitName.FSR, r, ma_from_a(row.limit_a))
+        breaker = row.breaker
+        if breaker is None or breaker.curve is None:
+            return
+        curve = breaker.curve
+        pole = Pole(
+            curve.ref_ratio * breaker.rating_a * breaker.derate,
+            curve.fast_share,
+            curve.fast_s,
+            curve.slow_s,
+        )
+        fixed.ref_ma[r] = ma_from_a(pole.ref_a)
+        fixed.share[r] = round(pole.share * ONE)
+        fixed.credit[r] = row.credit and curve.gives_credit
+        fixed.keep_fast[r * TICK_BITS : (r + 1) * TICK_BITS] = keep_table(pole.fast_s)
+        fixed.keep_slow[r * TICK_BITS : (r + 1) * TICK_BITS] = keep_table(pole.slow_s)
+
+    def limit(self, name: LimitName, r: int, ma: int) -> None:
+        """Put a named limit on row `r`, for good."""
+        self.state.limit_on[int(name)] = 1
+        self.state.limit_value_ma[int(name) * self.fixed.rows + r] = ma
+
+    def _load(self, i: int, circuit: Circuit) -> None:
+        fixed, state, timing = self.fixed, self.state, self._panel.timing
+        fixed.kind[i] = MODULATED if circuit.modulation else SWITCHED
+        fixed.compute[i] = circuit.is_compute
+        fixed.relay_slot[i] = self._image.slot.get(f"{circuit.id}.relay", -1)
+        fixed.told_slot[i] = self._image.slot.get(f"{circuit.id}.told", -1)
+        tolerance = NODE_TOLERANCE_RATIO if circuit.is_compute else CAR_TOLERANCE_RATIO
+        fixed.tolerance_ppm[i] = round(tolerance * 1_000_000)
+        fixed.min_on_ns[i] = ns_from_s(circuit.min_on_s)
+        fixed.min_off_ns[i] = ns_from_s(circuit.min_off_s)
+        fixed.max_off_ns[i] = ns_from_s(circuit.max_off_s)
+        fixed.safe_open[i] = circuit.safe_state is SafeState.OPEN
+        stale_s = timing.fresh_s if circuit.modulation else timing.branch_stale_s
+        fixed.stale_ns[i] = ns_from_s(stale_s)
+        state.tier[i] = circuit.tier
+        state.closed[i] = -1
+        state.reason[i] = int(Reason.UNREAD)
+        for r, row in enumerate(self.rows):
+            self._load_on_row(i, circuit, r, row)
+        modulation = circuit.modulation
+        if modulation is None:
+            return
+        fixed.rest_tier[i] = modulation.rest_tier
+        fixed.weight[i] = modulation.weight
+        fixed.floor_ma[i] = ma_from_a(modulation.min_a)
+        fixed.max_ma[i] = ma_from_a(modulation.max_a)
+        fixed.fallback_ma[i] = ma_from_a(modulation.fallback_a)
+        fixed.can_pause[i] = modulation.can_pause
+        fixed.settle_ns[i] = ns_from_s(modulation.settle_s)
+        fixed.change_ns[i] = ns_from_s(modulation.change_s)
+        fixed.step_ma[i] = max(1, ma_from_a(modulation.step_a))
+        fixed.ramp_ma_s[i] = ma_from_a(modulation.ramp_a_per_s)
+        state.set_ma[i] = fixed.fallback_ma[i]
+        state.allow_ma[i] = state.allowed_ma[i] = fixed.max_ma[i]
+
+    def _load_on_row(self, i: int, circuit: Circuit, r: int, row: Row) -> None:
+        fixed, k = self.fixed, i * self.fixed.rows + r
+        fixed.slot[k] = fixed.slot2[k] = -1
+        if row.members is not None and circuit.id not in row.members:
+            return
+        # A balanced 240 V circuit with a single CT has one slot, named for its first leg.
+        first = {
+            meter.current: f"{circuit.id}.{LEGS[meter.leg]}_ma"
+            for meter in reversed(circuit.currents)
+        }
+        meters = [meter for meter in circuit.currents if meter.leg in row.legs]
+        if not meters:
+            return
+        slots = [self._image.slot[first[meter.current]] for meter in meters]
+        fixed.slot[k], fixed.slot2[k] = [*slots, -1][:2]
+        fixed.plain[k] = len(meters) * fixed.scale[r]
+        heavy = row.rating and circuit.continuous
+        fixed.coef[k] = len(meters) * (RATING_SCALE + 1) if heavy else fixed.plain[k]
+        fixed.demand_ma[k] = ma_from_a(circuit.demand_a)
+        fixed.inrush_ma[k] = ma_from_a(circuit.inrush_a)

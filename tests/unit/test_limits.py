@@ -1,0 +1,195 @@
+"""Named limits over the engine: envelopes, voltage, off-grid, the total, and the breaker's heat."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from panelctl.config.curves import load_curve
+from panelctl.config.load import parse_panel
+from panelctl.core.engine import Engine
+from panelctl.model.command import Command, Envelope, EnvelopeWindow, Grid, RequestLimit
+from panelctl.model.limit import LimitName
+from panelctl.model.metering import Quality
+from panelctl.model.panel import Backup, Panel
+from panelctl.model.relay import Claim
+
+S = 1_000_000_000
+DEMO = Path("panelctl/sim/demo.toml")
+
+
+def demo_panel() -> Panel:
+    return parse_panel(DEMO.read_text(), "demo.toml")
+
+
+class Desk:
+    """An engine on the demo's panel, with readings that are always fresh and steady."""
+
+    def __init__(self, backup: Backup | None = None, **service: Any) -> None:
+        panel = demo_panel()
+        panel = dataclasses.replace(
+            panel, service=dataclasses.replace(panel.service, **service), backup=backup
+        )
+        self.engine = Engine(panel)
+        self.now_ns = S
+        self.voltage_mv = 120_000
+        self.amps_ma = 10_000
+        self.run(2)
+
+    def step(self, *commands: Command) -> list[str]:
+        """One step; what was refused."""
+        image = self.engine.image
+        for name, slot in image.slot.items():
+            value = 0
+            if name.endswith("_mv"):
+                value = self.voltage_mv
+            elif name.startswith("main.") and name.endswith("_ma"):
+                value = self.amps_ma
+            elif name.endswith((".relay", ".told")):
+                i = self.engine.index.get(name.split(".")[0])
+                value = 1 if i is None else int(self.engine.state.closed[i] != 0)
+            image.put(slot, value, Quality.GOOD, self.now_ns)
+        image.latch()
+        verdicts = self.engine.step(self.now_ns, commands)
+        self.now_ns += S // 10
+        return [verdict.why for verdict in verdicts if not verdict.accepted]
+
+    def run(self, seconds: float) -> None:
+        for _ in range(round(seconds * 10)):
+            self.step()
+
+    def limit(self) -> tuple[float, str]:
+        """The effective limit of leg a (A), and what binds."""
+        state = self.engine.state
+        return state.limit_ma[0] / 1000, LimitName(state.binding[0]).name
+
+
+def window(
+    start_s: float, end_s: float, limit_a: float | None, import_w: float | None = None
+) -> EnvelopeWindow:
+    return EnvelopeWindow(start_s, end_s, limit_a, import_w)
+
+
+def test_an_envelope_of_windows() -> None:
+    """Stricter up to half a minute early, looser never, and the default between and after them."""
+    desk = Desk(doe_default_a=60.0)
+    assert desk.limit() == (60, "DOE")
+    parts = (window(0, 100, 120), window(100, 200, 80), window(250, 300, 150))
+    assert desk.step(Envelope("e", "utility", parts)) == []
+    assert desk.limit() == (120, "DOE")
+    desk.run(65)
+    assert desk.limit() == (120, "DOE")
+    desk.run(10)
+    assert desk.limit() == (80, "DOE"), "the stricter one starts early"
+    desk.run(100)
+    assert desk.limit() == (80, "DOE"), "until its own end, also just before a looser one"
+    desk.run(50)
+    assert desk.limit() == (60, "DOE"), "between windows the default holds"
+    desk.run(30)
+    assert desk.limit() == (150, "DOE")
+    desk.run(60)
+    assert desk.limit() == (60, "DOE"), "after the last one as well"
+    assert desk.engine.limits.source[LimitName.DOE] == "utility"
+
+
+def test_without_a_default_the_setting_remains() -> None:
+    desk = Desk()
+    desk.step(Envelope("e", "utility", (window(0, 5, 90),)))
+    assert desk.limit() == (90, "DOE")
+    desk.run(6)
+    assert desk.limit() == (160, "FSR")
+    desk.step(Envelope("e", "utility", (window(0, 50, 500),)))
+    assert desk.limit() == (160, "FSR"), "an envelope never raises the setting"
+
+
+def test_watts_bind_the_total() -> None:
+    desk = Desk()
+    desk.step(Envelope("e", "utility", (window(0, 50, None, 12_000),)))
+    state, total = desk.engine.state, 2
+    assert desk.engine.rows[total].name == "import"
+    assert state.limit_ma[total] == 100_000
+    compute = desk.engine.compute
+    desk.run(10)
+    # less 20 A of household, 1.6 A of margin and twice the 6 A floor of the charger, for two legs
+    assert state.set_ma[compute] == (100_000 - 20_000 - 1_600 - 12_000) // 2
+    assert state.reason_row[compute] == total
+
+
+def test_the_voltage_response_and_its_hysteresis() -> None:
+    desk = Desk(voltage_response=True)
+    assert desk.limit() == (160, "FSR")
+    desk.voltage_mv = 110_400  # 0.92
+    desk.run(1)
+    assert desk.limit() == (80, "VOLTAGE")
+    desk.voltage_mv = 100_000
+    desk.run(1)
+    assert desk.limit() == (32, "VOLTAGE")
+    desk.voltage_mv = 112_200  # 0.935
+    desk.run(1)
+    assert desk.limit()[0] == pytest.approx(120, abs=0.1)
+    desk.voltage_mv = 114_600  # 0.955: above where it begins, below where it ends
+    desk.run(1)
+    assert desk.limit()[0] == 160
+    assert desk.engine.state.limit_on[LimitName.VOLTAGE] == 1
+    desk.voltage_mv = 115_300
+    desk.run(1)
+    assert desk.engine.state.limit_on[LimitName.VOLTAGE] == 0
+
+
+def test_off_the_grid_with_a_battery_that_runs_low() -> None:
+    desk = Desk(backup=Backup(inverter_a=48.0, shed_tier=5))
+    engine, state = desk.engine, desk.engine.state
+    late = [i for i in range(len(engine.loads)) if state.tier[i] >= 5 and i != engine.compute]
+    assert late
+    desk.step(Grid("g", True, 60.0))
+    assert desk.limit() == (48, "OFF_GRID")
+    assert state.hard[0] == state.hard[1] == 1
+    desk.step(Grid("g", True, 50.0))
+    assert not any(state.claims[i] & Claim.LOAD_SHED for i in late), "between the two it stays"
+    desk.step(Grid("g", True, 48.9))
+    assert all(state.claims[i] & Claim.LOAD_SHED for i in late)
+    desk.step(Grid("g", True, 50.5))
+    assert all(state.claims[i] & Claim.LOAD_SHED for i in late)
+    desk.step(Grid("g", True, 51.0))
+    assert not any(state.claims[i] & Claim.LOAD_SHED for i in late)
+    desk.step(Grid("g", False, None))
+    assert desk.limit() == (160, "FSR")
+    assert Desk().step(Grid("g", True, 60.0)) != [], "a panel without backup says so"
+
+
+def test_the_smallest_limit_wins_and_every_one_has_its_source() -> None:
+    desk = Desk(doe_default_a=100.0, operator_limit_a=90.0)
+    assert desk.limit() == (90, "OPERATOR")
+    desk.step(RequestLimit("r", 70.0, 5.0))
+    assert desk.limit() == (70, "REQUESTED")
+    desk.run(6)
+    assert desk.limit() == (90, "OPERATOR"), "what has an end ends by itself"
+    named = {LimitName.FSR, LimitName.DOE, LimitName.OPERATOR, LimitName.REQUESTED}
+    assert named <= set(desk.engine.limits.source)
+
+
+def watched(panel: Panel, curve: str, derate: float = 0.9) -> Panel:
+    """The panel with its main breaker's heat watched."""
+    breaker = dataclasses.replace(panel.service.breaker, curve=load_curve(curve), derate=derate)
+    return dataclasses.replace(panel, service=dataclasses.replace(panel.service, breaker=breaker))
+
+
+def test_heat_outlives_a_restart_and_never_starts_cold() -> None:
+    panel = watched(demo_panel(), "home-fast")
+    engine = Engine(panel)
+    cold = engine.heat()
+    assert set(cold) == {"a", "b"}
+    engine.take_heat({"a": [5 << 30, 6 << 30], "b": [0, 0], "gone": [1, 1]})
+    assert engine.heat() == {"a": [5 << 30, 6 << 30], "b": cold["b"]}
+
+
+def test_an_assumed_curve_gives_no_credit() -> None:
+    assert not load_curve("home-fast").gives_credit
+    assert not load_curve("ul489-slowest").gives_credit
+    assert load_curve("iec60898-fastest").gives_credit
+    panel = watched(demo_panel(), "home-fast")
+    service = dataclasses.replace(panel.service, thermal_credit=True)
+    assert Engine(dataclasses.replace(panel, service=service)).fixed.credit[0] == 0

@@ -1,0 +1,103 @@
+"""What `panelctl explain` says, from records as the publisher makes them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from panelctl.cli import root
+from panelctl.link.recording import header, open_recording
+from panelctl.model.reason import Reason, Wait
+from panelctl.model.relay import Claim
+from panelctl.model.why import BY_CLAIM, REASONS, WAITS, explain, sentence
+
+HELLO: dict[str, Any] = {"circuits": [{"id": "dryer", "name": "Dryer"}]}
+
+
+def record(t_s: float = 0.0, **dryer: Any) -> dict[str, Any]:
+    """A cycle with one circuit."""
+    entry = {"id": "dryer", "w": 0, "a": [0.0], "relay": "OPEN", "tier": 5, "fresh": True, **dryer}
+    leg = {"a": 171.4, "limit_a": 160.0, "headroom_a": -11.4, "binding": "FSR"}
+    return {
+        "t_ns": int(t_s * 1e9),
+        "wall_s": 1000 + t_s,
+        "legs": {"a": leg, "b": leg},
+        "rows": {"import": {**leg, "a": 210.0, "limit_a": 200.0, "binding": "DOE"}},
+        "limits": [
+            {"name": "FSR", "source": "panel file", "limit_a": {"a": 160.0}},
+            {"name": "DOE", "source": "utility", "limit_a": {"import": 200.0}},
+        ],
+        "circuits": [entry],
+    }
+
+
+SHED = {
+    "ordered": "OPEN", "why": "LIMIT", "leg": "a", "by_a": 11.4, "since_s": 3.0,
+    "claims": ["PCS"], "wait": "MIN_OFF", "until_s": 297.0,
+}  # fmt: skip
+
+
+def test_a_shed_circuit_names_row_limit_and_source() -> None:
+    why = explain(HELLO, record(**SHED), "dryer")
+    assert (why.off, why.row, why.short_a) == (True, "a", 11.4)
+    assert (why.row_a, why.limit_a, why.binding, why.source) == (171.4, 160.0, "FSR", "panel file")
+    assert sentence(why) == (
+        "Dryer is off: there was not enough room for 3 s.\n"
+        "Leg a carried 171.4 A of 160.0 A, the limit by FSR (panel file); 11.4 A were missing.\n"
+        "It is held by: PCS.\n"
+        "For more, its minimum off time has to end, in 297 s."
+    )
+
+
+def test_room_that_is_missing_is_what_has_to_change() -> None:
+    entry = {**SHED, "wait": "NO_ROOM", "wait_a": 7.25, "leg": "import"}
+    why = explain(HELLO, record(**entry), "dryer")
+    assert why.change == "7.2 A more have to be free on the total import"
+    assert (why.binding, why.source) == ("DOE", "utility")
+
+
+def test_people_and_faults_come_before_room() -> None:
+    why = explain(HELLO, record(**{**SHED, "claims": ["FAULT", "PCS"], "why": "WELDED"}), "dryer")
+    assert why.who == "FAULT"
+    assert "by hand" in why.change
+    user = explain(HELLO, record(**{**SHED, "claims": ["USER"], "why": "USER"}), "dryer")
+    assert user.change == "its user has to close it"
+
+
+def test_a_circuit_that_is_not_ours() -> None:
+    why = explain(HELLO, record(), "dryer")
+    assert why.why == "panelctl does not control it"
+    with pytest.raises(KeyError):
+        explain(HELLO, record(), "range")
+
+
+def test_every_code_has_its_words() -> None:
+    assert set(REASONS) == set(Reason)
+    assert set(WAITS) == set(Wait) - {Wait.NONE, Wait.NO_ROOM}
+    assert set(BY_CLAIM) == set(Claim) - {Claim.PCS}
+
+
+def test_the_last_time_it_was_off_is_found(tmp_path: Path) -> None:
+    file = tmp_path / "evening.jsonl.gz"
+    on = {"relay": "CLOSED", "ordered": "CLOSED", "why": "NONE"}
+    with open_recording(file) as recording:
+        recording.write(header(HELLO))
+        for t_s, entry in ((0, on), (1, SHED), (2, {**SHED, "since_s": 4.0}), (3, on)):
+            recording.write(json.dumps(record(t_s, **entry)).encode() + b"\n")
+
+    def ask(*options: str) -> Any:
+        command = ["explain", "dryer", "--file", str(file), "--json", *options]
+        result = CliRunner().invoke(root, command)
+        assert result.exit_code == 0, result.output
+        return json.loads(result.stdout)
+
+    assert (ask()["at_s"], ask()["off"], ask()["since_s"]) == (2.0, True, 4.0)
+    assert ask("--at", "1.5")["at_s"] == 1.0
+    assert not ask("--at", "9")["off"]
+    wrong = CliRunner().invoke(root, ["explain", "stove", "--file", str(file)])
+    assert wrong.exit_code == 1
+    assert "there are dryer" in wrong.output
