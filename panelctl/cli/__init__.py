@@ -18,6 +18,8 @@ VERBS = {
     "status": "What the controller is doing now.",
     "relay": "Open or close a circuit as its user.",
     "limit": "Ask for a lower import limit.",
+    "envelope": "Hand over a dynamic operating envelope.",
+    "grid": "Say whether the panel is on the grid.",
     "tier": "Move a circuit to another tier.",
     "record": "Record every cycle into a file.",
     "explain": "Why a circuit is off, now or in a recording.",

@@ -97,6 +97,20 @@ def test_status_relay_limit_tier_record(rig: PanelRig, tmp_path: Path) -> None:
     assert panelctl("limit", "none", *at).returncode == 0
     rig.until(lambda r: r["legs"]["a"]["binding"] == "FSR", 2)
 
+    windows = tmp_path / "tonight.json"
+    windows.write_text('[{"start_s": 0, "end_s": 600, "limit_a": 100, "import_w": 30000}]')
+    assert panelctl("envelope", str(windows), "--source", "utility", *at).returncode == 0
+    tight = rig.until(lambda r: r["legs"]["a"]["binding"] == "DOE", 2)
+    assert tight["rows"]["import"]["limit_a"] == 250
+    assert {"name": "DOE", "source": "utility"}.items() <= tight["limits"][1].items()
+    windows.write_text('[{"start_s": 0, "end_s": -1, "limit_a": 100}]')
+    assert "in order" in panelctl("envelope", str(windows), *at).stderr
+    windows.write_text("[]")
+    assert panelctl("envelope", str(windows), *at).returncode == 0
+    rig.until(lambda r: r["legs"]["a"]["binding"] == "FSR", 2)
+    assert "no [backup]" in panelctl("grid", "off", *at).stderr
+    assert "nothing holds it back" in panelctl("explain", "dryer", *at).stdout
+
     assert rig.client is not None
     assert rig.client.command(SetTier("t", "dryer", 6)).accepted
     rig.until(lambda r: circuit(r, "dryer")["tier"] == 6, 2)

@@ -35,7 +35,7 @@ def record(t_s: float = 0.0, **dryer: Any) -> dict[str, Any]:
     }
 
 
-SHED = {
+SHED: dict[str, Any] = {
     "ordered": "OPEN", "why": "LIMIT", "leg": "a", "by_a": 11.4, "since_s": 3.0,
     "claims": ["PCS"], "wait": "MIN_OFF", "until_s": 297.0,
 }  # fmt: skip
