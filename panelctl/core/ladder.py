@@ -234,10 +234,11 @@ def _search(ladder: Ladder, discrete: Sequence[int]) -> bool:
 def _fill(ladder: Ladder, group: Sequence[int]) -> None:
     """Raise the level of the group's segments until each is full or one of its rows is.
 
-    A row that has room for all of them does not count. Among the others and the segments, what
-    happens next is always the lowest level at which a row is full or a segment is; a row before
-    a segment, a lower number before a higher. A row's room is kept in level bits (`fine`), as it
-    was at level `at`.
+    A row that has room for all of them does not count, and one that a single segment takes from
+    is no more than a lower `top` for that segment. Among the others and the segments, what happens
+    next is always the lowest level at which a row is full or a segment is; a row before a segment,
+    a lower number before a higher. A row's room is kept in level bits (`fine`), as it was at level
+    `at`.
     """
     active = {
         i
@@ -246,18 +247,27 @@ def _fill(ladder: Ladder, group: Sequence[int]) -> None:
     }
     rate: dict[int, int] = {}
     need: dict[int, int] = {}
+    users: dict[int, list[tuple[int, int]]] = {}
     for i in active:
         for r, c in _entries(ladder, i):
             rate[r] = rate.get(r, 0) + c * ladder.weight[i]
             need[r] = need.get(r, 0) + c * ladder.size_ma[i]
-    rate = {r: per_level for r, per_level in rate.items() if need[r] > ladder.room_ma[r]}
+            users.setdefault(r, []).append((i, c))
+    top = {i: ladder.size_ma[i] for i in active}
+    for r, those in users.items():
+        if need[r] <= ladder.room_ma[r]:
+            del rate[r]
+        elif len(those) == 1:
+            i, c = those[0]
+            top[i] = min(top[i], ladder.room_ma[r] // c)
+            del rate[r]
     fine = {r: ladder.room_ma[r] << LEVEL_BITS for r in rate}
     at = dict.fromkeys(rate, 0)
     given: dict[int, int] = {}
 
     def leave(i: int, level: int) -> None:
         active.discard(i)
-        given[i] = min(ladder.size_ma[i], level * ladder.weight[i] >> LEVEL_BITS)
+        given[i] = min(top[i], level * ladder.weight[i] >> LEVEL_BITS)
         for r, c in _entries(ladder, i):
             if r in rate:
                 fine[r] -= rate[r] * (level - at[r])
@@ -266,7 +276,7 @@ def _fill(ladder: Ladder, group: Sequence[int]) -> None:
 
     while active:
         rows = [(min(at[r] + fine[r] // rate[r], TOP_LEVEL), 0, r) for r in rate if rate[r] > 0]
-        full = [(-((-ladder.size_ma[i] << LEVEL_BITS) // ladder.weight[i]), 1, i) for i in active]
+        full = [(-((-top[i] << LEVEL_BITS) // ladder.weight[i]), 1, i) for i in active]
         level, kind, number = min(rows + full)
         if kind:
             leave(number, level)

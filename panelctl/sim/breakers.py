@@ -18,10 +18,16 @@ PRELOAD = 0.64  # a breaker that has carried 0.8 of its rating for hours
 
 
 class ThermalBreaker:
-    """One breaker on one or two legs; `rating_a` per leg."""
+    """One breaker on one or two legs; `rating_a` per leg.
 
-    def __init__(self, rating_a: float, legs: int) -> None:
+    `sensitivity` above 1 is a unit that picks up so much earlier than its curve says and is three
+    times as much faster (3 %: time constants shortened by 9 %).
+    """
+
+    def __init__(self, rating_a: float, legs: int, sensitivity: float = 1.0) -> None:
         self.rating_a = rating_a
+        self._pick_up_a = PICK_UP * rating_a / sensitivity
+        self._haste = 1.0 + 3.0 * (sensitivity - 1.0)
         self.tripped = False
         self._fast = [PRELOAD] * legs
         self._slow = [PRELOAD] * legs
@@ -30,10 +36,10 @@ class ThermalBreaker:
         """Carry these currents for `dt_s`; True when that made it trip."""
         if self.tripped:
             return False
-        fast_share = 1.0 - math.exp(-dt_s / FAST_TAU_S)
-        slow_share = 1.0 - math.exp(-dt_s / SLOW_TAU_S)
+        fast_share = 1.0 - math.exp(-dt_s * self._haste / FAST_TAU_S)
+        slow_share = 1.0 - math.exp(-dt_s * self._haste / SLOW_TAU_S)
         for pole, current_a in enumerate(currents_a):
-            u = current_a / (PICK_UP * self.rating_a)
+            u = current_a / self._pick_up_a
             self._fast[pole] += (u * u - self._fast[pole]) * fast_share
             self._slow[pole] += (u * u - self._slow[pole]) * slow_share
             if (

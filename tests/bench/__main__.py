@@ -11,6 +11,7 @@ import argparse
 from pathlib import Path
 
 from tests.bench.core_bench import step_rows
+from tests.bench.mismatch import mismatch_rows
 from tests.bench.rows import Row, machine, page, write
 from tests.bench.run_bench import run_rows
 from tests.bench.solve_bench import solve_rows
@@ -33,7 +34,7 @@ def main() -> None:
     rows: list[Row] = []
     print(machine())
     if options.only != "run":
-        rows += solve_rows() + step_rows()
+        rows += solve_rows() + step_rows() + mismatch_rows()
     if options.only != "core":
         print(f"running the controller for {options.seconds:g} s …", flush=True)
         rows += run_rows(options.seconds)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -38,8 +38,9 @@ def scenarios(circuits: int, count: int, seed: int = 1) -> Scenarios:
     size = np.zeros((count, len(segments)), np.int64)
     room = np.zeros((count, rows), np.int64)
     for k in range(count):
-        size[k] = [max(1, int(s.size_ma * rand.uniform(0.02, 1.0))) for s in segments]
-        room[k] = panel_room(rand, segments, rows)
+        now = [replace(s, size_ma=max(1, int(s.size_ma * rand.random()))) for s in segments]
+        size[k] = [s.size_ma for s in now]
+        room[k] = panel_room(rand, now, rows)
     return Scenarios(ladder, size, room, matrix(ladder))
 
 

@@ -203,6 +203,9 @@ cdef void fill(
     cdef i64 rate[MAX_ROWS]  # use of the row per level, 0 for a row that has room for all
     cdef i64 fine[MAX_ROWS]  # its room in level bits, as it was at level `at`
     cdef i64 at[MAX_ROWS]
+    cdef int users[MAX_ROWS]  # how many of the segments take from it,
+    cdef int user[MAX_ROWS]  # which of `active` was the last to be counted, and
+    cdef int share[MAX_ROWS]  # its coefficient
     cdef int chain[MAX_ROWS]  # the row's first link to its segments
     cdef int touched[MAX_ROWS]
     cdef char seen[MAX_ROWS]
@@ -210,11 +213,12 @@ cdef void fill(
     cdef int who[MAX_ENTRIES]  # which of `active` it leads to
     cdef int active[MAX_SEGMENTS]
     cdef char rising[MAX_SEGMENTS]
+    cdef i64 top_ma[MAX_SEGMENTS]  # its size, or what a row of its own leaves
     cdef i64 heap[MAX_EVENTS]
     cdef int a, e, r, k, count = 0, rows = 0, links = 0, length = 0, turns = 0, left = 0
     cdef i64 size_ma, event, level, true_level
     cdef const Rung *g
-    cdef bint open, bound
+    cdef bint open, bound, capped = False
     for r in range(p.rows):
         seen[r] = False
     for a in range(alive):
@@ -226,7 +230,7 @@ cdef void fill(
         if not open:
             continue
         active[count] = group[a]
-        count += 1
+        top_ma[count] = size_ma
         for e in range(g.first, g.end):
             r = p.entry[e].row
             if not seen[r]:
@@ -234,19 +238,27 @@ cdef void fill(
                 touched[rows] = r
                 rows += 1
                 rate[r] = 0
+                users[r] = 0
                 fine[r] = room_ma[r]
+            users[r] += 1
+            user[r] = count
+            share[r] = p.entry[e].coefficient
             rate[r] += p.entry[e].coefficient * g.weight
             fine[r] -= p.entry[e].coefficient * size_ma
+        count += 1
     for a in range(rows):
         r = touched[a]
-        if fine[r] >= 0:
+        if fine[r] < 0 and users[r] == 1:
+            top_ma[user[r]] = least(top_ma[user[r]], room_ma[r] // share[r])
+            capped = True
+        if fine[r] >= 0 or users[r] == 1:
             rate[r] = 0
             continue
         at[r] = 0
         chain[r] = -1
         fine[r] = room_ma[r] << LEVEL_BITS
         push(heap, &length, (least(fine[r] // rate[r], TOP_LEVEL) << EVENT_BITS) + r)
-    if length == 0:  # no row binds
+    if length == 0 and not capped:  # no row binds
         for a in range(count):
             g = &p.rung[active[a]]
             taken_ma[g.id] = p.size_ma[g.id]
@@ -267,10 +279,10 @@ cdef void fill(
         rising[a] = bound
         if bound:
             left += 1
-            level = ((p.size_ma[g.id] << LEVEL_BITS) + g.weight - 1) // g.weight
+            level = ((top_ma[a] << LEVEL_BITS) + g.weight - 1) // g.weight
             push(heap, &length, (level << EVENT_BITS) + SEGMENT_EVENT + a)
         else:
-            taken_ma[g.id] = p.size_ma[g.id]
+            taken_ma[g.id] = top_ma[a]
     while left:
         turns += 1
         BOUND(turns <= count + 2 * rows + links)
@@ -281,7 +293,7 @@ cdef void fill(
             if rising[a]:
                 left -= 1
                 rising[a] = False
-                leave(p, &p.rung[active[a]], level, rate, fine, at, taken_ma)
+                leave(p, &p.rung[active[a]], level, top_ma[a], rate, fine, at, taken_ma)
         else:
             r = <int>(event & (SEGMENT_EVENT - 1))
             if rate[r] > 0:
@@ -295,7 +307,7 @@ cdef void fill(
                     if rising[a]:
                         left -= 1
                         rising[a] = False
-                        leave(p, &p.rung[active[a]], level, rate, fine, at, taken_ma)
+                        leave(p, &p.rung[active[a]], level, top_ma[a], rate, fine, at, taken_ma)
                     k = link[k]
         length -= 1
         sink(heap, length, heap[length])
@@ -305,11 +317,12 @@ cdef void fill(
 
 
 cdef inline void leave(
-    const Rungs *p, const Rung *g, i64 level, i64 *rate, i64 *fine, i64 *at, i64 *taken_ma
+    const Rungs *p, const Rung *g, i64 level, i64 top_ma, i64 *rate, i64 *fine, i64 *at,
+    i64 *taken_ma,
 ) noexcept nogil:
     """A segment rises no further: its rows were used up to `level` and go on without it."""
     cdef int e, r
-    taken_ma[g.id] = least(p.size_ma[g.id], (level * g.weight) >> LEVEL_BITS)
+    taken_ma[g.id] = least(top_ma, (level * g.weight) >> LEVEL_BITS)
     for e in range(g.first, g.end):
         r = p.entry[e].row
         if rate[r]:

@@ -66,6 +66,8 @@ static void fill(const struct ladder *l, const int *group, int alive, int64_t *r
                  int64_t *taken) {
     int64_t rate[ROWS], fine[ROWS], at[ROWS];
     int chain[ROWS], touched[ROWS], link[ENTRIES], who[ENTRIES], active[SEGMENTS];
+    int users[ROWS], user[ROWS], share[ROWS], capped = 0;
+    int64_t top[SEGMENTS];
     char seen[ROWS], rising[SEGMENTS];
     struct event heap[SEGMENTS + ROWS];
     int count = 0, rows = 0, links = 0, length = 0, left = 0;
@@ -77,22 +79,32 @@ static void fill(const struct ladder *l, const int *group, int alive, int64_t *r
         for (int e = g->first; e < g->end; e++)
             open &= room[l->entry[e].row] >= l->entry[e].coefficient;
         if (!open) continue;
-        active[count++] = group[a];
+        active[count] = group[a];
+        top[count] = size;
         for (int e = g->first; e < g->end; e++) {
             int r = l->entry[e].row;
             if (!seen[r]) {
                 seen[r] = 1;
                 touched[rows++] = r;
                 rate[r] = 0;
+                users[r] = 0;
                 fine[r] = room[r];
             }
+            users[r]++;
+            user[r] = count;
+            share[r] = l->entry[e].coefficient;
             rate[r] += (int64_t)l->entry[e].coefficient * g->weight;
             fine[r] -= l->entry[e].coefficient * size;
         }
+        count++;
     }
     for (int a = 0; a < rows; a++) {
         int r = touched[a];
-        if (fine[r] >= 0) {
+        if (fine[r] < 0 && users[r] == 1) {
+            top[user[r]] = min64(top[user[r]], room[r] / share[r]);
+            capped = 1;
+        }
+        if (fine[r] >= 0 || users[r] == 1) {
             rate[r] = 0;
             continue;
         }
@@ -101,7 +113,7 @@ static void fill(const struct ladder *l, const int *group, int alive, int64_t *r
         fine[r] = room[r] << LEVEL_BITS;
         push(heap, &length, (struct event){min64(fine[r] / rate[r], TOP_LEVEL), r});
     }
-    if (length == 0) {
+    if (length == 0 && !capped) {
         for (int a = 0; a < count; a++) {
             const struct rung *g = &l->rung[active[a]];
             taken[g->id] = l->size[g->id];
@@ -121,11 +133,11 @@ static void fill(const struct ladder *l, const int *group, int alive, int64_t *r
             chain[r] = links++;
         }
         if (rising[a]) {
-            int64_t level = ((l->size[g->id] << LEVEL_BITS) + g->weight - 1) / g->weight;
+            int64_t level = ((top[a] << LEVEL_BITS) + g->weight - 1) / g->weight;
             left++;
             push(heap, &length, (struct event){level, ROWS + a});
         } else {
-            taken[g->id] = l->size[g->id];
+            taken[g->id] = top[a];
         }
     }
     while (left) {
@@ -146,7 +158,7 @@ static void fill(const struct ladder *l, const int *group, int alive, int64_t *r
                 const struct rung *g = &l->rung[active[a]];
                 rising[a] = 0;
                 left--;
-                taken[g->id] = min64(l->size[g->id], (event.level * g->weight) >> LEVEL_BITS);
+                taken[g->id] = min64(top[a], (event.level * g->weight) >> LEVEL_BITS);
                 for (int e = g->first; e < g->end; e++) {
                     int r = l->entry[e].row;
                     if (!rate[r]) continue;
