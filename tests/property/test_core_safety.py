@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from panelctl.core.layout import SWITCHED
 from panelctl.model.reason import State
-from tests.core_cases import MS, Load, Rig, S, loads
+from tests.core_cases import MS, Load, More, Rig, S, loads, mores
 
 DAYS = st.lists(
     st.tuples(st.integers(0, 160_000), st.integers(0, 160_000), st.integers(1, 60)),
@@ -112,3 +112,50 @@ def check_limit(rig: Rig, plant: Follower, house: tuple[int, int], over_ns: list
             else:
                 assert rig.state.set_ma[i] <= load.floor_ma, "a set-point could still be lowered"
     assert rig.now_ns >= S
+
+
+@settings(max_examples=120, deadline=None)
+@given(
+    panel=loads(),
+    more=mores(),
+    days=DAYS,
+    appetite=st.lists(st.integers(0, 30_000), min_size=10, max_size=10),
+)
+def test_no_row_and_no_breaker_makes_it_less_safe(
+    panel: list[Load], more: More, days: list[tuple[int, int, int]], appetite: list[int]
+) -> None:
+    """Rows, heat, hard limits and promotion on top: relays, budgets and rows keep their rules."""
+    rig = Rig(panel, compiled=True, limit_ma=90_000, more=more)
+    plant = Follower(rig, appetite)
+    opened_ns, over_ns = [0] * len(panel), [0] * rig.fixed.rows
+    for house_a, house_b, tenths in days:
+        house = (house_a // 2, house_b // 2)
+        for _ in range(tenths):
+            before, before_set = rig.state.closed.tolist(), rig.state.set_ma.tolist()
+            claims = rig.state.claims.tolist()
+            rig.read_all(house, plant.draws())
+            rig.step()
+            check_relays(rig, before, claims, opened_ns)
+            check_budgets(rig, before_set)
+            check_rows(rig, plant, over_ns)
+
+
+def check_rows(rig: Rig, plant: Follower, over_ns: list[int]) -> None:
+    """A row is over its limit for long only while nobody on it has anything left to give."""
+    state, fixed = rig.state, rig.fixed
+    for r in range(fixed.rows):
+        assert state.limit_ma[r] <= state.limit_value_ma[r]
+        assert state.fill_ma[r] <= state.limit_value_ma[r]
+        if state.row_ma[r] <= max(state.limit_ma[r], state.shed_ma[r]):
+            over_ns[r] = 0
+            continue
+        over_ns[r] += 100 * MS
+        if over_ns[r] <= 1_500 * MS:
+            continue
+        for i, load in enumerate(rig.loads):
+            if not fixed.coef[i * fixed.rows + r] or state.closed[i] != 1:
+                continue
+            if load.kind == SWITCHED:
+                assert plant.draws()[i] < 200, "a managed load could still be shed"
+            else:
+                assert state.set_ma[i] <= load.floor_ma, "a set-point could still be lowered"
