@@ -22,6 +22,7 @@ def build_panel(file: PanelFile) -> Panel:
     for table in file.circuit:
         if table.role == "modulated" and table.meter is not None:
             fast.add(table.meter.device)
+    fast |= {table.meter.device for table in file.feeder if table.meter is not None}
     service = file.service
     mains = service.mains
     legs = (mains.a, mains.b)

@@ -83,6 +83,14 @@ def _feeder(file: PanelFile, feeder: FeederTable) -> Iterator[Problem]:
             f"must be at most {highest_a:g}: 80 % of its breaker",
         )
     if feeder.meter is None:
+        unseen = [
+            c.id
+            for c in file.circuit
+            if c.id in feeder.circuits and (not c.armed or c.role not in ("switched", "modulated"))
+        ]
+        if unseen:
+            remedy = f"is needed: {', '.join(unseen)} on it is not managed and cannot be added up"
+            yield Problem(f"{path}.meter", "", remedy)
         return
     for leg in "ab":
         point = getattr(feeder.meter, leg)

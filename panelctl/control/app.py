@@ -47,6 +47,7 @@ class App:
         kept = self.store.load()
         self.engine.take_claims(kept.claims)
         self.engine.take_heat(kept.heat)
+        self.engine.limits.take(kept.limits, clock.now_ns(), clock.wall_s())
         if kept.limit_a is not None:
             self.engine.take_request(kept.limit_a, kept.until_s - clock.wall_s(), clock.now_ns())
         self.loop = ControlLoop(

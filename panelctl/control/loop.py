@@ -22,6 +22,7 @@ from panelctl.field.outputs import Outputs
 from panelctl.field.scan import Scanner
 from panelctl.link.server import ControlServer, encode
 from panelctl.link.watchdog import Watchdog
+from panelctl.model.limit import KeptLimits
 from panelctl.units import NS_PER_S
 
 PATIENCE_RATIO = 0.6  # of a cycle: longer than this no link may hold the decision
@@ -67,6 +68,8 @@ class ControlLoop:
         self._until_s = 0.0
         self._heat: dict[str, list[int]] = {}
         self._heat_ns = 0
+        self._limits = KeptLimits()
+        self._limits_version = 0
         self._period_ns = int(NS_PER_S / engine.panel.timing.rate_hz)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -95,16 +98,21 @@ class ControlLoop:
         """
         if now_ns - self._heat_ns >= HEAT_NS or last:
             self._heat, self._heat_ns = self._engine.heat(), now_ns
+        limits = self._engine.limits
+        if limits.version != self._limits_version:
+            self._limits = limits.keep(now_ns, self._clock.wall_s())
+            self._limits_version = limits.version
+        claims = self._engine.claims()
         request = self._engine.requested(now_ns)
         if request is None:
             self._request_ns = 0
-            self._store.save(Kept(self._engine.claims(), heat=self._heat))
+            self._store.save(Kept(claims, heat=self._heat, limits=self._limits))
             return
         limit_a, until_ns = request
         if until_ns != self._request_ns:
             self._request_ns = until_ns
             self._until_s = round(self._clock.wall_s() + (until_ns - now_ns) / NS_PER_S, 3)
-        self._store.save(Kept(self._engine.claims(), limit_a, self._until_s, self._heat))
+        self._store.save(Kept(claims, limit_a, self._until_s, self._heat, self._limits))
 
     async def _cycle(self, tick_ns: int) -> None:
         engine, counts = self._engine, self.counts
@@ -120,6 +128,7 @@ class ControlLoop:
         commands = [command for command, _ in queued]
         verdicts = engine.step(now_ns, commands)
         self._outputs.apply(now_ns)
+        self._keep(now_ns)  # before anything that only tells about it
         for (_, reader), verdict in zip(queued, verdicts, strict=True):
             reader.answer(verdict)
         work_ns = self._clock.now_ns() - tick_ns
@@ -140,7 +149,6 @@ class ControlLoop:
         if counts.cycles == 1:
             self._watchdog.ready()
         self._watchdog.alive()
-        self._keep(now_ns)
         collect_idle(2 if counts.cycles % FULL_COLLECTION_CYCLES == 0 else 0)
 
     def _check_tasks(self) -> None:

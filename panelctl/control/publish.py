@@ -266,7 +266,7 @@ class Publisher:
         if claims & ~claims_before & Claim.PCS and not claims_before:
             event: EventRecord = {"what": "shed", "circuit": ident, "text": Reason(reason).name}
             if state.reason_row[i] >= 0:
-                event["leg"] = LEGS[state.reason_row[i]]
+                event["leg"] = self._engine.rows[state.reason_row[i]].name
                 event["by_a"] = state.reason_ma[i] / 1000
             events.append(event)
         elif claims & ~claims_before and not claims_before & ~claims & BY_HAND:

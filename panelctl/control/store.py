@@ -9,8 +9,11 @@ from __future__ import annotations
 import json
 import math
 import os
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
+
+from panelctl.model.limit import KeptLimits
 
 FORMAT = 1
 MOST_BYTES = 65_536
@@ -21,13 +24,14 @@ MOST_HEAT = 64 << 32
 @dataclass(slots=True)
 class Kept:
     """What is kept: claims by circuit, the requested limit (A) with its end (wall time, s), and the
-    heat of watched breakers (fast and slow, in 2^-32).
+    heat of watched breakers (fast and slow, in 2^-32), the envelope and the grid's state.
     """
 
     claims: dict[str, int] = field(default_factory=dict)
     limit_a: float | None = None
     until_s: float = 0.0
     heat: dict[str, list[int]] = field(default_factory=dict)
+    limits: KeptLimits = field(default_factory=KeptLimits)
 
 
 class StateStore:
@@ -56,8 +60,9 @@ class StateStore:
             }
             limit_a, until_s = plain["limit_a"], plain["until_s"]
             if limit_a is None or not 0 <= float(limit_a) < math.inf:
-                return Kept(claims, heat=heat)
-            return Kept(claims, float(limit_a), float(until_s), heat)
+                return Kept(claims, heat=heat, limits=_limits(plain.get("limits", {})))
+            limits = _limits(plain.get("limits", {}))
+            return Kept(claims, float(limit_a), float(until_s), heat, limits)
         except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
             return Kept()
 
@@ -72,6 +77,7 @@ class StateStore:
             "limit_a": kept.limit_a,
             "until_s": kept.until_s,
             "heat": kept.heat,
+            "limits": asdict(kept.limits),
         }
         try:
             temporary.write_text(json.dumps(plain))
@@ -79,3 +85,25 @@ class StateStore:
             self._saved = kept
         except OSError:
             self.failures += 1
+
+
+def _limits(plain: Any) -> KeptLimits:
+    """The kept limits. Raises ValueError, KeyError or TypeError when they are out of shape."""
+    if not plain:
+        return KeptLimits()
+
+    def amount(value: Any) -> float | None:
+        number = None if value is None else float(value)
+        if number is not None and not 0 <= number < math.inf:
+            raise ValueError(f"{number}: is no limit")
+        return number
+
+    windows = []
+    for start_s, end_s, limit_a, import_w in plain["windows"]:
+        times = (float(start_s), float(end_s))
+        if not (math.isfinite(times[0]) and times[0] < times[1] < math.inf):
+            raise ValueError("a window ends before it starts")
+        windows.append((*times, amount(limit_a), amount(import_w)))
+    return KeptLimits(
+        plain["off_grid"] is True, plain["shedding"] is True, str(plain["source"])[:64], windows
+    )

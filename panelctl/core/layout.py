@@ -139,6 +139,7 @@ STATE_PER_LOAD_ROW: Final = ("meas_ma", "at_mains_ma", "relief_of_ma")
 STATE_PER_ROW: Final = (
     "row_ma",
     "row_old",
+    "row_seen_ns",  # the sample that `row_ma` is of, for rows behind the legs
     "limit_ma",  # the effective limit
     "shed_ma",  # the same for relays that may have to open,
     "fill_ma",  # and for set-points

@@ -19,7 +19,7 @@ from itertools import pairwise
 
 from panelctl.core.layout import LEG_ROWS, NO_LIMIT_MA, Changing, Fixed
 from panelctl.core.memory import Row, total_a
-from panelctl.model.limit import Amount, LimitName, Window
+from panelctl.model.limit import Amount, KeptLimits, LimitName, Window
 from panelctl.model.panel import Panel
 from panelctl.units import NS_PER_S, ma_from_a
 
@@ -51,6 +51,7 @@ class Limits:
         default_a = panel.service.doe_default_a
         self._doe = _Doe(default=None if default_a is None else Amount(limit_a=default_a))
         self._sagging = False
+        self.version = 0  # of what `keep()` gives out
         self.off_grid = False
         self.shedding = False  # off the grid with a battery that runs low
         if panel.service.operator_limit_a is not None:
@@ -81,27 +82,61 @@ class Limits:
         """Replace the known envelope by these windows, which are in order and do not overlap."""
         self._doe.windows = list(windows)
         self.source[LimitName.DOE] = source
+        self.version += 1
 
     def go_off_grid(self, soc: float | None) -> None:
         """The panel is fed by its inverter; `soc` is the battery's state of charge in percent."""
         backup = self._panel.backup
         if backup is None:
             return
+        self.version += not self.off_grid
         self.off_grid = True
         self.put(LimitName.OFF_GRID, Amount(limit_a=backup.inverter_a), 0, "backup")
         for r in range(LEG_ROWS):
             self._state.hard[r] = 1
+        shedding = self.shedding
         if soc is not None and soc < SOC_SHED:
             self.shedding = True
         elif soc is not None and soc >= SOC_BACK:
             self.shedding = False
+        self.version += shedding is not self.shedding
 
     def go_on_grid(self) -> None:
         """The grid is back."""
+        self.version += self.off_grid
         self.off_grid = self.shedding = False
         self.take_back(LimitName.OFF_GRID)
         for r in range(LEG_ROWS):
             self._state.hard[r] = 0
+
+    def keep(self, now_ns: int, wall_s: float) -> KeptLimits:
+        """What outlives a restart; times become wall times (s)."""
+
+        def wall(at_ns: int) -> float:
+            return round(wall_s + (at_ns - now_ns) / NS_PER_S, 3)
+
+        windows = [
+            (wall(w.start_ns), wall(w.end_ns), w.amount.limit_a, w.amount.import_w)
+            for w in self._doe.windows
+        ]
+        source = self.source.get(LimitName.DOE, "")
+        return KeptLimits(self.off_grid, self.shedding, source, windows)
+
+    def take(self, kept: KeptLimits, now_ns: int, wall_s: float) -> None:
+        """Put `keep()` back, before the first step."""
+
+        def mono(at_s: float) -> int:
+            return now_ns + round((at_s - wall_s) * NS_PER_S)
+
+        if kept.windows:
+            windows = [
+                Window(mono(start_s), mono(end_s), Amount(limit_a, import_w))
+                for start_s, end_s, limit_a, import_w in kept.windows
+            ]
+            self.put_windows(windows, kept.source)
+        if kept.off_grid:
+            self.go_off_grid(None)
+            self.shedding = kept.shedding and self.off_grid
 
     def refresh(self, now_ns: int, voltage_mv: int | None) -> None:
         """Bring the limits that follow time and voltage up to date. `voltage_mv` leg to leg."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from panelctl.core.image import Image
-from panelctl.core.layout import LEG_ROWS, MODULATED, SWITCHED, Changing, Fixed
+from panelctl.core.layout import MODULATED, SWITCHED, Changing, Fixed
 from panelctl.core.thermal import ONE, TICK_BITS, Pole, keep_table
 from panelctl.model.breaker import Breaker
 from panelctl.model.circuit import Circuit, SafeState
@@ -30,6 +30,7 @@ SLACK_A = 2.0  # how much above its draw an unhungry load's set-point stays
 IDLE_S = 5.0  # an unhungry load keeps its set-point for so long
 WELDED_A = 0.5
 STOP_WAIT_S = 60.0  # cap, ask to stop, and only then open
+HIGH_VOLTAGE_SHARE = 1.06  # highest service voltage (254 V of 240 V, ANSI C84.1 range B)
 RATING_SCALE = 4  # on a row of a breaker's rating a mA counts four, of a continuous load five
 
 
@@ -88,7 +89,7 @@ def rows_of(panel: Panel) -> list[Row]:
 
 def total_a(watts: float, panel: Panel) -> float:
     """The sum of both legs' currents (A) that is never more than so many watts."""
-    return watts / (panel.service.voltage_v / 2)
+    return watts / (panel.service.voltage_v * HIGH_VOLTAGE_SHARE / 2)
 
 
 class Memory:
@@ -144,9 +145,7 @@ class Memory:
         fixed = self.fixed
         slots = [self._image.slot[name] for name in row.slots]
         fixed.row_slot[r], fixed.row_slot2[r] = [*slots, -1, -1][:2]
-        main = r < LEG_ROWS or row.members is None
-        timing = self._panel.timing
-        fixed.row_stale_ns[r] = ns_from_s(timing.hold_s if main else timing.branch_stale_s)
+        fixed.row_stale_ns[r] = ns_from_s(self._panel.timing.fresh_s)
         fixed.scale[r] = RATING_SCALE if row.rating else 1
         outside = [
             circuit

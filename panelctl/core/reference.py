@@ -26,6 +26,7 @@ from panelctl.model.reason import Reason, State, Wait
 from panelctl.model.relay import Claim
 
 HOT_PPM = 900_000  # a breaker so near to tripping is relieved without waiting for confirmation
+RELIEF_COUNTS = 4  # minimum off times
 STAYS = 1 << 30  # worth of a load inside its minimum on time, among equals
 NEVER_NS = 1 << 61
 STILL_NS = 1_000_000_000_000
@@ -110,7 +111,7 @@ class Core(Sight):
             since_order = now_ns - s.order_ns[i]
             if s.flying[i]:
                 shown = seen and position == 0 and self.sampled_ns[slot] > s.order_ns[i]
-                if (shown and s.mains_ns[0] > self.sampled_ns[slot]) or (
+                if (shown and self._rows_newer(i, self.sampled_ns[slot])) or (
                     since_order > f.relay_confirm_ns[0]
                 ):
                     s.flying[i] = 0
@@ -132,6 +133,15 @@ class Core(Sight):
                     ):
                         self._fault(i, int(Reason.WELDED), now_ns)
                         break
+
+    def _rows_newer(self, i: int, sampled_ns: int) -> bool:
+        """Whether the mains and every metered row of load `i` were read after `sampled_ns`."""
+        f, s = self.fixed, self.state
+        return s.mains_ns[0] > sampled_ns and all(
+            s.row_seen_ns[r] > sampled_ns
+            for r in self.rows[LEG_ROWS:]
+            if f.row_slot[r] >= 0 and f.plain[i * f.rows + r]
+        )
 
     def _told_ns(self, i: int) -> int:
         """When the relay was told its present order; in the far future while it may not know it.
@@ -167,6 +177,8 @@ class Core(Sight):
     def _fault(self, i: int, reason: int, now_ns: int) -> None:
         s = self.state
         s.claims[i] |= int(Claim.FAULT)
+        if s.closed[i] != 0:
+            s.opened_ns[i] = now_ns
         s.closed[i] = 0
         s.flying[i] = 0
         s.fit_ns[i] = 0
@@ -395,7 +407,7 @@ class Core(Sight):
             if settling and now_ns - s.closed_ns[i] <= f.close_settle_ns[0]:
                 for r in self.rows:
                     k = i * rows + r
-                    reserve[r] += f.coef[k] * max(0, self._demand(i, r) - s.meas_ma[k])
+                    reserve[r] += f.coef[k] * max(0, self._demand(i, r, now_ns) - s.meas_ma[k])
             if s.flying[i]:
                 for r in self.rows:
                     flying[r] += f.plain[i * rows + r] * s.relief_of_ma[i * rows + r]
@@ -422,7 +434,7 @@ class Core(Sight):
         for i in waiting:
             size[i] = worth[i] = 1
             for r in self.rows:
-                coef[i * rows + r] = f.coef[i * rows + r] * self._demand(i, r)
+                coef[i * rows + r] = f.coef[i * rows + r] * self._demand(i, r, now_ns)
                 if r < LEG_ROWS:
                     worth[i] += coef[i * rows + r]
         taken = self._serve(waiting, rank, coef, size, room, worth)
@@ -440,7 +452,7 @@ class Core(Sight):
                     for r in self.rows
                 ]
                 way = [] if displaced else self._who_gives_way(i, rank, short, now_ns)
-                displaced = True  # only the first that is short may push others aside
+                displaced = displaced or bool(way)  # only the first that can push others aside
                 if not way and any(short):
                     row, missing = self._shortest(i, coef, room)
                     s.fit_ns[i] = 0
@@ -574,10 +586,10 @@ class Core(Sight):
                     for q in self.rows:
                         room[q] += f.coef[i * rows + q] * cut
             target = f.floor_ma[i] + taken[i]
-            if s.stale[i]:
-                target = min(target, f.fallback_ma[i])
             target -= target % f.step_ma[i]
             target = max(target, f.floor_ma[i])
+            if s.stale[i]:
+                target = min(target, f.fallback_ma[i])
             if s.apart[i]:
                 moving = self._above(i, f.floor_ma[i] + taken[i])
                 for r in self.rows:
@@ -651,14 +663,22 @@ class Core(Sight):
     def _draw(self, i: int) -> int:
         return max(self.state.meas_ma[i * self.fixed.rows + r] for r in range(LEG_ROWS))
 
-    def _demand(self, i: int, r: int) -> int:
-        """What must be free on row `r` before load `i` may close or start."""
+    def _demand(self, i: int, r: int, now_ns: int) -> int:
+        """What must be free on row `r` before load `i` may close or start.
+
+        What it drew when it was opened counts as well, for so long as that may not have been a
+        start: otherwise a motor that was shed while it started would never be restored.
+        """
         f, s = self.fixed, self.state
         k = i * f.rows + r
         if f.kind[i] == MODULATED:
             return f.floor_ma[i]
         inrush_ma = f.inrush_ma[k] if s.hard[r] else 0
-        return max(f.demand_ma[k], s.relief_of_ma[k], inrush_ma)
+        drew_ma = s.relief_of_ma[k] if self._drew_lately(i, now_ns) else 0
+        return max(f.demand_ma[k], drew_ma, inrush_ma)
+
+    def _drew_lately(self, i: int, now_ns: int) -> bool:
+        return now_ns - self.state.opened_ns[i] < RELIEF_COUNTS * self.fixed.min_off_ns[i]
 
     def _margin_of(self, r: int, least_ma: int) -> int:
         """What is kept free of row `r`, mA: on a hard limit also what the household may rise by."""

@@ -27,12 +27,14 @@ from panelctl.core.layout import (
 from panelctl.core.states import Age, place
 from panelctl.model.limit import LimitName
 from panelctl.model.metering import Quality
+from panelctl.model.relay import Claim
 
 GOOD = int(Quality.GOOD)
 HOUR_NS = 3_600_000_000_000
 SEEN = 1 << 10  # what one observed step weighs in a bin
-PRIOR = 16 * SEEN  # what the expected largest step weighs
+PRIOR = 2 * SEEN  # what the expected largest step weighs: 40 minutes of the hour outweigh it
 FORGET_BITS = 4  # a bin loses a sixteenth each day
+MARGIN_BITS = 2  # a margin is at most a quarter of the limit
 TAIL_BITS = 10  # the margin is passed by one step in 2^10
 
 
@@ -83,8 +85,6 @@ class Sight:
             slots = [slot for slot in (f.row_slot[r], f.row_slot2[r]) if slot >= 0]
             fresh = all(self._fresh(slot, f.row_stale_ns[r], now_ns) for slot in slots)
             s.row_old[r] = int(not fresh)
-            if slots and fresh:
-                s.row_ma[r] = sum(max(self.value[slot], 0) for slot in slots)
         for i in self.loads:
             stale = 0
             for r in self.rows:
@@ -117,10 +117,12 @@ class Sight:
                 s.apart[i] = 1 - s.stale[i]
                 for r in self.rows:
                     k = i * f.rows + r
-                    s.at_mains_ma[k] = s.apart[i] * f.plain[k] * s.meas_ma[k]
+                    if r < LEG_ROWS or f.row_slot[r] < 0:
+                        s.at_mains_ma[k] = s.apart[i] * f.plain[k] * s.meas_ma[k]
+                    else:
+                        s.at_mains_ma[k] *= s.apart[i]
             for r in self.rows[LEG_ROWS:]:
-                if f.row_slot[r] < 0:
-                    s.row_ma[r] = self._sum_of_loads(r)
+                self._see_row(r)
             if now_ns - sampled <= f.fresh_ns[0]:
                 s.good[0] = min(s.good[0] + 1, f.good_needed[0])
         age_ns = now_ns - s.mains_ns[0]
@@ -133,15 +135,37 @@ class Sight:
         whole = int(not any(s.stale[i] for i in self.loads))
         s.state[0] = f.next_state[place(s.state[0], age, enough, whole)]
 
+    def _see_row(self, r: int) -> None:
+        """What a row behind the legs carries, and its modulated loads' part at the same time."""
+        f, s = self.fixed, self.state
+        slots = [slot for slot in (f.row_slot[r], f.row_slot2[r]) if slot >= 0]
+        if not slots:
+            s.row_ma[r] = self._sum_of_loads(r)
+            return
+        sampled = min(self.sampled_ns[slot] for slot in slots)
+        if s.row_old[r] or sampled <= s.row_seen_ns[r]:
+            return
+        s.row_seen_ns[r] = sampled
+        s.row_ma[r] = sum(max(self.value[slot], 0) for slot in slots)
+        for i in self.modulated:
+            k = i * f.rows + r
+            s.at_mains_ma[k] = s.apart[i] * f.plain[k] * s.meas_ma[k]
+
     def _sum_of_loads(self, r: int) -> int:
-        """What a row without a meter carries, mA: its own loads, each as drawn or as allowed."""
+        """What a row without a meter carries, mA: its own loads, each as drawn or as it may draw.
+
+        A meter is believed whatever the relay is said to be; without one only a load that is
+        surely open draws nothing.
+        """
         f, s = self.fixed, self.state
         total = 0
         for i in self.loads:
             k = i * f.rows + r
             if f.kind[i] == SWITCHED:
-                if s.closed[i] == 1 or s.flying[i]:
-                    total += f.plain[k] * self._draw_on(i, r)
+                if not s.stale[i]:
+                    total += f.plain[k] * s.meas_ma[k]
+                elif s.closed[i] != 0 or s.claims[i] & Claim.FAULT:
+                    total += f.plain[k] * max(s.meas_ma[k], f.demand_ma[k])
             elif s.apart[i]:
                 total += s.at_mains_ma[k]
             else:
@@ -159,19 +183,21 @@ class Sight:
         ticks = min((now_ns - s.heat_ns[0]) // thermal.TICK_NS, (1 << thermal.TICK_BITS) - 1)
         s.heat_ns[0] += ticks * thermal.TICK_NS
         for r in self.rows:
-            best, limit_ma = -1, NO_LIMIT_MA
+            best, limit_ma, others_ma = -1, NO_LIMIT_MA, NO_LIMIT_MA
             for k in range(s.limits):
                 until_ns = s.limit_until_ns[k]
                 if s.limit_on[k] and (until_ns == 0 or now_ns < until_ns):
                     value = s.limit_value_ma[k * f.rows + r]
                     if value < limit_ma:
                         limit_ma, best = value, k
+                    if k != LimitName.FSR:
+                        others_ma = min(others_ma, value)
             s.limit_ma[r] = s.shed_ma[r] = s.fill_ma[r] = limit_ma
             s.binding[r] = best
             if f.ref_ma[r] > 0:
-                self._heat(r, ticks, now_ns)
+                self._heat(r, ticks, others_ma, now_ns)
 
-    def _heat(self, r: int, ticks: int, now_ns: int) -> None:
+    def _heat(self, r: int, ticks: int, others_ma: int, now_ns: int) -> None:
         """The breaker's heat by now, and what it leaves of the limit."""
         f, s = self.fixed, self.state
         ma = s.row_ma[r]
@@ -194,8 +220,12 @@ class Sight:
             s.trip_ms[r] = left * (thermal.TICK_NS // 1_000_000) if left >= 0 else -1
         if s.limit_ma[r] == NO_LIMIT_MA:
             return
-        points = thermal.CREDIT_BAND if f.credit[r] else thermal.SHED_BAND
-        s.shed_ma[r] = s.limit_ma[r] * thermal.band(points, theta_ppm) // thermal.PPM
+        s.shed_ma[r] = s.limit_ma[r] * thermal.band(thermal.SHED_BAND, theta_ppm) // thermal.PPM
+        if f.credit[r] and not s.hard[r]:
+            # The credit is the breaker's own: nobody else's limit is passed for it.
+            own_ma = s.limit_value_ma[int(LimitName.FSR) * f.rows + r]
+            borne = own_ma * thermal.band(thermal.CREDIT_BAND, theta_ppm) // thermal.PPM
+            s.shed_ma[r] = max(s.shed_ma[r], min(others_ma, borne))
         s.fill_ma[r] = s.limit_ma[r] * thermal.band(thermal.FILL_BAND, theta_ppm) // thermal.PPM
         if s.fill_ma[r] < s.limit_ma[r]:
             s.binding[r] = int(LimitName.THERMAL)
@@ -204,15 +234,13 @@ class Sight:
     def _learn(self, house: list[int], now_ns: int) -> None:
         """How much the household rises while we react: the margin of rows with a hard limit."""
         f, s = self.fixed, self.state
-        if not any(s.hard[r] for r in self.rows):
-            return
         for r in self.rows:
             s.window_top_ma[r] = max(s.window_top_ma[r], house[r])
         if now_ns - s.window_ns[0] < f.react_ns[0]:
             return
         hour = (now_ns + s.hour_offset_ns[0]) // HOUR_NS % HOURS
         for r in self.rows:
-            if not s.hard[r]:
+            if r >= LEG_ROWS and not s.hard[r]:
                 continue
             first = (r * HOURS + hour) * STEP_BINS
             if hour != s.hour[0]:
@@ -221,7 +249,8 @@ class Sight:
             if s.window_ns[0] and not s.disturbed[0]:
                 rise = s.window_top_ma[r] - s.window_from_ma[r]
                 s.steps[first + bin_of(rise // f.scale[r])] += SEEN
-            s.margin_ma[r] = self._margin(r, first)
+            most_ma = s.limit_ma[r] >> MARGIN_BITS
+            s.margin_ma[r] = min(self._margin(r, first), most_ma)
         s.hour[0] = hour
         s.window_ns[0] = now_ns
         s.disturbed[0] = 0

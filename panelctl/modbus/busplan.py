@@ -119,6 +119,9 @@ def _fast_slots(panel: Panel) -> set[str]:
         if circuit.role is Role.MODULATED:
             names |= {f"{circuit.id}.a_ma", f"{circuit.id}.b_ma"}
             names |= {f"{circuit.id}.{n}_w" for n in range(len(circuit.power))}
+    # A feeder is decided on like the mains: its reading and its loads' must be of one time.
+    for feeder in panel.feeders:
+        names |= {f"{feeder.id}.a_ma", f"{feeder.id}.b_ma"}
     return names
 
 

@@ -5,7 +5,7 @@ The smallest one binds. Putting them in force is core/limits' work.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 
@@ -48,3 +48,16 @@ class Window:
     start_ns: int
     end_ns: int
     amount: Amount
+
+
+@dataclass(frozen=True, slots=True)
+class KeptLimits:
+    """What of the limits outlives a restart: the grid's state, and the envelope's windows.
+
+    A window is its start and end (wall time, s), A per leg and W in all.
+    """
+
+    off_grid: bool = False
+    shedding: bool = False
+    source: str = ""
+    windows: list[tuple[float, float, float | None, float | None]] = field(default_factory=list)

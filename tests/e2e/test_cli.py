@@ -10,6 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from panelctl.link.recording import read_recording
 from panelctl.model.command import RequestLimit, SetTier
 from tests.e2e.rig import PanelRig, circuit
@@ -101,13 +103,17 @@ def test_status_relay_limit_tier_record(rig: PanelRig, tmp_path: Path) -> None:
     windows.write_text('[{"start_s": 0, "end_s": 600, "limit_a": 100, "import_w": 30000}]')
     assert panelctl("envelope", str(windows), "--source", "utility", *at).returncode == 0
     tight = rig.until(lambda r: r["legs"]["a"]["binding"] == "DOE", 2)
-    assert tight["rows"]["import"]["limit_a"] == 250
+    assert tight["rows"]["import"]["limit_a"] == pytest.approx(30_000 / 127.2, abs=0.01)
     assert {"name": "DOE", "source": "utility"}.items() <= tight["limits"][1].items()
+    windows.write_text('[{"start_s": 0, "end_s": 600, "import_w": 9000}]')
+    assert panelctl("envelope", str(windows), *at).returncode == 0
+    shed = rig.until(lambda r: any("PCS" in c.get("claims", ()) for c in r["circuits"]), 5)
+    assert any(c.get("leg") == "import" for c in shed["circuits"])
     windows.write_text('[{"start_s": 0, "end_s": -1, "limit_a": 100}]')
     assert "in order" in panelctl("envelope", str(windows), *at).stderr
     windows.write_text("[]")
     assert panelctl("envelope", str(windows), *at).returncode == 0
-    rig.until(lambda r: r["legs"]["a"]["binding"] == "FSR", 2)
+    rig.until(lambda r: not any(c.get("claims") for c in r["circuits"]), 60)
     assert "no [backup]" in panelctl("grid", "off", *at).stderr
     assert "nothing holds it back" in panelctl("explain", "dryer", *at).stdout
 

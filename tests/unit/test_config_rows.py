@@ -55,6 +55,7 @@ def service(lines: str, text: str = TEXT) -> str:
             "feeder garage.control_setting_a",
             "at most 80",
         ),
+        (TEXT + FEEDER.replace('"dryer"', '"range"'), "feeder garage.meter", "range on it"),
         (
             TEXT + FEEDER + 'meter = { device = "mains", a = "l1_a" }\n',
             "feeder garage.meter.b",
@@ -108,7 +109,8 @@ def test_credit_makes_the_legs_rows_of_the_rating() -> None:
 def test_total_and_equal_tiers() -> None:
     text = service("import_limit_w = 30000") + "\n[ladder]\nequal_tiers = [3, 5]\n"
     engine = Engine(parse_panel(text, "panel.toml"))
-    assert engine.state.limit_value_ma[2] == 250_000
+    # 30 kW at the highest service voltage: no reading of a high voltage passes the watts
+    assert engine.state.limit_value_ma[2] == round(30_000 / (240 * 1.06 / 2) * 1000)
     assert [t for t, equal in enumerate(engine.fixed.equal_tier) if equal] == [3, 5]
 
 

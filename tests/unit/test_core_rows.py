@@ -6,6 +6,7 @@ import pytest
 
 from panelctl.model.limit import LimitName
 from panelctl.model.reason import Reason, State, Wait
+from panelctl.model.relay import BY_HAND
 from tests.core_cases import MS, Heat, Load, More, Rig, Row, S, compute_load, evse_load
 
 
@@ -190,3 +191,117 @@ def test_on_a_hard_limit_a_restore_needs_room_for_the_inrush(compiled: bool) -> 
 
     assert restored(hard=False)
     assert not restored(hard=True)
+
+
+def test_credit_is_the_breakers_own_and_passes_nobody_elses_limit(compiled: bool) -> None:
+    heat = Heat(ref_ma=105_000, credit=True)
+    rig = Rig([Load(min_on_ns=0)], compiled, limit_ma=100_000, more=More(heat=heat))
+    run(rig, 120, (20_000, 20_000), [20_000])
+    assert rig.state.shed_ma[0] == 125_000
+    rig.state.limit_on[1] = 1
+    for r in range(2):
+        rig.state.limit_value_ma[rig.fixed.rows + r] = 60_000
+    run(rig, 1, (20_000, 20_000), [20_000])
+    assert rig.state.shed_ma[0] == 60_000
+    run(rig, 2, (45_000, 20_000), [20_000])
+    assert closed(rig) == [0]
+
+
+def test_a_hard_limit_gives_no_credit(compiled: bool) -> None:
+    heat = Heat(ref_ma=105_000, credit=True)
+    rig = Rig([Load()], compiled, limit_ma=100_000, more=More(heat=heat, hard=True))
+    run(rig, 120, (20_000, 20_000), [20_000])
+    assert rig.state.shed_ma[0] == 100_000
+
+
+def test_a_relay_that_dropped_out_keeps_its_minimum_off_time(compiled: bool) -> None:
+    rig = Rig([Load(min_off_ns=30 * S, max_off_ns=60 * S)], compiled)
+    run(rig, 3, (10_000, 10_000), [10_000])
+    rig.now_ns += 3600 * S
+    run(rig, 3, (10_000, 10_000), [10_000])
+    for _ in range(30):
+        rig.read_all((10_000, 10_000), [0])
+        rig.read(rig.fixed.relay_slot[0], 0)
+        rig.step()
+    assert rig.state.reason[0] == Reason.STUCK_OPEN
+    rig.core.release(0, int(BY_HAND), rig.now_ns)
+    run(rig, 15, (10_000, 10_000), [0])
+    assert closed(rig) == [0]
+    assert rig.state.promoted[0] == 0
+    run(rig, 30, (10_000, 10_000), [0])
+    assert closed(rig) == [1]
+
+
+def test_a_motor_that_was_shed_while_it_started_comes_back(compiled: bool) -> None:
+    rig = Rig([Load(demand_ma=20_000, min_on_ns=0)], compiled, limit_ma=100_000)
+    run(rig, 2, (30_000, 30_000), [20_000])
+    run(rig, 2, (30_000, 30_000), [75_000])
+    assert closed(rig) == [0]
+    run(rig, 10, (30_000, 30_000), [20_000])
+    assert closed(rig) == [0], "what it drew may be what it draws"
+    run(rig, 15, (30_000, 30_000), [20_000])
+    assert closed(rig) == [1]
+
+
+def test_one_that_can_never_fit_does_not_block_the_next(compiled: bool) -> None:
+    loads = [
+        Load(tier=1, demand_ma=79_000),
+        Load(tier=2, demand_ma=20_000),
+        Load(tier=9, demand_ma=25_000, min_on_ns=0),
+    ]
+    rig = Rig(loads, compiled, limit_ma=80_000)
+    run(rig, 2, (0, 0), [0, 0, 25_000])
+    for i in (0, 1):
+        rig.core.claim(i, 8, Reason.LIMIT, rig.now_ns)
+    run(rig, 20, (30_000, 30_000), [79_000, 20_000, 25_000])
+    assert closed(rig) == [0, 1, 0]
+    assert rig.state.wait[0] == Wait.NO_ROOM
+
+
+def test_a_charger_without_a_meter_falls_to_a_fallback_of_nothing(compiled: bool) -> None:
+    rig = Rig([evse_load(fallback_ma=0)], compiled)
+    run(rig, 3, (10_000, 10_000), [48_000])
+    rig.fixed.stale_ns[0] = -1
+    run(rig, 1, (10_000, 10_000), [48_000])
+    assert rig.state.set_ma[0] == 0
+
+
+@pytest.mark.parametrize("state", ["welded", "stale"])
+def test_a_feeder_without_a_meter_believes_its_loads_meters(compiled: bool, state: str) -> None:
+    more = More(rows=(Row(legs=(0,), every=1, limit_ma=50_000, rating=True),))
+    loads = [Load(legs=(0,), demand_ma=30_000), evse_load(legs=(0,))]
+    rig = Rig(loads, compiled, more=more)
+    run(rig, 5, (10_000, 10_000), [0, 48_000])
+    assert rig.state.set_ma[1] == 38_000
+    if state == "welded":  # a fault has it open, its meter shows what flows
+        rig.state.claims[0], rig.state.closed[0] = 32, 0
+        for _ in range(30):
+            rig.read_all((40_000, 10_000), [0, min(48_000, rig.state.set_ma[1])])
+            rig.read(rig.fixed.slot[0], 30_000)
+            rig.step()
+    else:
+        rig.fixed.stale_ns[0] = -1
+        run(rig, 3, (10_000, 10_000), [0, 48_000])
+    assert rig.state.row_ma[2] >= 30_000
+    # 50 A less 30 A of the other and the margin, at 1.25
+    assert rig.state.set_ma[1] <= 15_000
+
+
+def test_a_metered_feeder_opens_one_and_waits_for_its_meter(compiled: bool) -> None:
+    """A slow meter still shows what was just opened; nothing more is opened for that."""
+    more = More(rows=(Row(legs=(0,), limit_ma=50_000, metered=True),))
+    loads = [Load(legs=(0,), tier=t, min_on_ns=0, demand_ma=10_000) for t in range(4)]
+    rig = Rig(loads, compiled, more=more)
+    rig.fixed.relay_confirm_ns[0] = 3 * S
+    run(rig, 3, (5_000, 5_000), [10_000] * 4)
+    slot, seen = rig.fixed.row_slot[2], (0, 0)
+    for n in range(60):
+        rig.read_all((15_000, 5_000), [10_000] * 4)
+        if n % 10:
+            rig.value[slot], rig.sampled_ns[slot] = seen
+        else:
+            carried = 15_000 + sum(10_000 * c for c in closed(rig))
+            rig.read(slot, carried)
+            seen = (carried, rig.now_ns)
+        rig.step()
+    assert closed(rig) == [1, 1, 1, 0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from panelctl.config.curves import load_curve
 from panelctl.config.load import parse_panel
+from panelctl.control.store import Kept, StateStore
 from panelctl.core.engine import Engine
 from panelctl.model.command import Command, Envelope, EnvelopeWindow, Grid, RequestLimit
 from panelctl.model.limit import LimitName
@@ -110,11 +112,12 @@ def test_watts_bind_the_total() -> None:
     desk.step(Envelope("e", "utility", (window(0, 50, None, 12_000),)))
     state, total = desk.engine.state, 2
     assert desk.engine.rows[total].name == "import"
-    assert state.limit_ma[total] == 100_000
+    total_ma = state.limit_ma[total]
+    assert total_ma == round(12_000 / (240 * 1.06 / 2) * 1000)
     compute = desk.engine.compute
     desk.run(10)
     # less 20 A of household, 1.6 A of margin and twice the 6 A floor of the charger, for two legs
-    assert state.set_ma[compute] == (100_000 - 20_000 - 1_600 - 12_000) // 2
+    assert state.set_ma[compute] == (total_ma - 20_000 - 1_600 - 12_000) // 2 // 10 * 10
     assert state.reason_row[compute] == total
 
 
@@ -193,3 +196,33 @@ def test_an_assumed_curve_gives_no_credit() -> None:
     panel = watched(demo_panel(), "home-fast")
     service = dataclasses.replace(panel.service, thermal_credit=True)
     assert Engine(dataclasses.replace(panel, service=service)).fixed.credit[0] == 0
+
+
+def test_the_envelope_and_the_island_outlive_a_restart(tmp_path: Path) -> None:
+    before = Desk(backup=Backup(inverter_a=48.0, shed_tier=5))
+    before.step(Envelope("e", "utility", (window(0, 600, 70), window(600, 900, None, 9_000))))
+    before.step(Grid("g", True, 40.0))
+    assert before.limit() == (48, "OFF_GRID")
+    store = StateStore(tmp_path)
+    kept = Kept(before.engine.claims(), limits=before.engine.limits.keep(before.now_ns, 5_000.0))
+    store.save(kept)
+
+    after = Desk(backup=Backup(inverter_a=48.0, shed_tier=5))
+    loaded = StateStore(tmp_path).load()
+    assert loaded == kept
+    after.engine.take_claims(loaded.claims)
+    after.engine.limits.take(loaded.limits, after.now_ns, 5_100.0)
+    after.run(2)
+    assert after.limit() == (48, "OFF_GRID")
+    assert after.engine.state.hard[0] == 1
+    held = [i for i, claims in enumerate(after.engine.state.claims) if claims & Claim.LOAD_SHED]
+    assert held, "the battery is as low as it was"
+    after.step(Grid("g", False, None))
+    assert after.limit() == (70, "DOE")
+    after.run(500)
+    assert after.limit()[1] == "FSR"
+    assert after.engine.state.limit_ma[2] == round(9_000 / 127.2 * 1000)
+    plain = json.loads((tmp_path / "state.json").read_text())
+    plain["limits"]["windows"][0][1] = 0
+    (tmp_path / "state.json").write_text(json.dumps(plain))
+    assert StateStore(tmp_path).load() == Kept(), "a file out of shape counts as empty"

@@ -71,9 +71,13 @@ cdef enum:
     HOT_PPM = 900000
     # panelctl/core/sight.py
     SEEN = 1024
-    PRIOR = 16384
+    PRIOR = 2048
     FORGET_BITS = 4
     TAIL_BITS = 10
+    MARGIN_BITS = 2
+    # panelctl/core/reference.py
+    RELIEF_COUNTS = 4
+    L_FSR = 0
 
 
 cdef inline i64 _min(i64 a, i64 b) noexcept nogil:
@@ -172,7 +176,7 @@ cdef class Core:
     cdef cells s_set_ma, s_moved_ns, s_raised_ns, s_allow_ma, s_allowed_ma, s_bucket_ns
     cdef cells s_over_ns, s_want_ma, s_hungry_ns, s_stop, s_reason, s_reason_row, s_reason_ma
     cdef cells s_since_ns, s_until_ns, s_wait, s_wait_row, s_wait_ma, s_meas_ma, s_at_mains_ma
-    cdef cells s_relief_of_ma, s_row_ma, s_row_old, s_limit_ma, s_shed_ma, s_fill_ma, s_binding
+    cdef cells s_relief_of_ma, s_row_ma, s_row_old, s_row_seen_ns, s_limit_ma, s_shed_ma, s_fill_ma, s_binding
     cdef cells s_headroom_ma, s_fast, s_slow, s_theta_ppm, s_trip_ms, s_hard, s_margin_ma
     cdef cells s_window_from_ma, s_window_top_ma, s_steps, s_limit_on, s_limit_until_ns
     cdef cells s_limit_value_ma, s_boot_ns, s_step_ns, s_mains_ns, s_good, s_state, s_excess_ns
@@ -291,6 +295,7 @@ cdef class Core:
         self.s_relief_of_ma = self._bind(state.relief_of_ma)
         self.s_row_ma = self._bind(state.row_ma)
         self.s_row_old = self._bind(state.row_old)
+        self.s_row_seen_ns = self._bind(state.row_seen_ns)
         self.s_limit_ma = self._bind(state.limit_ma)
         self.s_shed_ma = self._bind(state.shed_ma)
         self.s_fill_ma = self._bind(state.fill_ma)
@@ -411,8 +416,6 @@ cdef class Core:
                 self._fresh(one, self.f_row_stale_ns[r], now_ns)
                 and self._fresh(two, self.f_row_stale_ns[r], now_ns)
             )
-            if (one >= 0 or two >= 0) and not self.s_row_old[r]:
-                self.s_row_ma[r] = self._drawn(one) + self._drawn(two)
         for i in range(self.n):
             self.s_stale[i] = 0
             for r in range(self.rows):
@@ -452,10 +455,14 @@ cdef class Core:
                 self.s_apart[i] = 1 - self.s_stale[i]
                 for r in range(self.rows):
                     k = i * self.rows + r
-                    self.s_at_mains_ma[k] = self.s_apart[i] * self.f_plain[k] * self.s_meas_ma[k]
+                    if r < LEG_ROWS or self.f_row_slot[r] < 0:
+                        self.s_at_mains_ma[k] = (
+                            self.s_apart[i] * self.f_plain[k] * self.s_meas_ma[k]
+                        )
+                    else:
+                        self.s_at_mains_ma[k] *= self.s_apart[i]
             for r in range(LEG_ROWS, self.rows):
-                if self.f_row_slot[r] < 0:
-                    self.s_row_ma[r] = self._sum_of_loads(r)
+                self._see_row(r)
             if now_ns - sampled <= self.f_fresh_ns[0]:
                 self.s_good[0] = _min(self.s_good[0] + 1, self.f_good_needed[0])
         age_ns = now_ns - self.s_mains_ns[0]
@@ -474,14 +481,34 @@ cdef class Core:
             + whole
         ]
 
+    cdef void _see_row(self, int r) noexcept nogil:
+        cdef i64 one = self.f_row_slot[r], two = self.f_row_slot2[r], sampled
+        cdef int i, k
+        if one < 0:
+            self.s_row_ma[r] = self._sum_of_loads(r)
+            return
+        sampled = self.sampled_[one]
+        if two >= 0:
+            sampled = _min(sampled, self.sampled_[two])
+        if self.s_row_old[r] or sampled <= self.s_row_seen_ns[r]:
+            return
+        self.s_row_seen_ns[r] = sampled
+        self.s_row_ma[r] = self._drawn(one) + self._drawn(two)
+        for i in range(self.n):
+            if self.f_kind[i] == MODULATED:
+                k = i * self.rows + r
+                self.s_at_mains_ma[k] = self.s_apart[i] * self.f_plain[k] * self.s_meas_ma[k]
+
     cdef i64 _sum_of_loads(self, int r) noexcept nogil:
         cdef int i, k
         cdef i64 total = 0
         for i in range(self.n):
             k = i * self.rows + r
             if self.f_kind[i] == SWITCHED:
-                if self.s_closed[i] == 1 or self.s_flying[i]:
-                    total += self.f_plain[k] * self._draw_on(i, r)
+                if not self.s_stale[i]:
+                    total += self.f_plain[k] * self.s_meas_ma[k]
+                elif self.s_closed[i] != 0 or self.s_claims[i] & C_FAULT:
+                    total += self.f_plain[k] * _max(self.s_meas_ma[k], self.f_demand_ma[k])
             elif self.s_apart[i]:
                 total += self.s_at_mains_ma[k]
             else:
@@ -494,7 +521,7 @@ cdef class Core:
 
     cdef void _limits(self, i64 now_ns) noexcept nogil:
         cdef int r, k, best
-        cdef i64 until_ns, value, limit_ma
+        cdef i64 until_ns, value, limit_ma, others_ma
         cdef i64 ticks = _min(
             (now_ns - self.s_heat_ns[0]) // TICK_NS, ((<i64>1) << TICK_BITS) - 1
         )
@@ -502,6 +529,7 @@ cdef class Core:
         for r in range(self.rows):
             best = -1
             limit_ma = NO_LIMIT_MA
+            others_ma = NO_LIMIT_MA
             for k in range(self.limits):
                 until_ns = self.s_limit_until_ns[k]
                 if self.s_limit_on[k] and (until_ns == 0 or now_ns < until_ns):
@@ -509,18 +537,20 @@ cdef class Core:
                     if value < limit_ma:
                         limit_ma = value
                         best = k
+                    if k != L_FSR:
+                        others_ma = _min(others_ma, value)
             self.s_limit_ma[r] = limit_ma
             self.s_shed_ma[r] = limit_ma
             self.s_fill_ma[r] = limit_ma
             self.s_binding[r] = best
             if self.f_ref_ma[r] > 0:
-                self._heat(r, ticks, now_ns)
+                self._heat(r, ticks, others_ma, now_ns)
 
-    cdef void _heat(self, int r, i64 ticks, i64 now_ns) noexcept nogil:
+    cdef void _heat(self, int r, i64 ticks, i64 others_ma, i64 now_ns) noexcept nogil:
         cdef const i64 *keep_fast = &self.f_keep_fast[r * TICK_BITS]
         cdef const i64 *keep_slow = &self.f_keep_slow[r * TICK_BITS]
         cdef i64 ma = self.s_row_ma[r], fast = self.s_fast[r], slow = self.s_slow[r]
-        cdef i64 u, goal, theta_ppm, left
+        cdef i64 u, goal, theta_ppm, left, borne
         cdef int k
         if now_ns - self.s_mains_ns[0] > self.f_fresh_ns[0] or self.s_row_old[r]:
             ma = _max(ma, _min(self.s_limit_ma[r], self.f_ref_ma[r]))
@@ -541,9 +571,10 @@ cdef class Core:
                 self.s_trip_ms[r] = left * (TICK_NS // 1000000)
         if self.s_limit_ma[r] == NO_LIMIT_MA:
             return
-        self.s_shed_ma[r] = (
-            self.s_limit_ma[r] * shed_band(theta_ppm, self.f_credit[r] != 0) // PPM
-        )
+        self.s_shed_ma[r] = self.s_limit_ma[r] * shed_band(theta_ppm, False) // PPM
+        if self.f_credit[r] and not self.s_hard[r]:
+            borne = self.s_limit_value_ma[L_FSR * self.rows + r] * shed_band(theta_ppm, True) // PPM
+            self.s_shed_ma[r] = _max(self.s_shed_ma[r], _min(others_ma, borne))
         self.s_fill_ma[r] = self.s_limit_ma[r] * fill_band(theta_ppm) // PPM
         if self.s_fill_ma[r] < self.s_limit_ma[r]:
             self.s_binding[r] = L_THERMAL
@@ -551,20 +582,14 @@ cdef class Core:
 
     cdef void _learn(self, const i64 *house, i64 now_ns) noexcept nogil:
         cdef int r, k, first
-        cdef bint any_hard = False
         cdef i64 hour, rise
-        for r in range(self.rows):
-            if self.s_hard[r]:
-                any_hard = True
-        if not any_hard:
-            return
         for r in range(self.rows):
             self.s_window_top_ma[r] = _max(self.s_window_top_ma[r], house[r])
         if now_ns - self.s_window_ns[0] < self.f_react_ns[0]:
             return
         hour = (now_ns + self.s_hour_offset_ns[0]) // HOUR_NS % HOURS
         for r in range(self.rows):
-            if not self.s_hard[r]:
+            if r >= LEG_ROWS and not self.s_hard[r]:
                 continue
             first = <int>(r * HOURS + hour) * STEP_BINS
             if hour != self.s_hour[0]:
@@ -573,7 +598,7 @@ cdef class Core:
             if self.s_window_ns[0] and not self.s_disturbed[0]:
                 rise = self.s_window_top_ma[r] - self.s_window_from_ma[r]
                 self.s_steps[first + bin_of(rise // self.f_scale[r])] += SEEN
-            self.s_margin_ma[r] = self._margin(r, first)
+            self.s_margin_ma[r] = _min(self._margin(r, first), self.s_limit_ma[r] >> MARGIN_BITS)
         self.s_hour[0] = hour
         self.s_window_ns[0] = now_ns
         self.s_disturbed[0] = 0
@@ -611,7 +636,7 @@ cdef class Core:
             if self.s_flying[i]:
                 if (
                     seen and position == 0 and self.sampled_[slot] > self.s_order_ns[i]
-                    and self.s_mains_ns[0] > self.sampled_[slot]
+                    and self._rows_newer(i, self.sampled_[slot])
                 ) or since_order > self.f_relay_confirm_ns[0]:
                     self.s_flying[i] = 0
             if self.s_awaits[i] and seen and position == self.s_closed[i]:
@@ -630,6 +655,17 @@ cdef class Core:
                     ):
                         self._fault(i, R_WELDED, now_ns)
                         break
+
+    cdef bint _rows_newer(self, int i, i64 sampled_ns) noexcept nogil:
+        cdef int r
+        if self.s_mains_ns[0] <= sampled_ns:
+            return False
+        for r in range(LEG_ROWS, self.rows):
+            if self.f_row_slot[r] >= 0 and self.f_plain[i * self.rows + r] and (
+                self.s_row_seen_ns[r] <= sampled_ns
+            ):
+                return False
+        return True
 
     cdef i64 _told_ns(self, int i) noexcept nogil:
         cdef i64 slot = self.f_told_slot[i]
@@ -657,6 +693,8 @@ cdef class Core:
 
     cdef void _fault(self, int i, i64 reason, i64 now_ns) noexcept nogil:
         self.s_claims[i] |= C_FAULT
+        if self.s_closed[i] != 0:
+            self.s_opened_ns[i] = now_ns
         self.s_closed[i] = 0
         self.s_flying[i] = 0
         self.s_fit_ns[i] = 0
@@ -970,7 +1008,7 @@ cdef class Core:
                 for r in range(rows):
                     k = i * rows + r
                     reserve[r] += self.f_coef[k] * _max(
-                        0, self._demand(i, r) - self.s_meas_ma[k]
+                        0, self._demand(i, r, now_ns) - self.s_meas_ma[k]
                     )
             if self.s_flying[i]:
                 for r in range(rows):
@@ -1003,7 +1041,7 @@ cdef class Core:
                 size[i] = 1
                 worth[i] = 1
                 for r in range(rows):
-                    coef[i * rows + r] = self.f_coef[i * rows + r] * self._demand(i, r)
+                    coef[i * rows + r] = self.f_coef[i * rows + r] * self._demand(i, r, now_ns)
                     if r < LEG_ROWS:
                         worth[i] += coef[i * rows + r]
         self._sort(order, count, rank)
@@ -1026,7 +1064,8 @@ cdef class Core:
                         any_short = True
                 if not displaced:
                     ways = self._who_gives_way(i, rank, missing_on, way, now_ns)
-                displaced = True
+                if ways:
+                    displaced = True
                 if not ways and any_short:
                     self._shortest(i, coef, room, &row, &short)
                     self.s_fit_ns[i] = 0
@@ -1176,10 +1215,10 @@ cdef class Core:
                     for q in range(rows):
                         room[q] += self.f_coef[i * rows + q] * cut
             target = self.f_floor_ma[i] + taken[i]
-            if self.s_stale[i]:
-                target = _min(target, self.f_fallback_ma[i])
             target -= target % self.f_step_ma[i]
             target = _max(target, self.f_floor_ma[i])
+            if self.s_stale[i]:
+                target = _min(target, self.f_fallback_ma[i])
             if self.s_apart[i]:
                 moving = self._above(i, self.f_floor_ma[i] + taken[i])
                 for r in range(rows):
@@ -1268,14 +1307,14 @@ cdef class Core:
             most = _max(most, self.s_meas_ma[i * self.rows + r])
         return most
 
-    cdef inline i64 _demand(self, int i, int r) noexcept nogil:
+    cdef inline i64 _demand(self, int i, int r, i64 now_ns) noexcept nogil:
+        cdef int k = i * self.rows + r
+        cdef i64 need = self.f_demand_ma[k]
         if self.f_kind[i] == MODULATED:
             return self.f_floor_ma[i]
-        cdef int k = i * self.rows + r
-        return _max(
-            _max(self.f_demand_ma[k], self.s_relief_of_ma[k]),
-            self.f_inrush_ma[k] if self.s_hard[r] else 0,
-        )
+        if now_ns - self.s_opened_ns[i] < RELIEF_COUNTS * self.f_min_off_ns[i]:
+            need = _max(need, self.s_relief_of_ma[k])
+        return _max(need, self.f_inrush_ma[k] if self.s_hard[r] else 0)
 
     cdef inline i64 _margin_of(self, int r, i64 least_ma) noexcept nogil:
         return _max(least_ma, self.s_margin_ma[r]) if self.s_hard[r] else least_ma
