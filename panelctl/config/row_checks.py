@@ -44,7 +44,10 @@ def check_rows(file: PanelFile) -> Iterator[Problem]:
     for name, count in Counter(feeder.id for feeder in file.feeder).items():
         if count > 1:
             yield Problem("feeder.id", name, f"{count} of them have this name; names are unique")
+    taken = {circuit.id for circuit in file.circuit} | {"main", "import"}
     for feeder in file.feeder:
+        if feeder.id in taken:
+            yield Problem("feeder.id", feeder.id, "is a circuit's name or a word of panelctl's own")
         yield from _feeder(file, feeder)
 
 

@@ -437,10 +437,14 @@ class Core(Sight):
                 coef[i * rows + r] = f.coef[i * rows + r] * self._demand(i, r, now_ns)
                 if r < LEG_ROWS:
                     worth[i] += coef[i * rows + r]
+        left = list(room)  # as the ladder leaves it to the load whose turn it is
         taken = self._serve(waiting, rank, coef, size, room, worth)
         chosen = -1
-        displaced = False
+        displaced = pushing = False
         for i in waiting:
+            if taken[i]:
+                for r in self.rows:
+                    left[r] -= coef[i * rows + r]
             if s.stale[i] or (f.relay_slot[i] >= 0 and not self._relay_seen(i, now_ns)):
                 s.fit_ns[i] = 0
                 self._wait(i, int(Wait.BLIND), -1, 0)
@@ -448,13 +452,13 @@ class Core(Sight):
             way: list[int] = []
             if not taken[i]:
                 short = [
-                    max(0, coef[i * rows + r] - room[r] - flying[r]) if coef[i * rows + r] else 0
+                    max(0, coef[i * rows + r] - left[r] - flying[r]) if coef[i * rows + r] else 0
                     for r in self.rows
                 ]
                 way = [] if displaced else self._who_gives_way(i, rank, short, now_ns)
                 displaced = displaced or bool(way)  # only the first that can push others aside
                 if not way and any(short):
-                    row, missing = self._shortest(i, coef, room)
+                    row, missing = self._shortest(i, coef, left)
                     s.fit_ns[i] = 0
                     self._wait(i, int(Wait.NO_ROOM), row, missing)
                     continue
@@ -462,14 +466,18 @@ class Core(Sight):
                 s.fit_ns[i] = now_ns
             if now_ns - s.opened_ns[i] < f.min_off_ns[i]:
                 self._wait(i, int(Wait.MIN_OFF), -1, 0)
-            elif not fresh or now_ns - s.fit_ns[i] < f.restore_hold_ns[0]:
+                continue
+            # Nobody of a later rank takes the room that an earlier one is having made.
+            first = chosen < 0 and not pushing
+            pushing = pushing or not taken[i]
+            if not fresh or now_ns - s.fit_ns[i] < f.restore_hold_ns[0]:
                 self._wait(i, int(Wait.STEADY), -1, 0)
-            elif chosen >= 0 or (
+            elif not first or (
                 s.restored_ns[0] and now_ns - s.restored_ns[0] < f.restore_interval_ns[0]
             ):
                 self._wait(i, int(Wait.STAGED), -1, 0)
             elif not taken[i]:
-                row, missing = self._shortest(i, coef, room)
+                row, missing = self._shortest(i, coef, left)
                 for k in way:
                     self._shed(k, Reason.GAVE_WAY, row, missing, now_ns)
                 self._wait(i, int(Wait.MAKING_ROOM), -1, 0)

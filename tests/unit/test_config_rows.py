@@ -15,7 +15,7 @@ from panelctl.errors import ConfigError
 TEXT = Path("panelctl/sim/demo.toml").read_text()
 FEEDER = """
 [[feeder]]
-id = "garage"
+id = "barn"
 legs = "ab"
 breaker_a = 100
 circuits = ["evse", "dryer"]
@@ -47,23 +47,24 @@ def service(lines: str, text: str = TEXT) -> str:
         ),
         (service("doe_default_a = 170"), "service.doe_default_a", "at most the control setting"),
         (service("derate = 1.1"), "service.derate", "less than or equal to 1"),
-        (TEXT + FEEDER.replace('"dryer"', '"drier"'), "feeder garage.circuits", "no circuit"),
-        (TEXT + FEEDER.replace('"ab"', '"a"'), "feeder garage.circuits", "the feeder has a"),
+        (TEXT + FEEDER.replace('"dryer"', '"drier"'), "feeder barn.circuits", "no circuit"),
+        (TEXT + FEEDER.replace('"ab"', '"a"'), "feeder barn.circuits", "the feeder has a"),
         (TEXT + FEEDER + FEEDER, "feeder.id", "unique"),
+        (TEXT + FEEDER.replace('"barn"', '"evse"', 1), "feeder.id", "a circuit's name"),
         (
             TEXT + FEEDER + "control_setting_a = 90\n",
-            "feeder garage.control_setting_a",
+            "feeder barn.control_setting_a",
             "at most 80",
         ),
-        (TEXT + FEEDER.replace('"dryer"', '"range"'), "feeder garage.meter", "range on it"),
+        (TEXT + FEEDER.replace('"dryer"', '"range"'), "feeder barn.meter", "range on it"),
         (
             TEXT + FEEDER + 'meter = { device = "mains", a = "l1_a" }\n',
-            "feeder garage.meter.b",
+            "feeder barn.meter.b",
             "needs a point a leg",
         ),
         (
             TEXT + FEEDER + 'meter = { device = "mains", a = "l1_w", b = "l2_a" }\n',
-            "feeder garage.meter.a",
+            "feeder barn.meter.a",
             "a current in A",
         ),
         (
@@ -81,7 +82,7 @@ def test_refusals(text: str, path: str, says: str) -> None:
 
 def test_a_feeder_becomes_a_row_a_leg() -> None:
     engine = Engine(parse_panel(TEXT + FEEDER, "panel.toml"))
-    assert [row.name for row in engine.rows] == ["a", "b", "import", "garage.a", "garage.b"]
+    assert [row.name for row in engine.rows] == ["a", "b", "import", "barn.a", "barn.b"]
     fixed, rows = engine.fixed, engine.fixed.rows
     evse, dryer = engine.index["evse"], engine.index["dryer"]
     assert engine.state.limit_value_ma[3] == 100_000

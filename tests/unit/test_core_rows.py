@@ -305,3 +305,18 @@ def test_a_metered_feeder_opens_one_and_waits_for_its_meter(compiled: bool) -> N
             seen = (carried, rig.now_ns)
         rig.step()
     assert closed(rig) == [1, 1, 1, 0]
+
+
+def test_nobody_takes_the_room_that_an_earlier_one_is_having_made(compiled: bool) -> None:
+    loads = [
+        Load(tier=1, demand_ma=30_000),
+        Load(tier=5, demand_ma=20_000, min_on_ns=60 * S),
+        Load(tier=9, demand_ma=20_000, min_on_ns=0),
+    ]
+    rig = Rig(loads, compiled, limit_ma=80_000)
+    draws = [30_000, 20_000, 20_000]
+    run(rig, 2, (0, 0), [0, 0, 20_000])
+    for i in (0, 1):
+        rig.core.claim(i, 8, Reason.LIMIT, rig.now_ns)
+    run(rig, 20, (27_000, 27_000), draws)
+    assert closed(rig) == [1, 0, 0]

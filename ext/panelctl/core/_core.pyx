@@ -978,6 +978,7 @@ cdef class Core:
 
     cdef void _restore(self, const i64 *house, i64 *reserve, i64 now_ns) noexcept nogil:
         cdef i64 room[MAX_ROWS]
+        cdef i64 left[MAX_ROWS]
         cdef i64 top[MAX_ROWS]
         cdef i64 margin[MAX_ROWS]
         cdef i64 flying[MAX_ROWS]
@@ -994,7 +995,7 @@ cdef class Core:
         cdef int count = 0, ways, chosen = -1, i, r, a, b, k, rows = self.rows
         cdef i64 need, row, short
         cdef bint fresh = now_ns - self.s_mains_ns[0] <= self.f_fresh_ns[0]
-        cdef bint open_now = True, displaced = False, any_short
+        cdef bint open_now = True, displaced = False, pushing = False, any_short, first
         for r in range(rows):
             reserve[r] = 0
             flying[r] = 0
@@ -1045,9 +1046,14 @@ cdef class Core:
                     if r < LEG_ROWS:
                         worth[i] += coef[i * rows + r]
         self._sort(order, count, rank)
+        for r in range(rows):
+            left[r] = room[r]
         self._serve(order, count, rank, coef, size, room, worth, taken)
         for a in range(count):
             i = order[a]
+            if taken[i]:
+                for r in range(rows):
+                    left[r] -= coef[i * rows + r]
             if self.s_stale[i] or (
                 self.f_relay_slot[i] >= 0 and not self._relay_seen(i, now_ns)
             ):
@@ -1059,7 +1065,7 @@ cdef class Core:
                 any_short = False
                 for r in range(rows):
                     need = coef[i * rows + r]
-                    missing_on[r] = _max(0, need - room[r] - flying[r]) if need else 0
+                    missing_on[r] = _max(0, need - left[r] - flying[r]) if need else 0
                     if missing_on[r]:
                         any_short = True
                 if not displaced:
@@ -1067,7 +1073,7 @@ cdef class Core:
                 if ways:
                     displaced = True
                 if not ways and any_short:
-                    self._shortest(i, coef, room, &row, &short)
+                    self._shortest(i, coef, left, &row, &short)
                     self.s_fit_ns[i] = 0
                     self._wait(i, W_NO_ROOM, row, short)
                     continue
@@ -1075,15 +1081,18 @@ cdef class Core:
                 self.s_fit_ns[i] = now_ns
             if now_ns - self.s_opened_ns[i] < self.f_min_off_ns[i]:
                 self._wait(i, W_MIN_OFF, -1, 0)
-            elif not fresh or now_ns - self.s_fit_ns[i] < self.f_restore_hold_ns[0]:
+                continue
+            first = chosen < 0 and not pushing
+            pushing = pushing or not taken[i]
+            if not fresh or now_ns - self.s_fit_ns[i] < self.f_restore_hold_ns[0]:
                 self._wait(i, W_STEADY, -1, 0)
-            elif chosen >= 0 or (
+            elif not first or (
                 self.s_restored_ns[0]
                 and now_ns - self.s_restored_ns[0] < self.f_restore_interval_ns[0]
             ):
                 self._wait(i, W_STAGED, -1, 0)
             elif not taken[i]:
-                self._shortest(i, coef, room, &row, &short)
+                self._shortest(i, coef, left, &row, &short)
                 for b in range(ways):
                     self._shed(way[b], R_GAVE_WAY, row, short, now_ns)
                 self._wait(i, W_MAKING_ROOM, -1, 0)
