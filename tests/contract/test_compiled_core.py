@@ -68,7 +68,10 @@ def test_no_python_object_and_no_allocation_inside(name: str, entry: str, tmp_pa
 
 @pytest.mark.slow
 def test_the_suite_passes_under_sanitizers(tmp_path: Path) -> None:
-    """Address and undefined-behaviour sanitizers, with the loop bounds asserted."""
+    """Address and undefined-behaviour sanitizers, with the loop bounds asserted.
+
+    Everything that runs compiled code; the HiGHS comparison is left out, it is not ours to sanitize.
+    """
     flags = ["-O1", "-g", "-w", "-shared", "-fPIC", "-DPANELCTL_CHECKS"]
     flags += ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
     shutil.copytree(ROOT / "panelctl", tmp_path / "panelctl", ignore=shutil.ignore_patterns("*.so"))
@@ -99,7 +102,7 @@ def test_the_suite_passes_under_sanitizers(tmp_path: Path) -> None:
     assert Path(used.strip()).parent == tmp_path / "panelctl/core"
     suite = ["tests/unit", "tests/property", "-q", "-x", "-p", "no:cacheprovider"]
     run = subprocess.run(
-        [sys.executable, "-m", "pytest", *suite, "-k", "not exact"],
+        [sys.executable, "-m", "pytest", *suite, "-k", "not exact and not reference"],
         cwd=tmp_path,
         env=environment,
         capture_output=True,
