@@ -70,7 +70,7 @@ def test_no_python_object_and_no_allocation_inside(name: str, entry: str, tmp_pa
 def test_the_suite_passes_under_sanitizers(tmp_path: Path) -> None:
     """Address and undefined-behaviour sanitizers, with the loop bounds asserted.
 
-    Everything that runs compiled code; the HiGHS comparison is left out, it is not ours to sanitize.
+    Everything that runs compiled code, but for the comparison with HiGHS, which is not ours.
     """
     flags = ["-O1", "-g", "-w", "-shared", "-fPIC", "-DPANELCTL_CHECKS"]
     flags += ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
