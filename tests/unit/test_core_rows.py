@@ -297,6 +297,8 @@ def test_a_metered_feeder_opens_one_and_waits_for_its_meter(compiled: bool) -> N
     slot, seen = rig.fixed.row_slot[2], (0, 0)
     for n in range(60):
         rig.read_all((15_000, 5_000), [10_000] * 4)
+        for i in range(4):  # the relays are read a little before the mains, as on a line
+            rig.sampled_ns[rig.fixed.relay_slot[i]] -= 50 * MS
         if n % 10:
             rig.value[slot], rig.sampled_ns[slot] = seen
         else:
@@ -320,3 +322,31 @@ def test_nobody_takes_the_room_that_an_earlier_one_is_having_made(compiled: bool
         rig.core.claim(i, 8, Reason.LIMIT, rig.now_ns)
     run(rig, 20, (27_000, 27_000), draws)
     assert closed(rig) == [1, 0, 0]
+
+
+@pytest.mark.parametrize("every", [1, 5])
+def test_two_chargers_on_a_feeder_do_not_chase_each_other(compiled: bool, every: int) -> None:
+    """A feeder's meter that is read less often than the mains gives no room that is not there."""
+    more = More(rows=(Row(legs=(0,), limit_ma=50_000, metered=True),))
+    rig = Rig([evse_load(legs=(0,), ramp_ma_s=10_000) for _ in range(2)], compiled, more=more)
+    slot, seen = rig.fixed.row_slot[2], (0, 0)
+    for n in range(300):
+        draws = rig.state.set_ma.tolist()
+        carried = 20_000 + sum(draws)
+        assert carried <= 50_000
+        rig.read_all((20_000, 20_000), draws)
+        if n % every == 0:
+            rig.read(slot, carried)
+            seen = (carried, rig.now_ns)
+        else:
+            rig.value[slot], rig.sampled_ns[slot] = seen
+        rig.step()
+    assert sum(rig.state.set_ma) >= 26_000, "and what is there is used"
+
+
+def test_a_margin_leaves_three_quarters_of_a_hard_limit(compiled: bool) -> None:
+    more = More(hard=True, prior_ma=60_000)
+    rig = Rig([compute_load()], compiled, limit_ma=48_000, more=more)
+    run(rig, 8, (3_000, 3_000), [52_000])
+    assert rig.state.margin_ma[0] == 12_000
+    assert rig.state.set_ma[0] == 48_000 - 12_000 - 3_000
