@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-SOURCES := $(shell find ext -name '*.p[xy][xd]') setup.py pyproject.toml
+SOURCES := $(shell find ext -name '*.p[xy][xdi]') setup.py pyproject.toml
 
 .PHONY: demo test lint bench build clean setup
 

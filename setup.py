@@ -14,8 +14,8 @@ from setuptools.command.bdist_wheel import bdist_wheel
 DEBUG = os.environ.get("PANELCTL_CYTHON_DEBUG") == "1"
 ABI3 = sys.implementation.name == "cpython" and sys.version_info >= (3, 11)
 
-# Every .pyx and .pxd is named as a dependency: without it an sdist would not hold them.
-SOURCES = sorted(glob("ext/**/*.p[xy][xd]", recursive=True))
+# Every .pyx, .pxd and .pxi is named as a dependency: without it an sdist would not hold them.
+SOURCES = sorted(glob("ext/**/*.p[xy][xdi]", recursive=True))
 
 extensions = [
     Extension(

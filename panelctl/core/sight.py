@@ -1,6 +1,7 @@
 """What the decision sees, written to be read: meters, mains, state, limits, heat, margins.
 
-ext/panelctl/core/_core.pyx does the same in Cython. Who must open and close is reference.py's.
+ext/panelctl/core/_sight.pxi does the same in Cython. Who must open is keep.py's, who may close
+restore.py's.
 
 Rules
 - No reading that is old, missing or marked bad enters a sum as if it were fresh.

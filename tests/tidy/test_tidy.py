@@ -18,11 +18,12 @@ TRACKED = [
     ).stdout.split("\n")
     if name and Path(name).is_file()
 ]
-CODE = [p for p in TRACKED if p.suffix in (".py", ".pyx") and p.parts[0] in ("panelctl", "ext")]
-# The two definitions of the decision stand in one file each: they are read side by side.
+CODE = [
+    path
+    for path in TRACKED
+    if path.suffix in (".py", ".pyx", ".pxi") and path.parts[0] in ("panelctl", "ext")
+]
 LONG = {
-    Path("panelctl/core/reference.py"): "the whole decision, to be read as one",
-    Path("ext/panelctl/core/_core.pyx"): "its twin",
     Path("ext/panelctl/core/_ladder.pyx"): "one source for the panel's build and the larger one",
 }
 BANNED = {

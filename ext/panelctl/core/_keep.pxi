@@ -1,0 +1,220 @@
+"""Who must open: panelctl/core/keep.py."""
+
+
+cdef void _house(Memory *m, i64 *house) noexcept nogil:
+    cdef int i, r
+    for r in range(m.rows):
+        house[r] = m.f_scale[r] * m.s_row_ma[r]
+    for i in range(m.n):
+        if m.f_kind[i] == MODULATED:
+            for r in range(m.rows):
+                house[r] -= m.s_at_mains_ma[i * m.rows + r]
+
+
+cdef void _least(Memory *m, int i, i64 *least) noexcept nogil:
+    cdef int r
+    cdef i64 ma, floor
+    cdef bint real
+    if not m.s_apart[i]:
+        for r in range(m.rows):
+            least[r] = 0
+        return
+    real = m.f_settle_ns[i] > m.f_react_ns[0] or _disobeys(m, i)
+    floor = m.f_floor_ma[i] if m.s_set_ma[i] > 0 else 0
+    for r in range(m.rows):
+        ma = floor
+        if real:
+            ma = _max(ma, m.s_meas_ma[i * m.rows + r])
+        least[r] = m.f_coef[i * m.rows + r] * ma
+
+
+cdef void _sort(Memory *m, int *order, int count, const i64 *key) noexcept nogil:
+    """Sort by key, then by load number; `order` comes in ascending."""
+    cdef int a, b, i
+    for a in range(1, count):
+        i = order[a]
+        b = a
+        while b > 0 and key[order[b - 1]] > key[i]:
+            order[b] = order[b - 1]
+            b -= 1
+        order[b] = i
+
+
+cdef void _shortest(
+    Memory *m, int i, const i64 *coef, const i64 *room, i64 *row, i64 *short
+) noexcept nogil:
+    """The row on which load `i` is missing most, and by how many mA."""
+    cdef int r
+    cdef i64 need, missing
+    row[0] = -1
+    short[0] = 0
+    for r in range(m.rows):
+        need = coef[i * m.rows + r]
+        if need == 0 or need <= room[r]:
+            continue
+        missing = (need - room[r]) // m.f_scale[r]
+        if row[0] < 0 or missing > short[0]:
+            row[0] = r
+            short[0] = missing
+
+
+cdef void _serve(
+    Memory *m, const int *order, int count, const i64 *tier, const i64 *coef, const i64 *size,
+    i64 *room, const i64 *worth, i64 *taken,
+) noexcept nogil:
+    """What the ladder gives each load; `room` is what is left. Continuous without `worth`."""
+    cdef Rung rung[MAX_LOADS]
+    cdef Entry entry[MAX_ENTRIES]
+    cdef i64 size_ma[MAX_LOADS]
+    cdef i64 value[MAX_LOADS]
+    cdef i64 was_on[MAX_LOADS]
+    cdef i64 taken_ma[MAX_LOADS]
+    cdef Rungs rungs
+    cdef int a, i, r, k = 0
+    cdef bint discrete = worth != NULL
+    for a in range(count):
+        i = order[a]
+        size_ma[a] = size[i]
+        value[a] = worth[i] if discrete else size[i]
+        was_on[a] = m.s_closed[i] == 1
+        rung[a].id = a
+        rung[a].tier = <int>tier[i]
+        rung[a].predecessor = -1
+        rung[a].weight = <short>m.f_weight[i]
+        rung[a].discrete = discrete
+        rung[a].equal = (
+            discrete and m.f_equal_tier[m.s_tier[i]] == 1 and not m.s_promoted[i]
+        )
+        rung[a].first = k
+        for r in range(m.rows):
+            if coef[i * m.rows + r]:
+                entry[k].row = r
+                entry[k].coefficient = <int>coef[i * m.rows + r]
+                k += 1
+        rung[a].end = k
+    rungs.count = count
+    rungs.rows = m.rows
+    rungs.rung = rung
+    rungs.entry = entry
+    rungs.size_ma = size_ma
+    rungs.value = value
+    rungs.was_on = was_on
+    serve(&rungs, room, taken_ma)
+    for a in range(count):
+        taken[order[a]] = taken_ma[a]
+
+
+cdef void _promote(Memory *m, i64 now_ns) noexcept nogil:
+    cdef int i
+    for i in range(m.n):
+        if m.f_kind[i] != SWITCHED:
+            continue
+        if m.s_claims[i] == C_PCS:
+            if m.f_max_off_ns[i] and (
+                now_ns - m.s_opened_ns[i] >= m.f_max_off_ns[i]
+            ):
+                m.s_promoted[i] = 1
+        elif m.s_claims[i] or now_ns - m.s_closed_ns[i] >= m.f_min_on_ns[i]:
+            m.s_promoted[i] = 0
+
+
+cdef inline i64 _rank(Memory *m, int i) noexcept nogil:
+    return 0 if m.s_promoted[i] else m.s_tier[i] + 1
+
+
+cdef inline bint _stays(Memory *m, int i, i64 now_ns) noexcept nogil:
+    return m.s_closed_ns[i] > 0 and now_ns - m.s_closed_ns[i] < m.f_min_on_ns[i]
+
+
+cdef void _keep(Memory *m, const i64 *house, i64 now_ns) noexcept nogil:
+    cdef i64 room[MAX_ROWS]
+    cdef i64 least[MAX_ROWS]
+    cdef i64 coef[MAX_LOADS * MAX_ROWS]
+    cdef i64 size[MAX_LOADS]
+    cdef i64 worth[MAX_LOADS]
+    cdef i64 rank[MAX_LOADS]
+    cdef i64 key[MAX_LOADS]
+    cdef i64 taken[MAX_LOADS]
+    cdef int order[MAX_LOADS]
+    cdef int count = 0, i, r, a, k, rows = m.rows
+    cdef i64 draw, row, short
+    cdef bint must = False, over = False, hot = False
+    for r in range(rows):
+        room[r] = m.f_scale[r] * m.s_shed_ma[r] - house[r]
+    for i in range(m.n):
+        size[i] = 0
+        worth[i] = 0
+        taken[i] = 0
+        rank[i] = _rank(m, i)
+        key[i] = 2 * rank[i] + (0 if _stays(m, i, now_ns) else 1)
+        for r in range(rows):
+            coef[i * rows + r] = 0
+        if m.f_kind[i] == SWITCHED:
+            if m.s_flying[i]:
+                for r in range(rows):
+                    room[r] += m.f_plain[i * rows + r] * m.s_relief_of_ma[i * rows + r]
+            elif m.s_closed[i] == 1 and not m.s_claims[i] and (
+                _relay_seen(m, i, now_ns)
+            ):
+                for r in range(rows):
+                    k = i * rows + r
+                    if m.f_coef[k] == 0:
+                        continue
+                    draw = _draw_on(m, i, r)
+                    if m.f_plain[k] * draw >= m.f_scale[r] * m.f_relief_ma[0]:
+                        coef[k] = m.f_coef[k] * draw
+                        size[i] = 1
+                        room[r] += m.f_plain[k] * draw
+                        if r < LEG_ROWS:
+                            worth[i] += draw
+                if size[i]:
+                    worth[i] += STAYS if _stays(m, i, now_ns) else 1
+                    order[count] = i
+                    count += 1
+        else:
+            _least(m, i, least)
+            if m.f_can_pause[i] and not m.f_compute[i] and m.s_set_ma[i] > 0 and (
+                m.s_apart[i]
+            ):
+                for r in range(rows):
+                    coef[i * rows + r] = least[r]
+                size[i] = 1
+                worth[i] = 1
+                order[count] = i
+                count += 1
+            else:
+                for r in range(rows):
+                    room[r] -= least[r]
+    _sort(m, order, count, key)
+    _serve(m, order, count, rank, coef, size, room, worth, taken)
+    for a in range(count):
+        if not taken[order[a]]:
+            must = True
+    for r in range(rows):
+        if m.s_row_ma[r] > m.s_shed_ma[r]:
+            over = True
+            if m.s_theta_ppm[r] > HOT_PPM:
+                hot = True
+    if not must and not over:
+        m.s_excess_ns[0] = 0
+    elif m.s_excess_ns[0] == 0:
+        m.s_excess_ns[0] = now_ns
+    if not must or now_ns - m.s_mains_ns[0] > m.f_fresh_ns[0] or (
+        now_ns - m.s_excess_ns[0] < m.f_confirm_ns[0] and not hot
+    ):
+        return
+    for a in range(count):
+        i = order[a]
+        if not taken[i]:
+            _shortest(m, i, coef, room, &row, &short)
+            _shed(m, i, R_LIMIT, row, short, now_ns)
+
+
+cdef void _shed(Memory *m, int i, i64 reason, i64 row, i64 short, i64 now_ns) noexcept nogil:
+    m.s_claims[i] |= C_PCS
+    if m.f_kind[i] == SWITCHED:
+        _order_open(m, i, now_ns)
+    else:
+        _lower(m, i, 0)
+        m.s_opened_ns[i] = now_ns
+    _explain(m, i, reason, row, short, now_ns, now_ns + m.f_min_off_ns[i])

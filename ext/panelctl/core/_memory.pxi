@@ -1,0 +1,41 @@
+"""The flat memory of a decision as C sees it: one pointer a field of panelctl/core/layout.py.
+
+Rules
+- The fields stand in the order of `Fixed.names` and `Changing.names`: they are bound by counting.
+  A test holds the two lists equal.
+- f_ is what the panel is made of, s_ what changes.
+"""
+
+ctypedef i64 *cells
+
+
+cdef struct Memory:
+    cells value_, quality_, sampled_  # the latched image
+    cells f_kind, f_compute, f_rest_tier, f_weight, f_relay_slot, f_told_slot, f_tolerance_ppm
+    cells f_stale_ns, f_min_on_ns, f_min_off_ns, f_max_off_ns, f_safe_open, f_floor_ma
+    cells f_max_ma, f_fallback_ma, f_can_pause, f_settle_ns, f_change_ns, f_step_ma
+    cells f_ramp_ma_s
+    cells f_coef, f_plain, f_slot, f_slot2, f_demand_ma, f_inrush_ma
+    cells f_row_slot, f_row_slot2, f_row_stale_ns, f_scale, f_ref_ma, f_share, f_credit
+    cells f_prior_ma
+    cells f_next_state, f_equal_tier, f_keep_fast, f_keep_slow
+    cells f_fresh_ns, f_hold_ns, f_shed_ns, f_good_needed, f_confirm_ns, f_react_ns
+    cells f_relay_confirm_ns, f_relay_stale_ns, f_close_settle_ns, f_restore_hold_ns
+    cells f_restore_interval_ns, f_fill_margin_ma, f_restore_margin_ma, f_relief_ma
+    cells f_tolerance_ma, f_error_ppm, f_slack_ma, f_idle_ns, f_welded_ma, f_node_fault_ns
+    cells f_node_open_ns, f_stop_wait_ns
+    cells s_tier, s_promoted, s_closed, s_claims, s_flying, s_order_ns, s_opened_ns
+    cells s_closed_ns, s_awaits, s_stale, s_measured, s_fit_ns, s_apart, s_set_ma, s_moved_ns
+    cells s_raised_ns, s_allow_ma, s_allowed_ma, s_bucket_ns, s_over_ns, s_want_ma
+    cells s_hungry_ns, s_stop, s_reason, s_reason_row, s_reason_ma, s_since_ns, s_until_ns
+    cells s_wait, s_wait_row, s_wait_ma
+    cells s_meas_ma, s_at_mains_ma, s_relief_of_ma
+    cells s_row_ma, s_row_old, s_row_seen_ns, s_limit_ma, s_shed_ma, s_fill_ma, s_binding
+    cells s_headroom_ma, s_fast, s_slow, s_theta_ppm, s_trip_ms, s_hard, s_margin_ma
+    cells s_window_from_ma, s_window_top_ma
+    cells s_steps
+    cells s_limit_on, s_limit_until_ns
+    cells s_limit_value_ma
+    cells s_boot_ns, s_step_ns, s_mains_ns, s_good, s_state, s_excess_ns, s_restored_ns
+    cells s_heat_ns, s_window_ns, s_disturbed, s_hour, s_hour_offset_ns
+    int n, rows, limits

@@ -1,0 +1,179 @@
+"""Who must open, written to be read. ext/panelctl/core/_keep.pxi does the same in Cython.
+
+Rules
+- A relay moves after a confirmed excess (`confirm_ns`), and never to no effect.
+- The closed loads are served by the ladder under the shed limit; who is not served must open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from panelctl.core.follow import Follow
+from panelctl.core.ladder import Ladder, Segment, solve
+from panelctl.core.layout import LEG_ROWS, SWITCHED
+from panelctl.model.reason import Reason
+from panelctl.model.relay import Claim
+
+HOT_PPM = 900_000  # a breaker so near to tripping is relieved without waiting for confirmation
+STAYS = 1 << 30  # worth of a load inside its minimum on time, among equals
+CLOSES_BY_ITSELF = int(Claim.PCS)  # the only claim that panelctl itself may take back
+
+
+class Keep(Follow):
+    """The rows as they are, and who may stay on them."""
+
+    def _house(self) -> list[int]:
+        """Per row: what flows without the modulated loads whose own meters were fresh."""
+        f, s = self.fixed, self.state
+        house = [f.scale[r] * s.row_ma[r] for r in self.rows]
+        for i in self.modulated:
+            for r in self.rows:
+                house[r] -= s.at_mains_ma[i * f.rows + r]
+        return house
+
+    def _least(self, i: int) -> list[int]:
+        """Per row: what modulated load `i` can surely be brought down to in time."""
+        f, s = self.fixed, self.state
+        if not s.apart[i]:
+            return [0 for _ in self.rows]  # its draw is still inside the mains sum
+        slow = f.settle_ns[i] > f.react_ns[0]
+        floor = f.floor_ma[i] if s.set_ma[i] > 0 else 0
+        least = []
+        for r in self.rows:
+            ma = floor
+            if slow or self._disobeys(i):
+                ma = max(ma, s.meas_ma[i * f.rows + r])
+            least.append(f.coef[i * f.rows + r] * ma)
+        return least
+
+    def _serve(
+        self,
+        order: Sequence[int],
+        tier: Sequence[int],
+        coef: Sequence[int],
+        size: Sequence[int],
+        room: list[int],
+        among: Sequence[int] | None = None,
+    ) -> list[int]:
+        """What the ladder gives each load; `room` is what is left afterwards.
+
+        `among` holds what each is worth in a tier of equal rank, where the loads are taken whole
+        or not at all; without it they are continuous.
+        """
+        f, s = self.fixed, self.state
+        segments = [
+            Segment(
+                tier[i],
+                size[i],
+                {r: coef[i * f.rows + r] for r in self.rows},
+                among is not None,
+                f.weight[i],
+                among[i] if among is not None else 0,
+                among is not None and f.equal_tier[s.tier[i]] == 1 and not s.promoted[i],
+                s.closed[i] == 1,
+            )
+            for i in order
+        ]
+        ladder = Ladder(segments, room)
+        solve(ladder)
+        room[:] = ladder.room_ma
+        taken = [0] * f.loads
+        for a, i in enumerate(order):
+            taken[i] = ladder.taken_ma[a]
+        return taken
+
+    def _promote(self, now_ns: int) -> None:
+        """Who was off for as long as it may be is served before every tier, until it has run."""
+        f, s = self.fixed, self.state
+        for i in self.switched:
+            if s.claims[i] == CLOSES_BY_ITSELF:
+                if f.max_off_ns[i] and now_ns - s.opened_ns[i] >= f.max_off_ns[i]:
+                    s.promoted[i] = 1
+            elif s.claims[i] or now_ns - s.closed_ns[i] >= f.min_on_ns[i]:
+                s.promoted[i] = 0
+
+    def _rank(self, i: int) -> int:
+        """The tier that load `i` is served on: 0 for one that was promoted, else from 1."""
+        return 0 if self.state.promoted[i] else self.state.tier[i] + 1
+
+    def _stays(self, i: int, now_ns: int) -> bool:
+        """Whether load `i` is inside its minimum on time."""
+        closed_ns = self.state.closed_ns[i]
+        return closed_ns > 0 and now_ns - closed_ns < self.fixed.min_on_ns[i]
+
+    def _shortest(self, i: int, coef: Sequence[int], room: Sequence[int]) -> tuple[int, int]:
+        """The row on which load `i` is missing most, and by how many mA."""
+        row, short = -1, 0
+        for r in self.rows:
+            need = coef[i * self.fixed.rows + r]
+            missing = (need - room[r]) // self.fixed.scale[r] if need > room[r] else 0
+            if need and need > room[r] and (row < 0 or missing > short):
+                row, short = r, missing
+        return row, short
+
+    def _keep(self, house: list[int], now_ns: int) -> None:
+        """Which closed loads must open: served in rank order under the limit itself."""
+        f, s = self.fixed, self.state
+        rows = f.rows
+        room = [f.scale[r] * s.shed_ma[r] - house[r] for r in self.rows]
+        order: list[int] = []
+        coef = [0] * (f.loads * rows)
+        size = [0] * f.loads
+        worth = [0] * f.loads
+        rank = [self._rank(i) for i in self.loads]
+        for i in self.switched:
+            if s.flying[i]:
+                for r in self.rows:
+                    room[r] += f.plain[i * rows + r] * s.relief_of_ma[i * rows + r]
+            elif s.closed[i] == 1 and not s.claims[i] and self._relay_seen(i, now_ns):
+                for r in self.rows:
+                    k = i * rows + r
+                    draw = self._draw_on(i, r)
+                    # Less than this is not worth a relay operation.
+                    if f.coef[k] and f.plain[k] * draw >= f.scale[r] * f.relief_ma[0]:
+                        coef[k] = f.coef[k] * draw
+                        size[i] = 1
+                        room[r] += f.plain[k] * draw
+                        if r < LEG_ROWS:
+                            worth[i] += draw
+                if size[i]:
+                    worth[i] += STAYS if self._stays(i, now_ns) else 1
+                    order.append(i)
+        for i in self.modulated:
+            least = self._least(i)
+            if f.can_pause[i] and not f.compute[i] and s.set_ma[i] > 0 and s.apart[i]:
+                for r in self.rows:
+                    coef[i * rows + r] = least[r]
+                size[i] = worth[i] = 1
+                order.append(i)
+            else:
+                for r in self.rows:
+                    room[r] -= least[r]
+        # Inside a tier, a load still inside its minimum on time is kept before the others.
+        order.sort(key=lambda i: (rank[i], 0 if self._stays(i, now_ns) else 1, i))
+        taken = self._serve(order, rank, coef, size, room, worth)
+        must = [i for i in order if not taken[i]]
+        over = [r for r in self.rows if s.row_ma[r] > s.shed_ma[r]]
+        if not must and not over:
+            s.excess_ns[0] = 0
+        elif s.excess_ns[0] == 0:
+            s.excess_ns[0] = now_ns
+        fresh = now_ns - s.mains_ns[0] <= f.fresh_ns[0]
+        hot = any(s.theta_ppm[r] > HOT_PPM for r in over)
+        if not must or not fresh or (now_ns - s.excess_ns[0] < f.confirm_ns[0] and not hot):
+            return
+        for i in must:
+            row, short = self._shortest(i, coef, room)
+            self._shed(i, Reason.LIMIT, row, short, now_ns)
+
+    def _shed(self, i: int, reason: Reason, row: int, short: int, now_ns: int) -> None:
+        """Open a switched load, pause a modulated one, until there is room for it again."""
+        s = self.state
+        s.claims[i] |= int(Claim.PCS)
+        if self.fixed.kind[i] == SWITCHED:
+            self._order_open(i, now_ns)
+        else:
+            self._lower(i, 0)
+            s.opened_ns[i] = now_ns
+        self._explain(i, int(reason), row, short, now_ns, now_ns + self.fixed.min_off_ns[i])
