@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from array import array
 from dataclasses import dataclass
 
@@ -68,13 +69,16 @@ class Load:
     rest_tier: int = 5
     weight: int = 1
     relay: bool = True
+    curve: bool = False  # its own breaker is watched
+    branch_ma: int = 30_000
 
 
 @dataclass
 class Row:
     """A row behind the legs: `legs` that it sums up, which loads are on it, and its limit.
 
-    A `metered` row has a slot of its own; `rating` counts modulated loads 1.25 times.
+    A `metered` row has a slot of its own; `rating` counts modulated loads 1.25 times. A `neutral`
+    row is what leg `legs[0]` carries more than the other; a `bus` row also carries the sources.
     """
 
     legs: tuple[int, ...] = (0, 1)
@@ -82,6 +86,19 @@ class Row:
     limit_ma: int = 150_000
     metered: bool = False
     rating: bool = False
+    neutral: bool = False
+    bus: bool = False
+
+
+@dataclass
+class Feed:
+    """One leg of a source: it relieves the legs' rows and adds to the bus rows of its leg."""
+
+    leg: int = 0
+    most_ma: int = 40_000
+    share_ppm: int = 1_000_000
+    window_ns: int = 2 * S
+    battery: bool = False
 
 
 @dataclass
@@ -103,6 +120,7 @@ class More:
     heat: Heat | None = None
     hard: bool = False
     prior_ma: int = 20_000
+    feeds: tuple[Feed, ...] = ()
 
 
 def compute_load(**changes: object) -> Load:
@@ -145,9 +163,9 @@ class Rig:
     ) -> None:
         more = more or More()
         rows = 2 + len(more.rows)
-        fixed = Fixed(len(loads), rows)
+        fixed = Fixed(len(loads), rows, len(more.feeds))
         state = Changing(fixed, 7)
-        slots = 2
+        slots = 4  # the mains' currents, then its powers
         for name, value in SCALARS.items():
             getattr(fixed, name)[0] = value
         for r in range(rows):
@@ -162,6 +180,11 @@ class Rig:
             if row.metered:
                 fixed.row_slot[r] = slots
                 slots += 1
+            elif row.neutral or row.bus:
+                leg = row.legs[0]
+                fixed.row_slot[r], fixed.sign_slot[r] = leg, 2 + leg
+                if row.neutral:
+                    fixed.less_slot[r], fixed.less_sign_slot[r] = 1 - leg, 3 - leg
             elif row.every == 1 and not row.rating:  # the total: both mains readings
                 fixed.row_slot[r], fixed.row_slot2[r] = row.legs[0], row.legs[-1]
                 if len(row.legs) == 1:
@@ -201,10 +224,17 @@ class Rig:
                     fixed.demand_ma[i * rows + r] = load.demand_ma
                     fixed.inrush_ma[i * rows + r] = load.inrush_ma
                     slots += 1
+            if load.curve:
+                self._watch_branch(fixed, i, load)
             for r, row in enumerate(more.rows, 2):
                 k, on = i * rows + r, [leg for leg in row.legs if leg in load.legs]
                 fixed.slot[k] = fixed.slot2[k] = -1
-                if on and i % row.every == 0:
+                if row.neutral and len(load.legs) == 2:
+                    continue
+                if row.neutral or row.bus:
+                    on = on[:1] if row.legs[0] in on else []
+                    fixed.against[k] = row.neutral and not on
+                if on and (i % row.every == 0 or row.neutral or row.bus):
                     heavy = row.rating and load.kind == MODULATED
                     fixed.plain[k] = len(on) * fixed.scale[r]
                     fixed.coef[k] = len(on) * (5 if heavy else fixed.scale[r])
@@ -216,6 +246,21 @@ class Rig:
                 fixed.relay_slot[i] = slots
                 fixed.told_slot[i] = slots + 1
                 slots += 2
+        for j, feed in enumerate(more.feeds):
+            fixed.feed_slot[j], fixed.feed_w_slot[j], fixed.feed_w_slot2[j] = slots, -1, -1
+            slots += 1
+            if feed.battery:
+                fixed.feed_w_slot[j] = slots
+                slots += 1
+            fixed.feed_stale_ns[j] = 3 * S
+            fixed.feed_most_ma[j] = feed.most_ma
+            fixed.feed_share_ppm[j] = feed.share_ppm
+            fixed.feed_window_ns[j] = feed.window_ns
+            for r in range(rows):
+                row_of = more.rows[r - 2] if r >= 2 else Row(legs=(r,))
+                on_it = feed.leg in row_of.legs
+                fixed.relieves[j * rows + r] = on_it and not row_of.bus
+                fixed.adds[j * rows + r] = on_it and row_of.bus
         state.limit_on[0] = 1
         for r in range(rows):
             state.limit_value_ma[r] = more.rows[r - 2].limit_ma if r >= 2 else limit_ma
@@ -240,6 +285,18 @@ class Rig:
         fixed.keep_fast[r * bits : (r + 1) * bits] = thermal.keep_table(heat.fast_s)
         fixed.keep_slow[r * bits : (r + 1) * bits] = thermal.keep_table(heat.slow_s)
 
+    @staticmethod
+    def _watch_branch(fixed: Fixed, i: int, load: Load) -> None:
+        """A fast residential curve (control.md A5), derated by a tenth."""
+        fixed.branch_ma[i] = load.branch_ma
+        fixed.branch_ref_ma[i] = load.branch_ma * 945 // 1000
+        most = load.branch_ma * 4 // 5 if load.kind == MODULATED else load.branch_ma
+        fixed.branch_most_ma[i] = most
+        fixed.branch_share[i] = round(0.34 * thermal.ONE)
+        bits = thermal.TICK_BITS
+        fixed.branch_keep_fast[i * bits : (i + 1) * bits] = thermal.keep_table(10.6)
+        fixed.branch_keep_slow[i * bits : (i + 1) * bits] = thermal.keep_table(177.0)
+
     def read(self, slot: int, value: int, quality: Quality = Quality.GOOD) -> None:
         """Put a reading into a slot, sampled now."""
         if slot >= 0:
@@ -247,9 +304,23 @@ class Rig:
             self.quality[slot] = quality
             self.sampled_ns[slot] = self.now_ns
 
-    def read_all(self, house_ma: tuple[int, int], draws_ma: list[int]) -> None:
-        """Fresh readings of everything: relays follow at once, open loads draw nothing."""
+    def read_all(
+        self,
+        house_ma: tuple[int, int],
+        draws_ma: list[int],
+        given_ma: tuple[int, ...] = (),
+    ) -> None:
+        """Fresh readings of everything: relays follow at once, open loads draw nothing.
+
+        `given_ma` is what each leg of a source gives; a battery that is charged has it negative.
+        The mains shows what is left: its currents without a sign, its powers with one.
+        """
         mains = list(house_ma)
+        for j, feed in enumerate(self.more.feeds):
+            given = given_ma[j] if j < len(given_ma) else 0
+            mains[feed.leg] -= given
+            self.read(self.fixed.feed_slot[j], abs(given))
+            self.read(self.fixed.feed_w_slot[j], -given * 120 // 1000)
         for i, load in enumerate(self.loads):
             closed = self.state.closed[i] != 0
             draw = draws_ma[i] if closed else 0
@@ -261,7 +332,8 @@ class Rig:
             if told >= 0 and (self.value[told] != closed or not self.sampled_ns[told]):
                 self.read(told, int(closed))
         for r in range(2):
-            self.read(r, mains[r])
+            self.read(r, abs(mains[r]) if self.more.feeds else mains[r])
+            self.read(2 + r, mains[r] * 120 // 1000)
         for r, row in enumerate(self.more.rows, 2):
             if row.metered:
                 self.read(self.fixed.row_slot[r], self.flows(r, draws_ma))
@@ -293,6 +365,8 @@ def loads() -> st.SearchStrategy[list[Load]]:
         max_off_ns=st.sampled_from([0, 5 * S]),
         inrush_ma=st.integers(0, 90_000),
         safe_open=st.booleans(),
+        curve=st.booleans(),
+        branch_ma=st.integers(5_000, 60_000),
     )
     modulated = st.builds(
         Load,
@@ -310,6 +384,8 @@ def loads() -> st.SearchStrategy[list[Load]]:
         ramp_ma_s=st.integers(1, 100_000),
         weight=st.integers(1, 5),
         relay=st.booleans(),
+        curve=st.booleans(),
+        branch_ma=st.integers(10_000, 100_000),
     )
     compute = st.integers(6, 9).map(lambda tier: [compute_load(rest_tier=tier)])
     some = st.lists(st.one_of(switched, modulated), max_size=9)
@@ -334,11 +410,27 @@ def mores() -> st.SearchStrategy[More]:
         metered=st.booleans(),
         rating=st.booleans(),
     )
+    sides = st.builds(
+        Row,
+        legs=st.sampled_from([(0,), (1,)]),
+        limit_ma=st.integers(5_000, 200_000),
+        neutral=st.booleans(),
+        bus=st.just(True),
+    ).map(lambda row: dataclasses.replace(row, bus=not row.neutral))
+    feeds = st.builds(
+        Feed,
+        leg=st.integers(0, 1),
+        most_ma=st.integers(0, 60_000),
+        share_ppm=st.sampled_from([0, 500_000, 1_000_000]),
+        window_ns=st.sampled_from([S, 10 * S]),
+        battery=st.booleans(),
+    )
     heat = st.builds(Heat, ref_ma=st.integers(20_000, 200_000), credit=st.booleans())
     return st.builds(
         More,
-        rows=st.lists(rows, max_size=3).map(tuple),
+        rows=st.lists(st.one_of(rows, sides), max_size=4).map(tuple),
         heat=st.one_of(st.none(), heat),
         hard=st.booleans(),
         prior_ma=st.integers(0, 60_000),
+        feeds=st.lists(feeds, max_size=2).map(tuple),
     )

@@ -19,6 +19,7 @@ VERBS = {
     "relay": "Open or close a circuit as its user.",
     "limit": "Ask for a lower import limit.",
     "envelope": "Hand over a dynamic operating envelope.",
+    "lease": "Hand over a share of a transformer.",
     "grid": "Say whether the panel is on the grid.",
     "tier": "Move a circuit to another tier.",
     "record": "Record every cycle into a file.",

@@ -41,6 +41,9 @@ WHY = {
     "RAMP": "on its way up",
     "UNREAD": "relay not read yet",
     "STALE": "its meter is not read",
+    "GAVE_WAY": "made room for another",
+    "BACKUP": "battery runs low",
+    "HOT": "its breaker is warm",
 }
 WAIT = {
     "MIN_OFF": "minimum off time",
@@ -49,6 +52,7 @@ WAIT = {
     "STAGED": "another one first",
     "MAKING_ROOM": "compute gives way",
     "BLIND": "cannot be read",
+    "COOLING": "its breaker cools down",
 }
 
 

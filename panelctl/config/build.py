@@ -5,12 +5,27 @@ from __future__ import annotations
 import math
 
 from panelctl.config.curves import load_curve
-from panelctl.config.schema import CircuitTable, FeederTable, PanelFile, split_link_url
+from panelctl.config.schema import (
+    CircuitTable,
+    FeederTable,
+    HeatTable,
+    PanelFile,
+    SourceTable,
+    split_link_url,
+)
 from panelctl.modbus.maps import load_map
 from panelctl.model.breaker import Breaker
-from panelctl.model.circuit import Circuit, LegMeter, Modulation, Role, SafeState
+from panelctl.model.circuit import (
+    Circuit,
+    LegMeter,
+    Modulation,
+    Role,
+    SafeState,
+    Source,
+    SourceKind,
+)
 from panelctl.model.metering import PointRef
-from panelctl.model.panel import Backup, Device, Feeder, Link, Panel, Service, Timing
+from panelctl.model.panel import Backup, Device, Feeder, HeatSink, Link, Panel, Service, Timing
 
 LOW_VOLTAGE_SHARE = 0.9  # a floor in watts must still be reachable at the lowest voltage
 COMPUTE_STEP_A = 0.01
@@ -49,13 +64,17 @@ def build_panel(file: PanelFile) -> Panel:
             import_limit_w=service.import_limit_w,
             doe_default_a=service.doe_default_a,
             voltage_response=service.voltage_response,
+            neutral_a=service.neutral_a,
+            busbar_a=service.busbar_a,
+            lease_default_w=service.lease_default_w,
         ),
         links=tuple(build_link(table.name, table.url) for table in file.link),
         devices=tuple(_device(file, index, fast) for index in range(len(file.device))),
         circuits=tuple(_circuit(file, table) for table in file.circuit),
         timing=Timing(**file.timing.model_dump()),
         feeders=tuple(_feeder(table) for table in file.feeder),
-        backup=Backup(file.backup.inverter_a, file.backup.shed_tier) if file.backup else None,
+        backup=Backup(**file.backup.model_dump()) if file.backup else None,
+        heat_sink=_heat_sink(file.heat) if file.heat else None,
         equal_tiers=tuple(file.ladder.equal_tiers),
     )
 
@@ -83,6 +102,18 @@ def _feeder(table: FeederTable) -> Feeder:
         circuits=tuple(table.circuits),
         currents=currents,
         control_setting_a=table.control_setting_a,
+    )
+
+
+def _heat_sink(table: HeatTable) -> HeatSink:
+    return HeatSink(
+        circuits=tuple(table.circuits),
+        rejector_w=table.rejector_w,
+        tank_w=table.tank_w,
+        sensor=PointRef(table.sensor.device, table.sensor.point),
+        full_c=table.full_c,
+        band_c=table.band_c,
+        stale_s=table.stale_s,
     )
 
 
@@ -122,7 +153,12 @@ def _circuit(file: PanelFile, table: CircuitTable) -> Circuit:
         name=table.name,
         spaces=tuple(table.spaces),
         legs=legs,
-        breaker=Breaker(table.breaker_a, len(legs)),
+        breaker=Breaker(
+            table.breaker_a,
+            len(legs),
+            curve=load_curve(table.curve) if table.curve else None,
+            derate=table.derate,
+        ),
         role=Role(table.role),
         armed=table.armed,
         tier=table.tier,
@@ -141,7 +177,12 @@ def _circuit(file: PanelFile, table: CircuitTable) -> Circuit:
         continuous=table.role == "modulated" if table.continuous is None else table.continuous,
         safe_state=SafeState(table.safe_state),
         is_compute=is_compute,
+        source=_source(table.source) if table.source else None,
     )
+
+
+def _source(table: SourceTable) -> Source:
+    return Source(SourceKind(table.kind), table.firm_share, table.window_s)
 
 
 def _modulation(file: PanelFile, table: CircuitTable, is_compute: bool) -> Modulation | None:

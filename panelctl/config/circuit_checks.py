@@ -21,7 +21,7 @@ def map_of(file: PanelFile, name: str) -> RegisterMap | None:
     return None
 
 
-UNITS = {"current": "A", "power": "W", "voltage": "V"}
+UNITS = {"current": "A", "power": "W", "voltage": "V", "temperature": "°C"}
 
 
 def check_circuits(file: PanelFile) -> Iterator[Problem]:

@@ -1,4 +1,4 @@
-"""Whether breakers' curves, feeders, backup and equal tiers of a panel file make sense together."""
+"""Whether curves, feeders, sources and what else makes a row make sense together."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from collections.abc import Iterator
 
 from panelctl.config.circuit_checks import check_point
 from panelctl.config.curves import load_curve
-from panelctl.config.schema import FeederTable, PanelFile
+from panelctl.config.schema import FeederTable, HeatTable, PanelFile
 from panelctl.errors import ConfigError, Problem
 from panelctl.model.breaker import CONTINUOUS_SHARE
+from panelctl.model.circuit import MAX_FEEDS
+
+OWN_ROWS = {"main", "import", "neutral", "busbar", "heat"}
 
 
 def check_rows(file: PanelFile) -> Iterator[Problem]:
@@ -41,10 +44,15 @@ def check_rows(file: PanelFile) -> Iterator[Problem]:
                 f"{circuit.max_off_s:g}",
                 f"must be more than min_off_s = {circuit.min_off_s:g}",
             )
+    yield from _lease(file)
+    yield from _sources(file)
+    yield from _branches(file)
+    if file.heat is not None:
+        yield from _heat(file, file.heat)
     for name, count in Counter(feeder.id for feeder in file.feeder).items():
         if count > 1:
             yield Problem("feeder.id", name, f"{count} of them have this name; names are unique")
-    taken = {circuit.id for circuit in file.circuit} | {"main", "import"}
+    taken = {circuit.id for circuit in file.circuit} | OWN_ROWS
     for feeder in file.feeder:
         if feeder.id in taken:
             yield Problem("feeder.id", feeder.id, "is a circuit's name or a word of panelctl's own")
@@ -104,3 +112,73 @@ def _feeder(file: PanelFile, feeder: FeederTable) -> Iterator[Problem]:
             yield from check_point(
                 file, f"{path}.meter.{leg}", feeder.meter.device, point, "current"
             )
+
+
+def _floor_w(file: PanelFile) -> int:
+    """What the compute node is never asked to go below, W; 0 without one."""
+    for circuit in file.circuit:
+        if file.compute is not None and circuit.id == file.compute.circuit and circuit.setpoint:
+            return circuit.setpoint.floor_w or 0
+    return 0
+
+
+def _lease(file: PanelFile) -> Iterator[Problem]:
+    service, floor_w = file.service, _floor_w(file)
+    if service.lease_default_w is not None and service.lease_default_w < floor_w:
+        remedy = f"must be at least the compute node's floor of {floor_w} W: it could not be kept"
+        yield Problem("service.lease_default_w", str(service.lease_default_w), remedy)
+    if service.neutral_a is not None and service.neutral_a > service.main_breaker_a:
+        remedy = "is above the main breaker, so nothing is reduced: leave it out"
+        yield Problem("service.neutral_a", f"{service.neutral_a:g}", remedy)
+
+
+def _sources(file: PanelFile) -> Iterator[Problem]:
+    sources = [circuit for circuit in file.circuit if circuit.source is not None]
+    if file.service.busbar_a is not None and not sources:
+        remedy = "has no effect: no circuit has a `source`; leave it out"
+        yield Problem("service.busbar_a", f"{file.service.busbar_a:g}", remedy)
+    if sum(len(circuit.legs) for circuit in sources) > MAX_FEEDS:
+        yield Problem("circuit.source", str(len(sources)), f"at most {MAX_FEEDS} legs of sources")
+    for circuit in sources:
+        path = f"circuit {circuit.id}"
+        if circuit.role != "monitored":
+            remedy = 'must be "monitored": panelctl measures a source and does not switch it'
+            yield Problem(f"{path}.role", circuit.role, remedy)
+        powers = circuit.meter.power if circuit.meter else []
+        if circuit.source and circuit.source.kind == "battery" and len(powers) not in (1, 2):
+            remedy = "needs one or two power points: they tell whether the battery gives or takes"
+            yield Problem(f"{path}.meter.power", str(powers), remedy)
+
+
+def _branches(file: PanelFile) -> Iterator[Problem]:
+    for circuit in file.circuit:
+        if circuit.curve is None:
+            continue
+        path = f"circuit {circuit.id}"
+        yield from _curve(path, circuit.curve)
+        if not circuit.armed or circuit.role not in ("switched", "modulated"):
+            remedy = (
+                "has no effect: panelctl cannot relieve this breaker; arm the circuit or leave it"
+            )
+            yield Problem(f"{path}.curve", circuit.curve, remedy)
+
+
+def _heat(file: PanelFile, heat: HeatTable) -> Iterator[Problem]:
+    known = {circuit.id: circuit for circuit in file.circuit}
+    for name, count in Counter(heat.circuits).items():
+        circuit = known.get(name)
+        if circuit is None:
+            yield Problem("heat.circuits", name, "is no circuit of this file")
+        elif not circuit.armed or circuit.role not in ("switched", "modulated"):
+            yield Problem("heat.circuits", name, "is not managed, so its heat cannot be limited")
+        elif count > 1:
+            yield Problem("heat.circuits", name, f"stands there {count} times")
+    floor_w = _floor_w(file)
+    if heat.rejector_w < floor_w:
+        remedy = (
+            f"must be at least the compute node's floor of {floor_w} W: it goes on when the tank "
+            "is full or cannot be read"
+        )
+        yield Problem("heat.rejector_w", str(heat.rejector_w), remedy)
+    sensor = heat.sensor
+    yield from check_point(file, "heat.sensor", sensor.device, sensor.point, "temperature")

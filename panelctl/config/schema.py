@@ -11,10 +11,13 @@ from urllib.parse import parse_qs, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from panelctl.model.breaker import DEFAULT_DERATE
+
 Ident = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,30}$")]
 Amps = Annotated[float, Field(ge=0, le=1200, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
 Tier = Annotated[int, Field(ge=0, le=99)]
+Derate = Annotated[float, Field(gt=0.5, le=1)]
 
 
 class Strict(BaseModel):
@@ -66,11 +69,14 @@ class ServiceTable(Strict):
     voltage_v: Annotated[float, Field(ge=200, le=260)] = 240.0
     operator_limit_a: Amps | None = None
     curve: str | None = None
-    derate: Annotated[float, Field(gt=0.5, le=1)] = 0.90
+    derate: Derate = DEFAULT_DERATE
     thermal_credit: bool = False
     import_limit_w: Annotated[int, Field(gt=0, le=1_000_000)] | None = None
     doe_default_a: Amps | None = None
     voltage_response: bool = False
+    neutral_a: Annotated[float, Field(gt=0, le=1200)] | None = None
+    busbar_a: Annotated[float, Field(gt=0, le=2000)] | None = None
+    lease_default_w: Annotated[int, Field(gt=0, le=1_000_000)] | None = None
     mains: MainsTable
     uncontrolled_a: UncontrolledTable
 
@@ -162,6 +168,14 @@ class SetpointTable(Strict):
     weight: Annotated[int, Field(ge=1, le=100)] = 1
 
 
+class SourceTable(Strict):
+    """A circuit that feeds the panel, and how much of that is there to stay."""
+
+    kind: Literal["pv", "battery"]
+    firm_share: Annotated[float, Field(ge=0, le=1)] = 0.0
+    window_s: Annotated[float, Field(ge=1, le=3600)] = 60.0
+
+
 class CircuitTable(Strict):
     """A branch circuit."""
 
@@ -183,6 +197,9 @@ class CircuitTable(Strict):
     inrush_a: Annotated[float, Field(ge=0, le=4000)] = 0.0
     continuous: bool | None = None
     safe_state: Literal["hold", "open"] = "open"
+    curve: str | None = None
+    derate: Derate = DEFAULT_DERATE
+    source: SourceTable | None = None
 
 
 class FeederMeter(Strict):
@@ -201,7 +218,7 @@ class FeederTable(Strict):
     breaker_a: Annotated[float, Field(gt=0, le=400)]
     control_setting_a: Annotated[float, Field(gt=0, le=400)] | None = None
     curve: str | None = None
-    derate: Annotated[float, Field(gt=0.5, le=1)] = 0.90
+    derate: Derate = DEFAULT_DERATE
     circuits: Annotated[list[Ident], Field(min_length=1, max_length=64)]
     meter: FeederMeter | None = None
 
@@ -210,7 +227,27 @@ class BackupTable(Strict):
     """What feeds the panel off the grid."""
 
     inverter_a: Annotated[float, Field(gt=0, le=1200)]
+    inverter_w: Annotated[int, Field(gt=0, le=1_000_000)] | None = None
     shed_tier: Tier
+
+
+class SensorTable(Strict):
+    """A temperature that some device shows."""
+
+    device: Ident
+    point: str
+
+
+class HeatTable(Strict):
+    """Where the compute node's heat goes: W, °C, s."""
+
+    circuits: Annotated[list[Ident], Field(min_length=1, max_length=16)]
+    rejector_w: Annotated[int, Field(ge=0, le=200_000)]
+    tank_w: Annotated[int, Field(ge=0, le=200_000)]
+    sensor: SensorTable
+    full_c: Annotated[float, Field(ge=20, le=95)]
+    band_c: Annotated[float, Field(ge=0.5, le=30)] = 5.0
+    stale_s: Annotated[float, Field(ge=1, le=600)] = 30.0
 
 
 class LadderTable(Strict):
@@ -238,6 +275,7 @@ class PanelFile(Strict):
     compute: ComputeTable | None = None
     feeder: Annotated[list[FeederTable], Field(max_length=8)] = []
     backup: BackupTable | None = None
+    heat: HeatTable | None = None
     ladder: LadderTable = LadderTable()
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from panelctl.clock import Clock
+from panelctl.control.learned import LearnedStore
 from panelctl.control.loop import ControlLoop
 from panelctl.control.publish import describe_panel
 from panelctl.control.store import StateStore
@@ -22,6 +23,7 @@ from panelctl.link.server import ControlServer
 from panelctl.link.watchdog import Watchdog
 from panelctl.modbus.busplan import plan_bus
 from panelctl.model.panel import Panel
+from panelctl.units import NS_PER_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +46,12 @@ class App:
         self.outputs = Outputs(panel, self.engine, self.links, self.scanner, clock)
         self.server = ControlServer(places.socket, describe_panel(panel, config))
         self.store = StateStore(places.state)
+        self.learned = LearnedStore(places.state)
         kept = self.store.load()
         self.engine.take_claims(kept.claims)
         self.engine.take_heat(kept.heat)
+        hour_offset_ns = round(clock.wall_s() * NS_PER_S) - clock.now_ns()
+        self.engine.take_learned(self.learned.load(), hour_offset_ns)
         self.engine.limits.take(kept.limits, clock.now_ns(), clock.wall_s())
         if kept.limit_a is not None:
             self.engine.take_request(kept.limit_a, kept.until_s - clock.wall_s(), clock.now_ns())
@@ -56,6 +61,7 @@ class App:
             self.outputs,
             self.server,
             self.store,
+            self.learned,
             Watchdog(),
             clock,
         )

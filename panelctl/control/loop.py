@@ -14,6 +14,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from panelctl.clock import Clock
+from panelctl.control.learned import LearnedStore
 from panelctl.control.publish import Publisher
 from panelctl.control.realtime import collect_idle
 from panelctl.control.store import Kept, StateStore
@@ -52,6 +53,7 @@ class ControlLoop:
         outputs: Outputs,
         server: ControlServer,
         store: StateStore,
+        learned: LearnedStore,
         watchdog: Watchdog,
         clock: Clock,
     ) -> None:
@@ -61,6 +63,7 @@ class ControlLoop:
         self._outputs = outputs
         self._server = server
         self._store = store
+        self._learned = learned
         self._watchdog = watchdog
         self._clock = clock
         self._publisher = Publisher(engine, scanner)
@@ -68,6 +71,7 @@ class ControlLoop:
         self._until_s = 0.0
         self._heat: dict[str, list[int]] = {}
         self._heat_ns = 0
+        self._hour = -1  # of the day, when what was learned was last saved
         self._limits = KeptLimits()
         self._limits_version = 0
         self._period_ns = int(NS_PER_S / engine.panel.timing.rate_hz)
@@ -92,10 +96,14 @@ class ControlLoop:
         self._keep(self._clock.now_ns(), last=True)
 
     def _keep(self, now_ns: int, last: bool = False) -> None:
-        """Hand the store what outlives a restart; it writes only what changed.
+        """Hand the stores what outlives a restart; they write only what changed.
 
-        Heat always changes: it is taken down every minute, and at the end.
+        Heat always changes: it is taken down every minute, and at the end; margins every hour.
         """
+        hour = self._engine.state.hour[0]
+        if last or (hour != self._hour >= 0):
+            self._learned.save(self._engine.learned())
+        self._hour = hour
         if now_ns - self._heat_ns >= HEAT_NS or last:
             self._heat, self._heat_ns = self._engine.heat(), now_ns
         limits = self._engine.limits

@@ -70,6 +70,7 @@ class _CircuitView:
         # A balanced 240 V load with one CT is measured against one leg's 120 V.
         self.factor = 2 if circuit.balanced and len(circuit.power) == 1 else 1
         self.relay = slot.get(f"{circuit.id}.relay", -1)
+        self.feeds = [j for j, (source, _) in enumerate(engine.feeds) if source.id == circuit.id]
 
 
 class Publisher:
@@ -146,6 +147,8 @@ class Publisher:
             record["theta"] = state.theta_ppm[r] / 1_000_000
             if state.trip_ms[r] >= 0:
                 record["trip_s"] = state.trip_ms[r] / 1000
+        if state.wary_ma[r]:
+            record["wary_a"] = state.wary_ma[r] / 1000
         return record
 
     def _limits(self, now_ns: int) -> list[LimitRecord]:
@@ -211,9 +214,15 @@ class Publisher:
             "relay": relay,
             "tier": circuit.tier,
         }
+        if view.feeds:
+            record["firm_a"] = [state.firm_ma[j] / 1000 for j in view.feeds]
         i = view.i
         if i < 0:
             return record
+        if engine.fixed.branch_ref_ma[i]:
+            record["theta"] = state.branch_theta_ppm[i] / 1_000_000
+            if state.branch_trip_ms[i] >= 0:
+                record["trip_s"] = state.branch_trip_ms[i] / 1000
         record["tier"] = state.tier[i]
         if view.relay >= 0 and state.closed[i] >= 0:
             record["ordered"] = "CLOSED" if state.closed[i] else "OPEN"

@@ -70,7 +70,6 @@ class StateStore:
         """Write it down if it changed."""
         if kept == self._saved:
             return
-        temporary = self._path.with_suffix(".tmp")
         plain = {
             "format": FORMAT,
             "claims": kept.claims,
@@ -80,11 +79,17 @@ class StateStore:
             "limits": asdict(kept.limits),
         }
         try:
-            temporary.write_text(json.dumps(plain))
-            os.replace(temporary, self._path)
+            replace_file(self._path, json.dumps(plain))
             self._saved = kept
         except OSError:
             self.failures += 1
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Put `text` into a file, which is then the old one or the new one whole. Raises OSError."""
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(text)
+    os.replace(temporary, path)
 
 
 def _limits(plain: Any) -> KeptLimits:
@@ -104,6 +109,13 @@ def _limits(plain: Any) -> KeptLimits:
         if not (math.isfinite(times[0]) and times[0] < times[1] < math.inf):
             raise ValueError("a window ends before it starts")
         windows.append((*times, amount(limit_a), amount(import_w)))
+    number = plain.get("lease_number", 0)
+    if isinstance(number, bool) or not isinstance(number, int) or number < 0:
+        raise ValueError(f"{number!r}: is no number of a lease")
     return KeptLimits(
-        plain["off_grid"] is True, plain["shedding"] is True, str(plain["source"])[:64], windows
+        plain["off_grid"] is True,
+        plain["shedding"] is True,
+        str(plain["source"])[:64],
+        windows,
+        number,
     )

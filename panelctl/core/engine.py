@@ -8,11 +8,12 @@ Rules
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from array import array
+from collections.abc import Iterable, Iterator
 
 from panelctl.core.chosen import COMPILED, build_core
 from panelctl.core.image import Image
-from panelctl.core.layout import MODULATED
+from panelctl.core.layout import HOURS, LEG_ROWS, MODULATED, STEP_BINS
 from panelctl.core.limits import Limits
 from panelctl.core.memory import Memory
 from panelctl.errors import CommandRefused
@@ -23,6 +24,7 @@ from panelctl.model.command import (
     Command,
     Envelope,
     Grid,
+    Lease,
     OpenRelay,
     RequestLimit,
     SetTier,
@@ -34,6 +36,8 @@ from panelctl.model.reason import Reason, State
 from panelctl.model.relay import BY_HAND, Claim
 from panelctl.model.slots import LEGS, image_slots
 from panelctl.units import ns_from_s, w_from_ma
+
+Learned = dict[str, dict[str, dict[str, int]]]
 
 LOW_VOLTAGE_SHARE = 0.9  # assumed where the voltage cannot be read: fewer watts for the amps
 
@@ -48,7 +52,7 @@ class Engine:
         told = [f"{circuit.id}.told" for circuit in panel.circuits if circuit.relay_device]
         self.image = Image([slot.name for slot in self.slots] + told)
         memory = Memory(panel, self.image)
-        self.rows, self.loads = memory.rows, memory.loads
+        self.rows, self.loads, self.feeds = memory.rows, memory.loads, memory.feeds
         self.fixed, self.state = memory.fixed, memory.state
         self.limits = Limits(panel, self.fixed, self.state, self.rows)
         self.index = {circuit.id: i for i, circuit in enumerate(self.loads)}
@@ -71,7 +75,7 @@ class Engine:
                 verdicts.append(Verdict(command.id, True))
             except CommandRefused as refusal:
                 verdicts.append(Verdict(command.id, False, refusal.why))
-        self.limits.refresh(now_ns, self._voltage_mv(now_ns))
+        self.limits.refresh(now_ns, self._voltage_mv(now_ns), self._tank_mc(now_ns))
         self._back_up(now_ns)
         self.core.step(now_ns)
         return verdicts
@@ -99,6 +103,14 @@ class Engine:
         if not all(self.image.good(slot, now_ns, stale_ns) for slot in self._voltage_slots):
             return None
         return sum(self.image.value[slot] for slot in self._voltage_slots)
+
+    def _tank_mc(self, now_ns: int) -> int | None:
+        """The temperature of the tank that takes the compute node's heat, m°C."""
+        sink = self.panel.heat_sink
+        slot = self.image.slot.get("heat.tank_mc", -1)
+        if sink is None or not self.image.good(slot, now_ns, ns_from_s(sink.stale_s)):
+            return None
+        return self.image.value[slot]
 
     def setpoint_a(self, i: int) -> float:
         """What load `i` may draw, A per leg."""
@@ -151,20 +163,52 @@ class Engine:
         return self.state.limit_value_ma[k * self.fixed.rows] / 1000, until_ns
 
     def heat(self) -> dict[str, list[int]]:
-        """The fast and slow heat of every watched breaker by row, which outlive a restart."""
-        return {
-            row.name: [self.state.fast[r], self.state.slow[r]]
-            for r, row in enumerate(self.rows)
-            if self.fixed.ref_ma[r]
-        }
+        """The fast and slow heat of every watched pole by name, which outlive a restart."""
+        return {name: [fast[n], slow[n]] for name, fast, slow, n in self._poles()}
 
     def take_heat(self, heat: dict[str, list[int]]) -> None:
         """Put `heat()` back, before the first step; none starts colder than without."""
+        for name, fast, slow, n in self._poles():
+            if name in heat:
+                fast[n] = max(fast[n], heat[name][0])
+                slow[n] = max(slow[n], heat[name][1])
+
+    def _poles(self) -> Iterator[tuple[str, array[int], array[int], int]]:
+        """Every watched pole: its name (a branch's is `circuit.leg`), and where its heats lie."""
+        fixed, state = self.fixed, self.state
         for r, row in enumerate(self.rows):
-            if row.name in heat:
-                fast, slow = heat[row.name]
-                self.state.fast[r] = max(self.state.fast[r], fast)
-                self.state.slow[r] = max(self.state.slow[r], slow)
+            if fixed.ref_ma[r]:
+                yield row.name, state.fast, state.slow, r
+        for i, circuit in enumerate(self.loads):
+            if fixed.branch_ref_ma[i]:
+                for leg in circuit.legs:
+                    n = i * LEG_ROWS + leg
+                    yield f"{circuit.id}.{LEGS[leg]}", state.branch_fast, state.branch_slow, n
+
+    def learned(self) -> Learned:
+        """What was learned of the household's steps, which outlives a restart: by row and hour, the
+        bins that are not empty.
+        """
+        steps: Learned = {}
+        for r, row in enumerate(self.rows):
+            for hour in range(HOURS):
+                first = (r * HOURS + hour) * STEP_BINS
+                bins = self.state.steps[first : first + STEP_BINS]
+                if any(bins):
+                    kept = {str(n): count for n, count in enumerate(bins) if count}
+                    steps.setdefault(row.name, {})[str(hour)] = kept
+        return steps
+
+    def take_learned(self, steps: Learned, hour_offset_ns: int) -> None:
+        """Put `learned()` back, before the first step. `hour_offset_ns` is what the time of day is
+        ahead of the monotonic clock.
+        """
+        self.state.hour_offset_ns[0] = hour_offset_ns
+        for r, row in enumerate(self.rows):
+            for hour, bins in steps.get(row.name, {}).items():
+                for number, count in bins.items():
+                    place = (r * HOURS + int(hour)) * STEP_BINS + int(number)
+                    self.state.steps[place] = count
 
     def take_request(self, limit_a: float, left_s: float, now_ns: int) -> None:
         """Put a requested limit back for the time that it has left (s)."""
@@ -192,6 +236,8 @@ class Engine:
                 self.limits.put_windows(command.windows(now_ns), command.source)
             case Grid(_, islanded, soc):
                 self._grid(islanded, soc)
+            case Lease():
+                self._lease(command, now_ns)
 
     def _grid(self, islanded: bool, soc: float | None) -> None:
         if self.panel.backup is None:
@@ -200,6 +246,15 @@ class Engine:
             self.limits.go_off_grid(soc)
         else:
             self.limits.go_on_grid()
+
+    def _lease(self, lease: Lease, now_ns: int) -> None:
+        if self.panel.service.lease_default_w is None:
+            raise CommandRefused("the panel file has no service.lease_default_w: nothing is shared")
+        newest = self.limits.lease_number
+        if lease.number <= newest:
+            raise CommandRefused(f"lease {lease.number} is not newer than {newest}")
+        until_ns = now_ns + ns_from_s(lease.expires_s)
+        self.limits.put_lease(lease.import_w, until_ns, lease.number, lease.source)
 
     def _back_up(self, now_ns: int) -> None:
         """Off the grid with a low battery, circuits of the shed tier and later stay open."""

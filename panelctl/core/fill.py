@@ -22,7 +22,7 @@ class Fill(Restore):
         rows = f.rows
         fresh = now_ns - s.mains_ns[0] <= f.fresh_ns[0]
         fill = [
-            f.scale[r] * (s.fill_ma[r] - self._margin_of(r, f.fill_margin_ma[0]))
+            f.scale[r] * (s.fill_ma[r] - s.wary_ma[r] - self._margin_of(r, f.fill_margin_ma[0]))
             - house[r]
             - reserve[r]
             for r in self.rows
@@ -75,6 +75,8 @@ class Fill(Restore):
                 reason = Reason.STALE
             elif target < f.max_ma[i] and target < s.want_ma[i] - f.step_ma[i]:
                 reason = Reason.LIMIT
+            elif s.want_ma[i] == self._branch_top(i) < f.max_ma[i]:
+                reason = Reason.HOT
             ramping = False
             # A load that draws more than it is allowed does not get more for it.
             if target > s.set_ma[i] and fresh and not s.stale[i] and not s.over_ns[i]:

@@ -10,8 +10,9 @@ Rules
 
 from __future__ import annotations
 
+from panelctl.core.heat import Heat
 from panelctl.core.layout import LEG_ROWS, MODULATED, SWITCHED
-from panelctl.core.sight import GOOD, Sight
+from panelctl.core.sight import GOOD
 from panelctl.model.reason import Reason, State, Wait
 from panelctl.model.relay import Claim
 
@@ -19,7 +20,7 @@ RELIEF_COUNTS = 4  # minimum off times
 NEVER_NS = 1 << 61
 
 
-class Follow(Sight):
+class Follow(Heat):
     """Relays, set-points and what holds them."""
 
     def _follow_relays(self, now_ns: int) -> None:
@@ -150,10 +151,10 @@ class Follow(Sight):
         if allowed > 0 and not s.stale[i] and draw >= allowed - max(500, allowed * 3 // 100):
             s.hungry_ns[i] = now_ns
         if f.compute[i] or (s.hungry_ns[i] and now_ns - s.hungry_ns[i] <= f.idle_ns[0]):
-            s.want_ma[i] = f.max_ma[i]
+            s.want_ma[i] = self._branch_top(i)
         else:
             follow = draw + draw * 5 // 100 + f.slack_ma[0]
-            s.want_ma[i] = max(f.floor_ma[i], min(allowed, follow))
+            s.want_ma[i] = max(f.floor_ma[i], min(allowed, follow, self._branch_top(i)))
 
     def _stop_and_open(self, now_ns: int) -> None:
         """Cap, then ask to stop, then open: a user's claim on a modulated load that has a relay."""

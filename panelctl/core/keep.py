@@ -167,6 +167,14 @@ class Keep(Follow):
             row, short = self._shortest(i, coef, room)
             self._shed(i, Reason.LIMIT, row, short, now_ns)
 
+    def _cool(self, now_ns: int) -> None:
+        """Open a circuit before its own breaker trips: hot, over its curve's end, and confirmed."""
+        f, s = self.fixed, self.state
+        for i in self.switched:
+            hot = s.hot_ns[i] and now_ns - s.hot_ns[i] >= f.confirm_ns[0]
+            if hot and s.closed[i] == 1 and not s.claims[i] and self._relay_seen(i, now_ns):
+                self._shed(i, Reason.HOT, -1, 0, now_ns)
+
     def _shed(self, i: int, reason: Reason, row: int, short: int, now_ns: int) -> None:
         """Open a switched load, pause a modulated one, until there is room for it again."""
         s = self.state

@@ -5,7 +5,8 @@ Rules
   same memory, a snapshot is a copy of bytes, and numpy can view it.
 - A field "per load and row" holds load i, row r at index i * rows + r. Row 0 is leg a, row 1 leg b.
 - Units end the name. Times are monotonic ns; 0 means "never" where a time may be missing.
-- Limits on everything: MAX_LOADS, MAX_ROWS, MAX_LIMITS. More is refused here, once.
+- A field "per load and leg" holds load i, leg n at index 2 * i + n; the same for "feed and row".
+- Limits on everything: MAX_LOADS, MAX_ROWS, MAX_LIMITS, MAX_FEEDS. More is refused here, once.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Final
 
 from panelctl.core.states import table
 from panelctl.core.thermal import HOT_START, TICK_BITS
+from panelctl.model.circuit import MAX_FEEDS
 from panelctl.model.command import MAX_TIER
 
 MAX_LOADS: Final = 128
@@ -51,6 +53,10 @@ FIXED_PER_LOAD: Final = (
     "change_ns",
     "step_ma",
     "ramp_ma_s",
+    "branch_ref_ma",  # where the curve of its own breaker ends, derated; 0 where none is watched
+    "branch_share",  # of the fast heat, in 2^-32
+    "branch_most_ma",  # what its own breaker carries for good: 80 % of it for a continuous load
+    "branch_ma",  # the breaker's rating
 )
 FIXED_PER_LOAD_ROW: Final = (
     "coef",  # what a mA per leg of the load counts on the row, with the 1.25 of continuous loads
@@ -59,10 +65,14 @@ FIXED_PER_LOAD_ROW: Final = (
     "slot2",
     "demand_ma",
     "inrush_ma",
+    "against",  # 1: it stands on the other side of the row, which carries more when it goes
 )
 FIXED_PER_ROW: Final = (
     "row_slot",  # image slots whose sum is what flows on the row, -1 where it is not metered
     "row_slot2",
+    "less_slot",  # of the current that is taken off again: the other leg, for the neutral; or -1
+    "sign_slot",  # of the powers that tell which way `row_slot` and `less_slot` flow, where it
+    "less_sign_slot",  # matters; or -1
     "row_stale_ns",
     "scale",  # parts that one mA of the row is counted in: 4 where some loads count 1.25
     "ref_ma",  # where the row's breaker curve ends, derated; 0 where no breaker is watched
@@ -70,11 +80,26 @@ FIXED_PER_ROW: Final = (
     "credit",  # the row has no control setting, and a minimum trip curve
     "prior_ma",  # the largest load step to expect before one has been seen
 )
+FIXED_PER_FEED: Final = (
+    "feed_slot",  # image slot of its current
+    "feed_w_slot",  # image slots of its power, which tells a battery that charges; or -1
+    "feed_w_slot2",
+    "feed_stale_ns",
+    "feed_most_ma",  # what it gives at most: assumed where it cannot be read
+    "feed_share_ppm",  # of the least it gave lately, what counts as firm
+    "feed_window_ns",  # how long lately is
+)
+FIXED_PER_FEED_ROW: Final = (
+    "relieves",  # 1: the row's meter shows less because of it, and more when it falls away
+    "adds",  # 1: the row carries it besides what its meter shows: a busbar
+)
 FIXED_TABLES: Final = (
     "next_state",
     "equal_tier",  # whether a tier is of equal rank
     "keep_fast",
     "keep_slow",
+    "branch_keep_fast",
+    "branch_keep_slow",
 )
 FIXED_SCALARS: Final = (
     "fresh_ns",
@@ -124,6 +149,9 @@ STATE_PER_LOAD: Final = (
     "bucket_ns",
     "over_ns",
     "want_ma",  # what a modulated load would take
+    "branch_theta_ppm",  # how near the hotter pole of its own breaker is to tripping
+    "branch_trip_ms",  # how long that breaker surely stands the present current; -1: for longer
+    "hot_ns",  # since when its own breaker has been hot and over its curve's end
     "hungry_ns",  # when it last drew all that it was allowed
     "stop",
     "reason",
@@ -136,10 +164,19 @@ STATE_PER_LOAD: Final = (
     "wait_ma",
 )
 STATE_PER_LOAD_ROW: Final = ("meas_ma", "at_mains_ma", "relief_of_ma")
+STATE_PER_LOAD_LEG: Final = ("branch_fast", "branch_slow")
+STATE_PER_FEED: Final = (
+    "out_ma",
+    "firm_ma",
+    "low_ma",  # the least it gave in this window,
+    "older_low_ma",  # and in the one before
+    "low_ns",  # when this window began
+)
 STATE_PER_ROW: Final = (
     "row_ma",
     "row_old",
     "row_seen_ns",  # the sample that `row_ma` is of, for rows behind the legs
+    "wary_ma",  # what it would carry besides, if sources fell away or the other leg's loads went
     "limit_ma",  # the effective limit
     "shed_ma",  # the same for relays that may have to open,
     "fill_ma",  # and for set-points
@@ -193,29 +230,48 @@ class _Flat:
 class Fixed(_Flat):
     """What the panel is made of, for `loads` loads on `rows` rows."""
 
-    names = FIXED_PER_LOAD + FIXED_PER_LOAD_ROW + FIXED_PER_ROW + FIXED_TABLES + FIXED_SCALARS
+    names = (
+        FIXED_PER_LOAD
+        + FIXED_PER_LOAD_ROW
+        + FIXED_PER_ROW
+        + FIXED_PER_FEED
+        + FIXED_PER_FEED_ROW
+        + FIXED_TABLES
+        + FIXED_SCALARS
+    )
 
-    def __init__(self, loads: int, rows: int = 2) -> None:
+    def __init__(self, loads: int, rows: int = 2, feeds: int = 0) -> None:
         if not 0 <= loads <= MAX_LOADS:
             raise ValueError(f"{loads} loads: a panel has at most {MAX_LOADS}")
         if not 1 <= rows <= MAX_ROWS:
             raise ValueError(f"{rows} rows: a panel has 1 to {MAX_ROWS}")
+        if not 0 <= feeds <= MAX_FEEDS:
+            raise ValueError(f"{feeds} legs of sources: a panel has at most {MAX_FEEDS}")
         self.loads = loads
         self.rows = rows
+        self.feeds = feeds
         for name in FIXED_PER_LOAD:
             setattr(self, name, _zeros(loads))
         for name in FIXED_PER_LOAD_ROW:
             setattr(self, name, _zeros(loads * rows))
         for name in FIXED_PER_ROW:
             setattr(self, name, _zeros(rows))
+        for name in FIXED_PER_FEED:
+            setattr(self, name, _zeros(feeds))
+        for name in FIXED_PER_FEED_ROW:
+            setattr(self, name, _zeros(feeds * rows))
         self.next_state = table()
         self.equal_tier = _zeros(MAX_TIER + 1)
         self.keep_fast = _zeros(rows * TICK_BITS)
         self.keep_slow = _zeros(rows * TICK_BITS)
+        self.branch_keep_fast = _zeros(loads * TICK_BITS)
+        self.branch_keep_slow = _zeros(loads * TICK_BITS)
         for name in FIXED_SCALARS:
             setattr(self, name, _zeros(1))
         for r in range(rows):
             self.scale[r] = 1
+            self.row_slot2[r] = self.less_slot[r] = -1
+            self.sign_slot[r] = self.less_sign_slot[r] = -1
         for i in range(loads):
             self.weight[i] = self.step_ma[i] = 1
 
@@ -226,6 +282,8 @@ class Changing(_Flat):
     names = (
         STATE_PER_LOAD
         + STATE_PER_LOAD_ROW
+        + STATE_PER_LOAD_LEG
+        + STATE_PER_FEED
         + STATE_PER_ROW
         + STATE_TABLES
         + STATE_PER_LIMIT
@@ -236,12 +294,16 @@ class Changing(_Flat):
     def __init__(self, fixed: Fixed, limits: int) -> None:
         if not 1 <= limits <= MAX_LIMITS:
             raise ValueError(f"{limits} limits: 1 to {MAX_LIMITS}")
-        loads, rows = fixed.loads, fixed.rows
+        loads, rows, feeds = fixed.loads, fixed.rows, fixed.feeds
         self.limits = limits
         for name in STATE_PER_LOAD:
             setattr(self, name, _zeros(loads))
         for name in STATE_PER_LOAD_ROW:
             setattr(self, name, _zeros(loads * rows))
+        for name in STATE_PER_LOAD_LEG:
+            setattr(self, name, array("q", [HOT_START] * (loads * LEG_ROWS)))
+        for name in STATE_PER_FEED:
+            setattr(self, name, _zeros(feeds))
         for name in STATE_PER_ROW:
             setattr(self, name, _zeros(rows))
         for name in STATE_PER_LIMIT:

@@ -9,6 +9,9 @@ Rules
   time, a looser one never. Where no window is known the default holds, never "unlimited".
 - Without a voltage reading the last voltage response holds. Without news of the grid the panel
   stays off the grid, if that is the last that was heard.
+- A lease is a share of a transformer for a while. The newest one holds, by its number; when it has
+  run out, and after a restart, the default does. Whoever hands leases out may count on that.
+- Without the tank's temperature the tank takes no heat.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from itertools import pairwise
 from panelctl.core.layout import LEG_ROWS, NO_LIMIT_MA, Changing, Fixed
 from panelctl.core.memory import Row, total_a
 from panelctl.model.limit import Amount, KeptLimits, LimitName, Window
-from panelctl.model.panel import Panel
+from panelctl.model.panel import HeatSink, Panel
 from panelctl.units import NS_PER_S, ma_from_a
 
 EARLY_NS = 30 * NS_PER_S
@@ -51,6 +54,10 @@ class Limits:
         default_a = panel.service.doe_default_a
         self._doe = _Doe(default=None if default_a is None else Amount(limit_a=default_a))
         self._sagging = False
+        self._lease_until_ns = 0
+        self._lease = Amount()
+        self.lease_number = 0  # of the newest lease that was taken
+        self._sink = next((r for r, row in enumerate(rows) if row.name == "heat"), -1)
         self.version = 0  # of what `keep()` gives out
         self.off_grid = False
         self.shedding = False  # off the grid with a battery that runs low
@@ -74,6 +81,14 @@ class Limits:
         state.limit_until_ns[k] = until_ns
         self.source[name] = source
 
+    def put_lease(self, import_w: float, until_ns: int, number: int, source: str) -> None:
+        """Take a newer lease in place of the present one."""
+        self._lease = Amount(import_w=import_w)
+        self._lease_until_ns = until_ns
+        self.lease_number = number
+        self.source[LimitName.LEASE] = source
+        self.version += 1
+
     def take_back(self, name: LimitName) -> None:
         """Take a limit out of force."""
         self._state.limit_on[int(name)] = 0
@@ -91,9 +106,9 @@ class Limits:
             return
         self.version += not self.off_grid
         self.off_grid = True
-        self.put(LimitName.OFF_GRID, Amount(limit_a=backup.inverter_a), 0, "backup")
-        for r in range(LEG_ROWS):
-            self._state.hard[r] = 1
+        amount = Amount(backup.inverter_a, backup.inverter_w)
+        self.put(LimitName.OFF_GRID, amount, 0, "backup")
+        self._harden(True, backup.inverter_w is not None)
         shedding = self.shedding
         if soc is not None and soc < SOC_SHED:
             self.shedding = True
@@ -106,8 +121,13 @@ class Limits:
         self.version += self.off_grid
         self.off_grid = self.shedding = False
         self.take_back(LimitName.OFF_GRID)
+        self._harden(False, False)
+
+    def _harden(self, legs: bool, total: bool) -> None:
+        """Whether the limit of the legs, and of the total, may not be passed even for a moment."""
         for r in range(LEG_ROWS):
-            self._state.hard[r] = 0
+            self._state.hard[r] = legs
+        self._state.hard[self._total] = total
 
     def keep(self, now_ns: int, wall_s: float) -> KeptLimits:
         """What outlives a restart; times become wall times (s)."""
@@ -120,7 +140,7 @@ class Limits:
             for w in self._doe.windows
         ]
         source = self.source.get(LimitName.DOE, "")
-        return KeptLimits(self.off_grid, self.shedding, source, windows)
+        return KeptLimits(self.off_grid, self.shedding, source, windows, self.lease_number)
 
     def take(self, kept: KeptLimits, now_ns: int, wall_s: float) -> None:
         """Put `keep()` back, before the first step."""
@@ -128,6 +148,7 @@ class Limits:
         def mono(at_s: float) -> int:
             return now_ns + round((at_s - wall_s) * NS_PER_S)
 
+        self.lease_number = kept.lease_number
         if kept.windows:
             windows = [
                 Window(mono(start_s), mono(end_s), Amount(limit_a, import_w))
@@ -138,11 +159,39 @@ class Limits:
             self.go_off_grid(None)
             self.shedding = kept.shedding and self.off_grid
 
-    def refresh(self, now_ns: int, voltage_mv: int | None) -> None:
-        """Bring the limits that follow time and voltage up to date. `voltage_mv` leg to leg."""
+    def refresh(self, now_ns: int, voltage_mv: int | None, tank_mc: int | None) -> None:
+        """Bring the limits that follow time and readings up to date; None: it cannot be read.
+
+        `voltage_mv` is leg to leg, `tank_mc` the tank's temperature (m°C).
+        """
         self._refresh_doe(now_ns)
+        self._refresh_lease(now_ns)
         if self._panel.service.voltage_response and voltage_mv is not None:
             self._refresh_voltage(voltage_mv)
+        if self._panel.heat_sink is not None:
+            self._refresh_heat(self._panel.heat_sink, tank_mc)
+
+    def _refresh_lease(self, now_ns: int) -> None:
+        default_w = self._panel.service.lease_default_w
+        if default_w is None:
+            return
+        if now_ns < self._lease_until_ns:
+            source = self.source.get(LimitName.LEASE, "")
+            self.put(LimitName.LEASE, self._lease, self._lease_until_ns, source)
+        else:
+            self.put(LimitName.LEASE, Amount(import_w=default_w), 0, "default")
+
+    def _refresh_heat(self, sink: HeatSink, tank_mc: int | None) -> None:
+        """What tank and cooler take together; the tank less and less over its band."""
+        watts = sink.rejector_w
+        if tank_mc is not None:
+            left = min(max(sink.full_c - tank_mc / 1000, 0.0) / sink.band_c, 1.0)
+            watts += int(sink.tank_w * left)
+        k = int(LimitName.HEAT) * self._fixed.rows + self._sink
+        self._state.limit_value_ma[k] = ma_from_a(total_a(watts, self._panel))
+        self._state.limit_on[int(LimitName.HEAT)] = 1
+        seen = tank_mc is not None
+        self.source[LimitName.HEAT] = "tank temperature" if seen else "tank not read"
 
     def _refresh_doe(self, now_ns: int) -> None:
         doe = self._doe

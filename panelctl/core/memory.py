@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from panelctl.core.image import Image
 from panelctl.core.layout import MODULATED, SWITCHED, Changing, Fixed
 from panelctl.core.thermal import ONE, TICK_BITS, Pole, keep_table
-from panelctl.model.breaker import Breaker
-from panelctl.model.circuit import Circuit, SafeState
+from panelctl.model.breaker import CONTINUOUS_SHARE, Breaker, Curve
+from panelctl.model.circuit import Circuit, SafeState, SourceKind
 from panelctl.model.limit import LimitName
 from panelctl.model.panel import Panel
 from panelctl.model.reason import Reason
@@ -36,7 +36,11 @@ RATING_SCALE = 4  # on a row of a breaker's rating a mA counts four, of a contin
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row: its name for people, the legs it sums up, who is on it (None: all), and its limit."""
+    """A row: its name for people, the legs it sums up, who is on it (None: all), and its limit.
+
+    `neutral`: what its leg carries more than the other one; only loads between a leg and the
+    neutral are on it. `busbar`: sources behind the main lugs add to it; elsewhere they relieve.
+    """
 
     name: str
     legs: tuple[int, ...]
@@ -46,10 +50,14 @@ class Row:
     rating: bool = False
     breaker: Breaker | None = None
     credit: bool = False
+    neutral: bool = False
+    busbar: bool = False
 
 
 def rows_of(panel: Panel) -> list[Row]:
-    """The legs at the main lugs, the total import, and each leg of each feeder."""
+    """The legs at the main lugs, the total import, each leg of each feeder, and what the panel has
+    of a reduced neutral, a busbar that sources feed, and a sink for the compute node's heat.
+    """
     service = panel.service
     setting_a = service.control_setting_a
     if not service.thermal_credit:
@@ -84,7 +92,24 @@ def rows_of(panel: Panel) -> list[Row]:
                     breaker=feeder.breaker,
                 )
             )
+    for leg, name in enumerate(LEGS):
+        mains = (f"main.{name}_ma",)
+        if service.neutral_a is not None:
+            rows.append(
+                Row(f"neutral.{name}", (leg,), service.neutral_a, None, mains, neutral=True)
+            )
+        if any(circuit.source for circuit in panel.circuits):
+            busbar_a = service.busbar_a or service.breaker.rating_a
+            rows.append(Row(f"busbar.{name}", (leg,), busbar_a, slots=mains, busbar=True))
+    if (sink := panel.heat_sink) is not None:
+        most_a = total_a(sink.rejector_w + sink.tank_w, panel)
+        rows.append(Row("heat", (0, 1), most_a, frozenset(sink.circuits)))
     return rows
+
+
+def feeds_of(panel: Panel) -> list[tuple[Circuit, int]]:
+    """Every leg of every source."""
+    return [(circuit, leg) for circuit in panel.circuits if circuit.source for leg in circuit.legs]
 
 
 def total_a(watts: float, panel: Panel) -> float:
@@ -98,7 +123,8 @@ class Memory:
     def __init__(self, panel: Panel, image: Image) -> None:
         self.rows = rows_of(panel)
         self.loads = [circuit for circuit in panel.circuits if circuit.controlled]
-        self.fixed = Fixed(len(self.loads), len(self.rows))
+        self.feeds = feeds_of(panel)
+        self.fixed = Fixed(len(self.loads), len(self.rows), len(self.feeds))
         self.state = Changing(self.fixed, len(LimitName))
         self._image = image
         self._panel = panel
@@ -107,6 +133,8 @@ class Memory:
             self._row(r, row)
         for i, circuit in enumerate(self.loads):
             self._load(i, circuit)
+        for j, (circuit, leg) in enumerate(self.feeds):
+            self._feed(j, circuit, leg)
         for tier in panel.equal_tiers:
             self.fixed.equal_tier[tier] = 1
 
@@ -142,15 +170,25 @@ class Memory:
         fixed.good_needed[0] = GOOD_NEEDED
 
     def _row(self, r: int, row: Row) -> None:
-        fixed = self.fixed
+        fixed, timing = self.fixed, self._panel.timing
         slots = [self._image.slot[name] for name in row.slots]
         fixed.row_slot[r], fixed.row_slot2[r] = [*slots, -1, -1][:2]
-        fixed.row_stale_ns[r] = ns_from_s(self._panel.timing.fresh_s)
+        if row.neutral or row.busbar:
+            mine, other = LEGS[row.legs[0]], LEGS[1 - row.legs[0]]
+            fixed.sign_slot[r] = self._image.slot[f"main.{mine}_w"]
+            if row.neutral:
+                fixed.less_slot[r] = self._image.slot[f"main.{other}_ma"]
+                fixed.less_sign_slot[r] = self._image.slot[f"main.{other}_w"]
+        # How old the mains may be is the state's to say; its rows wait for that.
+        of_mains = all(name.startswith("main.") for name in row.slots)
+        fixed.row_stale_ns[r] = ns_from_s(timing.hold_s if of_mains else timing.fresh_s)
         fixed.scale[r] = RATING_SCALE if row.rating else 1
         outside = [
             circuit
             for circuit in self._panel.circuits
-            if not circuit.controlled and (row.members is None or circuit.id in row.members)
+            if not circuit.controlled
+            and circuit.source is None
+            and (row.members is None or circuit.id in row.members)
         ]
         largest_a = max((circuit.demand_a for circuit in outside), default=0.0)
         fixed.prior_ma[r] = ma_from_a(largest_a)
@@ -159,18 +197,42 @@ class Memory:
         breaker = row.breaker
         if breaker is None or breaker.curve is None:
             return
-        curve = breaker.curve
-        pole = Pole(
-            curve.ref_ratio * breaker.rating_a * breaker.derate,
-            curve.fast_share,
-            curve.fast_s,
-            curve.slow_s,
-        )
+        pole = pole_of(breaker, breaker.curve)
         fixed.ref_ma[r] = ma_from_a(pole.ref_a)
         fixed.share[r] = round(pole.share * ONE)
-        fixed.credit[r] = row.credit and curve.gives_credit
+        fixed.credit[r] = row.credit and breaker.curve.gives_credit
         fixed.keep_fast[r * TICK_BITS : (r + 1) * TICK_BITS] = keep_table(pole.fast_s)
         fixed.keep_slow[r * TICK_BITS : (r + 1) * TICK_BITS] = keep_table(pole.slow_s)
+
+    def _feed(self, j: int, circuit: Circuit, leg: int) -> None:
+        """One leg of a source: where it is read, and which rows it relieves or loads."""
+        fixed, slot, source = self.fixed, self._image.slot, circuit.source
+        assert source is not None
+        fixed.feed_slot[j] = self._current_slot(circuit, leg)
+        powers = []
+        if source.kind is SourceKind.BATTERY:
+            powers = [slot[f"{circuit.id}.{n}_w"] for n in range(len(circuit.power))]
+        fixed.feed_w_slot[j], fixed.feed_w_slot2[j] = [*powers, -1, -1][:2]
+        fixed.feed_stale_ns[j] = ns_from_s(self._panel.timing.branch_stale_s)
+        fixed.feed_most_ma[j] = ma_from_a(circuit.breaker.rating_a)
+        fixed.feed_share_ppm[j] = round(source.firm_share * 1_000_000)
+        fixed.feed_window_ns[j] = ns_from_s(source.window_s)
+        for r, row in enumerate(self.rows):
+            metered_here = row.slots and (row.members is None or circuit.id in row.members)
+            if leg not in row.legs or not metered_here:
+                continue
+            k = j * fixed.rows + r
+            if row.busbar:
+                fixed.adds[k] = 1
+            elif not row.neutral or len(circuit.legs) == 1:
+                fixed.relieves[k] = 1
+
+    def _current_slot(self, circuit: Circuit, leg: int) -> int:
+        """The image slot of a leg's current; a balanced circuit with one CT has one for both."""
+        # It is named for the first leg of the circuit that has this meter point.
+        point = next(meter.current for meter in circuit.currents if meter.leg == leg)
+        first = next(meter.leg for meter in circuit.currents if meter.current == point)
+        return self._image.slot[f"{circuit.id}.{LEGS[first]}_ma"]
 
     def limit(self, name: LimitName, r: int, ma: int) -> None:
         """Put a named limit on row `r`, for good."""
@@ -196,6 +258,7 @@ class Memory:
         state.reason[i] = int(Reason.UNREAD)
         for r, row in enumerate(self.rows):
             self._load_on_row(i, circuit, r, row)
+        self._branch(i, circuit)
         modulation = circuit.modulation
         if modulation is None:
             return
@@ -212,23 +275,42 @@ class Memory:
         state.set_ma[i] = fixed.fallback_ma[i]
         state.allow_ma[i] = state.allowed_ma[i] = fixed.max_ma[i]
 
+    def _branch(self, i: int, circuit: Circuit) -> None:
+        """The breaker of the load's own circuit, where it is watched."""
+        fixed, breaker = self.fixed, circuit.breaker
+        if breaker.curve is None:
+            return
+        pole = pole_of(breaker, breaker.curve)
+        most_a = breaker.rating_a * (CONTINUOUS_SHARE if circuit.continuous else 1.0)
+        fixed.branch_ref_ma[i] = ma_from_a(pole.ref_a)
+        fixed.branch_share[i] = round(pole.share * ONE)
+        fixed.branch_most_ma[i] = ma_from_a(most_a)
+        fixed.branch_ma[i] = ma_from_a(breaker.rating_a)
+        span = slice(i * TICK_BITS, (i + 1) * TICK_BITS)
+        fixed.branch_keep_fast[span] = keep_table(pole.fast_s)
+        fixed.branch_keep_slow[span] = keep_table(pole.slow_s)
+
     def _load_on_row(self, i: int, circuit: Circuit, r: int, row: Row) -> None:
         fixed, k = self.fixed, i * self.fixed.rows + r
         fixed.slot[k] = fixed.slot2[k] = -1
         if row.members is not None and circuit.id not in row.members:
             return
-        # A balanced 240 V circuit with a single CT has one slot, named for its first leg.
-        first = {
-            meter.current: f"{circuit.id}.{LEGS[meter.leg]}_ma"
-            for meter in reversed(circuit.currents)
-        }
-        meters = [meter for meter in circuit.currents if meter.leg in row.legs]
-        if not meters:
+        if row.neutral and len(circuit.legs) == 2:
+            return  # what flows between the legs does not come back through the neutral
+        legs = sorted({meter.leg for meter in circuit.currents} & set(row.legs))
+        fixed.against[k] = row.neutral and not legs
+        if not legs:
             return
-        slots = [self._image.slot[first[meter.current]] for meter in meters]
+        slots = [self._current_slot(circuit, leg) for leg in legs]
         fixed.slot[k], fixed.slot2[k] = [*slots, -1][:2]
-        fixed.plain[k] = len(meters) * fixed.scale[r]
+        fixed.plain[k] = len(legs) * fixed.scale[r]
         heavy = row.rating and circuit.continuous
-        fixed.coef[k] = len(meters) * (RATING_SCALE + 1) if heavy else fixed.plain[k]
+        fixed.coef[k] = len(legs) * (RATING_SCALE + 1) if heavy else fixed.plain[k]
         fixed.demand_ma[k] = ma_from_a(circuit.demand_a)
         fixed.inrush_ma[k] = ma_from_a(circuit.inrush_a)
+
+
+def pole_of(breaker: Breaker, curve: Curve) -> Pole:
+    """The curve of a breaker of its rating, with its end lowered to what is trusted of it."""
+    ref_a = curve.ref_ratio * breaker.rating_a * breaker.derate
+    return Pole(ref_a, curve.fast_share, curve.fast_s, curve.slow_s)

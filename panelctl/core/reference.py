@@ -1,8 +1,8 @@
 """The decision over one panel, written to be read: what is asked of it, and the order of a step.
 
 The parts of a step have a file each, here and in ext/panelctl/core, where the same is in Cython:
-sight (what is seen), follow (relays and set-points against what they were told), keep (who must
-open), restore (who may close), fill (set-points).
+sight (what is seen), heat (limits and breakers), follow (relays and set-points against what they
+were told), keep (who must open), restore (who may close), fill (set-points).
 
 Rules
 - Integers only. Divisions are of numbers that are not negative, so that floor and truncation agree.
@@ -65,6 +65,7 @@ class Core(Fill):
             for i in self.loads:
                 s.since_ns[i] = now_ns
         self._measure(now_ns)
+        self._see_sources(now_ns)
         self._see_mains(now_ns)
         self._limits(now_ns)
         self._follow_relays(now_ns)
@@ -75,6 +76,7 @@ class Core(Fill):
             house = self._house()
             self._learn(house, now_ns)
             self._promote(now_ns)
+            self._cool(now_ns)
             self._keep(house, now_ns)
             reserve = self._restore(house, now_ns)
             self._set(house, reserve, now_ns)

@@ -36,7 +36,10 @@ class Restore(Keep):
                     flying[r] += f.plain[i * rows + r] * s.relief_of_ma[i * rows + r]
         margin = [f.scale[r] * self._margin_of(r, f.restore_margin_ma[0]) for r in self.rows]
         top = [
-            f.scale[r] * min(s.limit_ma[r], s.fill_ma[r]) - margin[r] - house[r] - reserve[r]
+            f.scale[r] * (min(s.limit_ma[r], s.fill_ma[r]) - s.wary_ma[r])
+            - margin[r]
+            - house[r]
+            - reserve[r]
             for r in self.rows
         ]
         room = list(top)
@@ -55,7 +58,8 @@ class Restore(Keep):
         size = [0] * f.loads
         worth = [0] * f.loads
         for i in waiting:
-            size[i] = worth[i] = 1
+            size[i] = int(not self._cooling(i))
+            worth[i] = 1
             for r in self.rows:
                 coef[i * rows + r] = f.coef[i * rows + r] * self._demand(i, r, now_ns)
                 if r < LEG_ROWS:
@@ -71,6 +75,10 @@ class Restore(Keep):
             if s.stale[i] or (f.relay_slot[i] >= 0 and not self._relay_seen(i, now_ns)):
                 s.fit_ns[i] = 0
                 self._wait(i, int(Wait.BLIND), -1, 0)
+                continue
+            if self._cooling(i):
+                s.fit_ns[i] = 0
+                self._wait(i, int(Wait.COOLING), -1, 0)
                 continue
             way: list[int] = []
             if not taken[i]:

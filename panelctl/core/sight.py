@@ -1,32 +1,30 @@
-"""What the decision sees, written to be read: meters, mains, state, limits, heat, margins.
+"""What the decision sees, written to be read: meters, sources, mains, rows, state, margins.
 
-ext/panelctl/core/_sight.pxi does the same in Cython. Who must open is keep.py's, who may close
-restore.py's.
+ext/panelctl/core/_sight.pxi does the same in Cython. Limits and breakers are heat.py's.
 
 Rules
 - No reading that is old, missing or marked bad enters a sum as if it were fresh.
-- A limit is the smallest of the named ones in force; the heat of a breaker only lowers it, except
-  on a row that has credit.
 - A row whose own meter is old gives no room: every load on it counts as unread.
+- What PV or a battery gives relieves a row only as far as it is firm. The rest, and what the loads
+  of the other leg take off the neutral, is `wary_ma`: set-points and restores leave it free, and no
+  relay opens for it.
+- A source that cannot be read gives nothing and may fall away whole.
 """
 
 from __future__ import annotations
 
 from array import array
 
-from panelctl.core import thermal
 from panelctl.core.layout import (
     HOURS,
     LEG_ROWS,
     MODULATED,
-    NO_LIMIT_MA,
     STEP_BINS,
     SWITCHED,
     Changing,
     Fixed,
 )
 from panelctl.core.states import Age, place
-from panelctl.model.limit import LimitName
 from panelctl.model.metering import Quality
 from panelctl.model.relay import Claim
 
@@ -73,18 +71,23 @@ class Sight:
         self.sampled_ns = sampled_ns
         self.loads = range(fixed.loads)
         self.rows = range(fixed.rows)
+        self.feeds = range(fixed.feeds)
         self.switched = [i for i in self.loads if fixed.kind[i] == SWITCHED]
         self.modulated = [i for i in self.loads if fixed.kind[i] == MODULATED]
 
     def _fresh(self, slot: int, stale_ns: int, now_ns: int) -> bool:
         return self.quality[slot] == GOOD and now_ns - self.sampled_ns[slot] <= stale_ns
 
+    def _row_slots(self, r: int) -> list[int]:
+        """The image slots of the currents that make up row `r`."""
+        f = self.fixed
+        return [slot for slot in (f.row_slot[r], f.row_slot2[r], f.less_slot[r]) if slot >= 0]
+
     def _measure(self, now_ns: int) -> None:
         """Every load's own meter, and the meters of rows behind the main lugs."""
         f, s = self.fixed, self.state
         for r in self.rows[LEG_ROWS:]:
-            slots = [slot for slot in (f.row_slot[r], f.row_slot2[r]) if slot >= 0]
-            fresh = all(self._fresh(slot, f.row_stale_ns[r], now_ns) for slot in slots)
+            fresh = all(self._fresh(n, f.row_stale_ns[r], now_ns) for n in self._row_slots(r))
             s.row_old[r] = int(not fresh)
         for i in self.loads:
             stale = 0
@@ -103,6 +106,57 @@ class Sight:
             s.stale[i] = stale
             if not stale:
                 s.measured[i] = 1
+
+    def _see_sources(self, now_ns: int) -> None:
+        """What PV and batteries give now, what of it is firm, and what the rows must beware of."""
+        f, s = self.fixed, self.state
+        for j in self.feeds:
+            if not self._fresh(f.feed_slot[j], f.feed_stale_ns[j], now_ns):
+                s.out_ma[j] = f.feed_most_ma[j]
+                s.firm_ma[j] = s.low_ma[j] = s.older_low_ma[j] = 0
+                s.low_ns[j] = now_ns
+                continue
+            s.out_ma[j] = abs(self.value[f.feed_slot[j]])
+            powers = [slot for slot in (f.feed_w_slot[j], f.feed_w_slot2[j]) if slot >= 0]
+            seen = all(self._fresh(slot, f.feed_stale_ns[j], now_ns) for slot in powers)
+            if powers and seen and sum(self.value[slot] for slot in powers) > 0:
+                s.out_ma[j] = 0  # a battery that charges
+            if now_ns - s.low_ns[j] >= f.feed_window_ns[j]:
+                s.older_low_ma[j] = s.low_ma[j] if s.low_ns[j] else 0
+                s.low_ma[j] = s.out_ma[j]
+                s.low_ns[j] = now_ns
+            s.low_ma[j] = min(s.low_ma[j], s.out_ma[j])
+            least_ma = min(s.low_ma[j], s.older_low_ma[j])
+            s.firm_ma[j] = least_ma * f.feed_share_ppm[j] // 1_000_000
+        for r in self.rows:
+            s.wary_ma[r] = 0
+            for j in self.feeds:
+                s.wary_ma[r] += f.relieves[j * f.rows + r] * (s.out_ma[j] - s.firm_ma[j])
+            for i in self.loads:
+                if f.against[i * f.rows + r]:
+                    s.wary_ma[r] += self._may_go(i)
+
+    def _may_go(self, i: int) -> int:
+        """The most that load `i` may draw at this moment, and so may take away, mA."""
+        f, s = self.fixed, self.state
+        most = max(s.meas_ma[i * f.rows + leg] for leg in range(LEG_ROWS))
+        if s.stale[i] and s.closed[i] != 0:
+            demand = max(f.demand_ma[i * f.rows + leg] for leg in range(LEG_ROWS))
+            most = max(most, s.set_ma[i] if f.kind[i] == MODULATED else demand)
+        return most
+
+    def _signed(self, slot: int, sign_slot: int, unknown: int) -> int:
+        """A current with the direction of its power, mA; positive is import.
+
+        Where a meter tells the direction and it cannot be read, the current counts as `unknown`.
+        """
+        if slot < 0:
+            return 0
+        if sign_slot < 0:
+            return max(self.value[slot], 0)
+        if self.quality[sign_slot] != GOOD:
+            return unknown * abs(self.value[slot])
+        return -abs(self.value[slot]) if self.value[sign_slot] < 0 else abs(self.value[slot])
 
     def _see_mains(self, now_ns: int) -> None:
         f, s = self.fixed, self.state
@@ -139,7 +193,7 @@ class Sight:
     def _see_row(self, r: int) -> None:
         """What a row behind the legs carries, and its modulated loads' part at the same time."""
         f, s = self.fixed, self.state
-        slots = [slot for slot in (f.row_slot[r], f.row_slot2[r]) if slot >= 0]
+        slots = self._row_slots(r)
         if not slots:
             s.row_ma[r] = self._sum_of_loads(r)
             return
@@ -147,7 +201,12 @@ class Sight:
         if s.row_old[r] or sampled <= s.row_seen_ns[r]:
             return
         s.row_seen_ns[r] = sampled
-        s.row_ma[r] = sum(max(self.value[slot], 0) for slot in slots)
+        carried = self._signed(f.row_slot[r], f.sign_slot[r], 1)
+        carried += self._signed(f.row_slot2[r], -1, 1)
+        carried -= self._signed(f.less_slot[r], f.less_sign_slot[r], -1)
+        for j in self.feeds:
+            carried += f.adds[j * f.rows + r] * s.out_ma[j]
+        s.row_ma[r] = max(carried, 0)
         for i in self.modulated:
             k = i * f.rows + r
             s.at_mains_ma[k] = s.apart[i] * f.plain[k] * s.meas_ma[k]
@@ -177,60 +236,6 @@ class Sight:
         """What switched load `i` draws on row `r`: measured, or its demand while never measured."""
         k = i * self.fixed.rows + r
         return self.state.meas_ma[k] if self.state.measured[i] else self.fixed.demand_ma[k]
-
-    def _limits(self, now_ns: int) -> None:
-        s = self.state
-        f = self.fixed
-        ticks = min((now_ns - s.heat_ns[0]) // thermal.TICK_NS, (1 << thermal.TICK_BITS) - 1)
-        s.heat_ns[0] += ticks * thermal.TICK_NS
-        for r in self.rows:
-            best, limit_ma, others_ma = -1, NO_LIMIT_MA, NO_LIMIT_MA
-            for k in range(s.limits):
-                until_ns = s.limit_until_ns[k]
-                if s.limit_on[k] and (until_ns == 0 or now_ns < until_ns):
-                    value = s.limit_value_ma[k * f.rows + r]
-                    if value < limit_ma:
-                        limit_ma, best = value, k
-                    if k != LimitName.FSR:
-                        others_ma = min(others_ma, value)
-            s.limit_ma[r] = s.shed_ma[r] = s.fill_ma[r] = limit_ma
-            s.binding[r] = best
-            if f.ref_ma[r] > 0:
-                self._heat(r, ticks, others_ma, now_ns)
-
-    def _heat(self, r: int, ticks: int, others_ma: int, now_ns: int) -> None:
-        """The breaker's heat by now, and what it leaves of the limit."""
-        f, s = self.fixed, self.state
-        ma = s.row_ma[r]
-        if now_ns - s.mains_ns[0] > f.fresh_ns[0] or s.row_old[r]:
-            ma = max(ma, min(s.limit_ma[r], f.ref_ma[r]))  # not seen: as much as may flow
-        bits = thermal.TICK_BITS
-        keep_fast = f.keep_fast[r * bits : (r + 1) * bits]
-        keep_slow = f.keep_slow[r * bits : (r + 1) * bits]
-        goal = thermal.squared(ma, f.ref_ma[r])
-        s.fast[r] = thermal.advance(s.fast[r], goal, ticks, keep_fast)
-        s.slow[r] = thermal.advance(s.slow[r], goal, ticks, keep_slow)
-        theta = thermal.theta(s.fast[r], s.slow[r], f.share[r])
-        theta_ppm = theta * thermal.PPM >> 32
-        s.theta_ppm[r] = theta_ppm
-        s.trip_ms[r] = -1
-        if goal > thermal.ONE:
-            left = thermal.ticks_to_trip(
-                s.fast[r], s.slow[r], goal, f.share[r], keep_fast, keep_slow
-            )
-            s.trip_ms[r] = left * (thermal.TICK_NS // 1_000_000) if left >= 0 else -1
-        if s.limit_ma[r] == NO_LIMIT_MA:
-            return
-        s.shed_ma[r] = s.limit_ma[r] * thermal.band(thermal.SHED_BAND, theta_ppm) // thermal.PPM
-        if f.credit[r] and not s.hard[r]:
-            # The credit is the breaker's own: nobody else's limit is passed for it.
-            own_ma = s.limit_value_ma[int(LimitName.FSR) * f.rows + r]
-            borne = own_ma * thermal.band(thermal.CREDIT_BAND, theta_ppm) // thermal.PPM
-            s.shed_ma[r] = max(s.shed_ma[r], min(others_ma, borne))
-        s.fill_ma[r] = s.limit_ma[r] * thermal.band(thermal.FILL_BAND, theta_ppm) // thermal.PPM
-        if s.fill_ma[r] < s.limit_ma[r]:
-            s.binding[r] = int(LimitName.THERMAL)
-        s.limit_ma[r] = min(s.limit_ma[r], s.shed_ma[r])
 
     def _learn(self, house: list[int], now_ns: int) -> None:
         """How much the household rises while we react: the margin of rows with a hard limit."""

@@ -17,6 +17,7 @@ from panelctl.modbus.maps import Point
 INNER: dict[tuple[str, str], int] = {
     ("A", "ma"): 1000,
     ("V", "mv"): 1000,
+    ("°C", "mc"): 1000,
     ("W", "w"): 1,
     ("Wh", "wh"): 1,
     ("", "state"): 1,

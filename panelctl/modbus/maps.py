@@ -22,7 +22,7 @@ from panelctl.errors import ConfigError, Problem
 
 TABLES = ("holding", "input", "coil", "discrete")
 WORDS = {"i16": 1, "u16": 1, "i32": 2, "u32": 2, "f32": 2, "i64": 4, "u64": 4, "bit": 1}
-KINDS = ("meter", "branch_meter", "relay", "evse", "node")
+KINDS = ("meter", "branch_meter", "relay", "evse", "heater", "node")
 MAX_REGISTERS = {"holding": 125, "input": 125, "coil": 2000, "discrete": 2000}
 
 

@@ -56,6 +56,27 @@ class Modulation:
     max_w: int = 0  # … and the most it can use
 
 
+MAX_FEEDS = 16  # legs of sources that a panel may have
+
+
+class SourceKind(StrEnum):
+    """What feeds the panel through a circuit of its own."""
+
+    PV = "pv"  # only ever gives
+    BATTERY = "battery"  # gives or takes, as its power tells
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A circuit that feeds the panel. Of the least it gave within one to two `window_s`,
+    `firm_share` (0 to 1) counts as there to stay; the rest may fall away at any moment.
+    """
+
+    kind: SourceKind
+    firm_share: float
+    window_s: float
+
+
 @dataclass(frozen=True, slots=True)
 class Circuit:
     """One branch circuit of the panel.
@@ -88,6 +109,7 @@ class Circuit:
     continuous: bool = False  # runs for 3 h and more: 1.25 on rows of a breaker's rating
     safe_state: SafeState = SafeState.OPEN
     is_compute: bool = False
+    source: Source | None = None
 
     @property
     def controlled(self) -> bool:

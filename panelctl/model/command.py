@@ -17,6 +17,7 @@ MAX_EXPIRY_S = 31_536_000.0
 MAX_TIER = 99
 MAX_WINDOWS = 48
 MAX_IMPORT_W = 1_000_000.0
+MAX_NUMBER = 1 << 53  # of a lease: as far as a JSON number counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,21 @@ class Grid:
     soc: float | None
 
 
-Command = OpenRelay | CloseRelay | RequestLimit | SetTier | Envelope | Grid
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A share of a transformer: W of total import until `expires_s` from now.
+
+    Whoever hands leases out numbers them; only one with a higher number than the last is taken.
+    """
+
+    id: str
+    source: str
+    number: int
+    import_w: float
+    expires_s: float
+
+
+Command = OpenRelay | CloseRelay | RequestLimit | SetTier | Envelope | Grid | Lease
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +139,13 @@ def _number(message: dict[str, Any], key: str, low: float, high: float) -> float
     return float(value)
 
 
+def _whole(message: dict[str, Any], key: str, low: int, high: int) -> int:
+    number = _number(message, key, low, high)
+    if number != int(number):
+        raise SocketError(f"{key} = {number:g}: a whole number is needed")
+    return int(number)
+
+
 _KEYS = {
     "open": {"circuit"},
     "close": {"circuit"},
@@ -131,6 +153,7 @@ _KEYS = {
     "tier": {"circuit", "tier"},
     "envelope": {"source", "windows"},
     "grid": {"islanded", "soc"},
+    "lease": {"source", "number", "import_w", "expires_s"},
 }
 _WINDOW_KEYS = {"start_s", "end_s", "limit_a", "import_w"}
 
@@ -186,10 +209,15 @@ def command_from_plain(message: dict[str, Any]) -> Command:
         if not isinstance(islanded, bool):
             raise SocketError("islanded: true or false is needed")
         return Grid(ident, islanded, _maybe(message, "soc", 100.0))
-    tier = _number(message, "tier", 0, MAX_TIER)
-    if tier != int(tier):
-        raise SocketError(f"tier = {tier:g}: a whole number is needed")
-    return SetTier(ident, _text(message, "circuit"), int(tier))
+    if verb == "lease":
+        return Lease(
+            ident,
+            _text(message, "source"),
+            _whole(message, "number", 1, MAX_NUMBER),
+            _number(message, "import_w", 0.0, MAX_IMPORT_W),
+            _number(message, "expires_s", 1.0, MAX_EXPIRY_S),
+        )
+    return SetTier(ident, _text(message, "circuit"), _whole(message, "tier", 0, MAX_TIER))
 
 
 def command_to_plain(command: Command) -> dict[str, Any]:
@@ -208,3 +236,5 @@ def command_to_plain(command: Command) -> dict[str, Any]:
             return {"do": "envelope", "id": ident, "source": source, "windows": windows}
         case Grid(ident, islanded, soc):
             return {"do": "grid", "id": ident, "islanded": islanded, "soc": soc}
+        case Lease():
+            return {"do": "lease", **asdict(command)}

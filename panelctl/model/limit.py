@@ -12,7 +12,8 @@ from enum import IntEnum
 class LimitName(IntEnum):
     """Every source of a limit, in the order in which a tie is named.
 
-    FSR is the installer's control setting (feed service rating); it is always there.
+    FSR is the installer's control setting (feed service rating); it is always there. LEASE is this
+    home's share of a transformer, HEAT what can be done with the compute node's heat.
     """
 
     FSR = 0
@@ -22,6 +23,8 @@ class LimitName(IntEnum):
     REQUESTED = 4
     OPERATOR = 5
     THERMAL = 6
+    LEASE = 7
+    HEAT = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,8 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class KeptLimits:
-    """What of the limits outlives a restart: the grid's state, and the envelope's windows.
+    """What of the limits outlives a restart: the grid's state, the envelope's windows, and the
+    number of the newest lease (a lease itself does not: the default holds until the next).
 
     A window is its start and end (wall time, s), A per leg and W in all.
     """
@@ -61,3 +65,4 @@ class KeptLimits:
     shedding: bool = False
     source: str = ""
     windows: list[tuple[float, float, float | None, float | None]] = field(default_factory=list)
+    lease_number: int = 0

@@ -58,6 +58,9 @@ class Service:
     import_limit_w: int | None = None
     doe_default_a: float | None = None  # what holds while no dynamic envelope is known
     voltage_response: bool = False
+    neutral_a: float | None = None  # what a reduced neutral carries
+    busbar_a: float | None = None  # what the busbar carries, where sources feed it
+    lease_default_w: int | None = None  # our share of a transformer while no lease is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +84,28 @@ class Backup:
     """What feeds the panel off the grid: A per leg that the inverter gives, and who is shed first.
 
     Off grid and below the lower state of charge, circuits of `shed_tier` and later stay open until
-    the upper one is passed.
+    the upper one is passed. `inverter_w` is what it gives on both legs together.
     """
 
     inverter_a: float
     shed_tier: int
+    inverter_w: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HeatSink:
+    """Where the heat of `circuits` goes: W. A tank takes `tank_w` while it is cold, less and less
+    from `full_c` - `band_c` on, and nothing from `full_c` on or when `sensor` cannot be read;
+    a cooler takes `rejector_w` at any time.
+    """
+
+    circuits: tuple[str, ...]
+    rejector_w: int
+    tank_w: int
+    sensor: PointRef
+    full_c: float
+    band_c: float
+    stale_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +144,7 @@ class Panel:
     timing: Timing
     feeders: tuple[Feeder, ...] = ()
     backup: Backup | None = None
+    heat_sink: HeatSink | None = None
     equal_tiers: tuple[int, ...] = ()
 
     def device(self, name: str) -> Device:

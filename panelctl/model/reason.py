@@ -30,6 +30,7 @@ class Reason(IntEnum):
     STALE = 10  # its own meter is not read
     GAVE_WAY = 11  # opened so that a circuit of an earlier tier could close
     BACKUP = 12  # off the grid with a battery that runs low
+    HOT = 13  # its own breaker was warm, or about to trip
 
 
 class Wait(IntEnum):
@@ -42,3 +43,4 @@ class Wait(IntEnum):
     STAGED = 4  # another circuit was restored just now
     MAKING_ROOM = 5  # the compute load is giving way for it
     BLIND = 6  # its meter or relay cannot be read
+    COOLING = 7  # its own breaker has to cool down

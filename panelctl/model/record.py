@@ -15,7 +15,8 @@ class RowRecord(TypedDict):
     """A row that has a limit: a leg at the main lugs, the total import, a feeder's leg. A.
 
     `binding` names the limit that binds. `theta` is how near its breaker is to tripping (1: trips),
-    `trip_s` how long it surely stands what flows now, where that is not for ever.
+    `trip_s` how long it surely stands what flows now, where that is not for ever. `wary_a` is left
+    free for sources that may fall away, or for loads of the other leg that may go.
     """
 
     a: float
@@ -24,6 +25,7 @@ class RowRecord(TypedDict):
     binding: str
     theta: NotRequired[float]
     trip_s: NotRequired[float]
+    wary_a: NotRequired[float]
 
 
 class ComputeRecord(TypedDict):
@@ -41,7 +43,8 @@ class CircuitRecord(TypedDict):
     """One circuit. `a` per leg it is on, `relay` is the read-back, `since_s` counts back from now.
 
     `why` and `wait` are codes of model/reason; `by_a` is how many amps were missing on `leg`, which
-    names a row.
+    names a row. `theta` and `trip_s` are of its own breaker, where that is watched; `firm_a` is
+    what of a source's current counts as there to stay.
     """
 
     id: str
@@ -60,6 +63,9 @@ class CircuitRecord(TypedDict):
     wait_a: NotRequired[float]
     claims: NotRequired[list[str]]
     set_a: NotRequired[float]
+    theta: NotRequired[float]
+    trip_s: NotRequired[float]
+    firm_a: NotRequired[list[float]]
 
 
 class EventRecord(TypedDict):

@@ -12,7 +12,7 @@ LEGS = ("a", "b")
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One reading of the image: its name, its unit (`ma`, `mv`, `w` or `state`), its source.
+    """One reading of the image: its name, its unit (`ma`, `mv`, `mc`, `w`, `state`), its source.
 
     `least` and `most` bound what is plausible; a reading outside becomes IMPLAUSIBLE.
     """
@@ -43,6 +43,9 @@ def image_slots(panel: Panel) -> list[Slot]:
         for number, source in zip(feeder.legs, feeder.currents, strict=False):
             name = f"{feeder.id}.{LEGS[number]}_ma"
             slots.append(Slot(name, "ma", source, -feeder_ma, feeder_ma))
+    if panel.heat_sink is not None:
+        # A tank of drinking or heating water: neither ice nor steam.
+        slots.append(Slot("heat.tank_mc", "mc", panel.heat_sink.sensor, -20_000, 120_000))
     for circuit in panel.circuits:
         # A branch circuit may show a motor's locked rotor, six times its rating, and a bit more.
         branch_ma = int(circuit.breaker.rating_a * 10_000)

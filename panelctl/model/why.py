@@ -48,6 +48,7 @@ REASONS = {
     Reason.STALE: "its own meter was not read",
     Reason.GAVE_WAY: "it made room for a circuit of an earlier tier",
     Reason.BACKUP: "the panel was off the grid with a battery that ran low",
+    Reason.HOT: "its own breaker was too warm",
 }
 WAITS = {
     Wait.MIN_OFF: "its minimum off time has to end",
@@ -55,6 +56,7 @@ WAITS = {
     Wait.STAGED: "another circuit was restored just now; it is the next",
     Wait.MAKING_ROOM: "other loads are giving way for it",
     Wait.BLIND: "its meter, its relay and the mains have to be read",
+    Wait.COOLING: "its breaker has to cool down",
 }
 BY_CLAIM = {
     Claim.FAULT: "somebody has to look at its relay or its load, and then close it by hand",
@@ -122,6 +124,8 @@ def _change(
         return WAITS[wait]
     if row is not None and short_a is not None and reason in (Reason.LIMIT, Reason.GAVE_WAY):
         return f"{short_a:.1f} A more have to be free on {place(row)}"
+    if reason is Reason.HOT:
+        return WAITS[Wait.COOLING]
     if reason is Reason.RAMP:
         return "nothing: it rises by its ramp"
     if reason in (Reason.BLIND, Reason.UNREAD, Reason.STALE):

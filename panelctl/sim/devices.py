@@ -202,6 +202,8 @@ def build_devices(panel: Panel, plant: Plant, seed: int) -> dict[str, SimDevice]
         _show_leg(panel, plant, leg, add)
     for item in plant.circuits.values():
         _show_circuit(item, add)
+    if panel.heat_sink is not None and (tank := plant.tank) is not None:
+        add(panel.heat_sink.sensor, lambda: tank.temperature_c)
     devices: dict[str, SimDevice] = {}
     for device in panel.devices:
         known = load_map(device.map)
@@ -226,7 +228,7 @@ def build_devices(panel: Panel, plant: Plant, seed: int) -> dict[str, SimDevice]
 
 def _show_leg(panel: Panel, plant: Plant, leg: int, add: Show) -> None:
     service = panel.service
-    add(service.currents[leg], lambda: plant.legs_a[leg])
+    add(service.currents[leg], lambda: abs(plant.legs_a[leg]))  # the power has the direction
     add(service.powers[leg], lambda: plant.legs_a[leg] * plant.volts)
     add(service.voltages[leg], lambda: plant.volts)
 
@@ -234,7 +236,7 @@ def _show_leg(panel: Panel, plant: Plant, leg: int, add: Show) -> None:
 def _show_circuit(item: PlantCircuit, add: Show) -> None:
     circuit = item.circuit
     for meter in circuit.currents:
-        add(meter.current, lambda: item.current_a)
+        add(meter.current, lambda: abs(item.current_a))
     share = 1.0 / len(circuit.power) if circuit.power else 0.0
     if circuit.balanced:
         share /= 2.0  # a single CT is measured against one leg's voltage

@@ -7,19 +7,25 @@ What the bus and the loop add (delays, losses) is not in here.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from panelctl.core.engine import Engine
 from panelctl.model.circuit import Role
 from panelctl.model.metering import Quality
 from panelctl.model.panel import Panel
-from panelctl.sim.homes import HomeTeller
 from panelctl.sim.judge import OVER_RATIO, Judge
 from panelctl.sim.plant import Plant
-from panelctl.sim.story import Teller
 from panelctl.units import NS_PER_S
 
 START_NS = NS_PER_S
 SHOWN_S = 1e-3  # how long a new load flows before the meters are read
+
+
+class Tells(Protocol):
+    """Whoever drives the loads of a plant: a story, a recorded home."""
+
+    def begin(self) -> None: ...
+    def tell(self, story_s: float) -> bool: ...
 
 
 @dataclass(slots=True)
@@ -28,7 +34,7 @@ class DirectRun:
 
     panel: Panel
     plant: Plant
-    teller: Teller | HomeTeller
+    teller: Tells
     engine: Engine = field(init=False)
     judge: Judge = field(init=False)
     seconds_over: int = 0
@@ -69,11 +75,13 @@ class DirectRun:
             if owner == "main":
                 leg = 0 if what[0] == "a" else 1
                 if what.endswith("ma"):
-                    value = plant.legs_a[leg] * 1000
+                    value = abs(plant.legs_a[leg]) * 1000
                 elif what.endswith("mv"):
                     value = plant.volts * 1000
                 else:
                     value = plant.legs_a[leg] * plant.volts
+            elif owner == "heat":
+                value = plant.tank.temperature_c * 1000 if plant.tank else 0.0
             else:
                 item = plant.circuits[owner]
                 if what == "told":
@@ -82,7 +90,7 @@ class DirectRun:
                 if what == "relay":
                     value = float(item.contact.closed)
                 elif what.endswith("ma"):
-                    value = item.current_a * 1000
+                    value = abs(item.current_a) * 1000
                 else:
                     value = item.power_w
             image.put(slot, round(value), Quality.GOOD, now_ns)

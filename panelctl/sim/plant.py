@@ -2,6 +2,7 @@
 
 Rules
 - Unity power factor and stiff voltage: a circuit draws its power over its legs, 120 V each.
+- A source (PV, battery) gives `demand_w`; a battery that is charged gives less than 0.
 - Set-points and relay orders take effect with the lag of the thing they are given to.
 - Nothing in here knows what the controller believes.
 """
@@ -122,6 +123,21 @@ class Charger:
 
 
 @dataclass(slots=True)
+class Tank:
+    """Water that takes the node's heat above a cooler's, and gives `use_w` to the house."""
+
+    cooler_w: float
+    litres: float = 200.0
+    temperature_c: float = 50.0
+    use_w: float = 1000.0
+
+    def step(self, node_w: float, dt_s: float) -> None:
+        """Warm up or cool down; 4186 J warm a litre by a degree."""
+        gain_w = max(node_w - self.cooler_w, 0.0) - self.use_w
+        self.temperature_c += gain_w * dt_s / (4186.0 * self.litres)
+
+
+@dataclass(slots=True)
 class PlantCircuit:
     """One branch circuit: its appliance's wish, its breaker and its contact."""
 
@@ -148,7 +164,7 @@ class PlantCircuit:
 
     @property
     def power_w(self) -> float:
-        """Watts that flow now."""
+        """Watts that flow into the circuit now; below 0 for a source that gives."""
         return self.current_a * self.volts
 
 
@@ -162,6 +178,9 @@ class Plant:
     volts: float = 120.0
     time_s: float = 0.0
     trips: list[str] = field(default_factory=list)
+    bus_a: list[float] = field(default_factory=lambda: [0.0, 0.0])  # what all loads of a leg draw
+    neutral_a: float = 0.0  # at the main lugs
+    tank: Tank | None = None
 
     @classmethod
     def of(cls, panel: Panel) -> Plant:
@@ -180,11 +199,12 @@ class Plant:
                 plant.charger = Charger(modulation.max_a, modulation.fallback_a)
                 plant.charger.setpoint_a = modulation.fallback_a
             circuits[circuit.id] = plant
-        return cls(circuits, ThermalBreaker(panel.service.breaker.rating_a, 2))
+        tank = Tank(float(panel.heat_sink.rejector_w)) if panel.heat_sink else None
+        return cls(circuits, ThermalBreaker(panel.service.breaker.rating_a, 2), tank=tank)
 
     def step(self, dt_s: float) -> None:
         """Let `dt_s` pass."""
-        legs = [0.0, 0.0]
+        legs, bus = [0.0, 0.0], [0.0, 0.0]
         self.time_s += dt_s
         for plant in self.circuits.values():
             was_closed = plant.contact.closed
@@ -201,15 +221,21 @@ class Plant:
             else:
                 demand_w = plant.demand_w * (1.0 + plant.flicker_ratio)
                 current_a = demand_w / plant.volts if powered else 0.0
+            if plant.circuit.source is not None:
+                current_a = -current_a
             plant.current_a = current_a
             for leg in plant.circuit.legs:
                 legs[leg] += current_a
+                bus[leg] += max(current_a, 0.0)
             plant.energy_wh += plant.power_w * dt_s / 3600.0
             if plant.breaker.step([current_a], dt_s):
                 self.trips.append(plant.circuit.id)
-        self.legs_a = legs
+        self.legs_a, self.bus_a, self.neutral_a = legs, bus, abs(legs[0] - legs[1])
         if self.main.step(legs, dt_s):
             self.trips.append("main")
+        if self.tank is not None:
+            node_w = sum(p.power_w for p in self.circuits.values() if p.node is not None)
+            self.tank.step(node_w, dt_s)
 
     def household_a(self, leg: int) -> float:
         """What the leg carries apart from the compute circuits, A."""

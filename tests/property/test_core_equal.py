@@ -18,6 +18,7 @@ EVENTS = st.lists(
                 "draw",
                 "draw",
                 "step",
+                "sun",
                 "mute",
                 "bad",
                 "user",
@@ -44,18 +45,21 @@ def test_same_memory_after_every_step(
 ) -> None:
     rigs = [Rig(panel, compiled, more=more) for compiled in (True, False)]
     house, draws, muted = [20_000, 25_000], [5_000] * len(panel), set[int]()
+    given = [0, 0]
     welded = set[int]()
     for what, which, amount in events:
         i = which % len(panel) if panel else 0
         steps, gap = 1, 100 * MS
         if what == "house":
             house[which % 2] = amount
+        elif what == "sun":
+            given[which % 2] = amount // 2 - 10_000
         elif not panel:
             pass
         elif what == "draw":
             draws[i] = amount // 2
         elif what == "mute":
-            muted ^= {which % 6}
+            muted ^= {which}
         elif what == "user":
             for rig in rigs:
                 rig.core.claim(i, 2, 2, rig.now_ns)
@@ -88,7 +92,7 @@ def test_same_memory_after_every_step(
                     for slot in muted
                     if slot < len(rig.value)
                 }
-                rig.read_all((house[0], house[1]), draws)
+                rig.read_all((house[0], house[1]), draws, (given[0], given[1]))
                 if what == "bad":
                     rig.read(which % 2, -1, Quality.INVALID)
                 for slot, (value, sampled) in asleep.items():

@@ -16,6 +16,7 @@ include "_words.pxi"
 include "_memory.pxi"
 include "_small.pxi"
 include "_sight.pxi"
+include "_heat.pxi"
 include "_relays.pxi"
 include "_keep.pxi"
 include "_restore.pxi"
@@ -34,6 +35,7 @@ cdef void _step(Memory *m, i64 now_ns) noexcept nogil:
         for i in range(m.n):
             m.s_since_ns[i] = now_ns
     _measure(m, now_ns)
+    _see_sources(m, now_ns)
     _see_mains(m, now_ns)
     _limits(m, now_ns)
     _follow_relays(m, now_ns)
@@ -44,6 +46,7 @@ cdef void _step(Memory *m, i64 now_ns) noexcept nogil:
         _house(m, house)
         _learn(m, house, now_ns)
         _promote(m, now_ns)
+        _cool(m, now_ns)
         _keep(m, house, now_ns)
         _restore(m, house, reserve, now_ns)
         _set(m, house, reserve, now_ns)
@@ -68,6 +71,7 @@ cdef class Core:
         self.memory.n = fixed.loads
         self.memory.rows = fixed.rows
         self.memory.limits = state.limits
+        self.memory.feeds = fixed.feeds
         if fixed.loads > MAX_LOADS or fixed.rows > MAX_ROWS:
             raise ValueError("too many loads or rows")
         if sum(1 for number in fixed.coef if number) > MAX_ENTRIES:

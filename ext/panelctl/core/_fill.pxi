@@ -14,7 +14,7 @@ cdef void _set(Memory *m, const i64 *house, const i64 *reserve, i64 now_ns) noex
     cdef bint ramping, moving
     for r in range(rows):
         fill[r] = m.f_scale[r] * (
-            m.s_fill_ma[r] - _margin_of(m, r, m.f_fill_margin_ma[0])
+            m.s_fill_ma[r] - m.s_wary_ma[r] - _margin_of(m, r, m.f_fill_margin_ma[0])
         ) - house[r] - reserve[r]
         room[r] = fill[r]
         extra[r] = 0
@@ -75,6 +75,8 @@ cdef void _set(Memory *m, const i64 *house, const i64 *reserve, i64 now_ns) noex
             reason = R_STALE
         elif target < m.f_max_ma[i] and target < m.s_want_ma[i] - m.f_step_ma[i]:
             reason = R_LIMIT
+        elif m.s_want_ma[i] == _branch_top(m, i) and m.s_want_ma[i] < m.f_max_ma[i]:
+            reason = R_HOT
         ramping = False
         if target > m.s_set_ma[i] and fresh and not m.s_stale[i] and (
             not m.s_over_ns[i]

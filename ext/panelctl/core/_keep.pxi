@@ -210,6 +210,20 @@ cdef void _keep(Memory *m, const i64 *house, i64 now_ns) noexcept nogil:
             _shed(m, i, R_LIMIT, row, short, now_ns)
 
 
+cdef void _cool(Memory *m, i64 now_ns) noexcept nogil:
+    cdef int i
+    for i in range(m.n):
+        if (
+            m.f_kind[i] == SWITCHED
+            and m.s_hot_ns[i]
+            and now_ns - m.s_hot_ns[i] >= m.f_confirm_ns[0]
+            and m.s_closed[i] == 1
+            and not m.s_claims[i]
+            and _relay_seen(m, i, now_ns)
+        ):
+            _shed(m, i, R_HOT, -1, 0, now_ns)
+
+
 cdef void _shed(Memory *m, int i, i64 reason, i64 row, i64 short, i64 now_ns) noexcept nogil:
     m.s_claims[i] |= C_PCS
     if m.f_kind[i] == SWITCHED:

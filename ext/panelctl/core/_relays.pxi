@@ -134,11 +134,11 @@ cdef inline void _watch_wish(Memory *m, int i, i64 now_ns) noexcept nogil:
     if m.f_compute[i] or (
         m.s_hungry_ns[i] and now_ns - m.s_hungry_ns[i] <= m.f_idle_ns[0]
     ):
-        m.s_want_ma[i] = m.f_max_ma[i]
+        m.s_want_ma[i] = _branch_top(m, i)
     else:
         m.s_want_ma[i] = _max(
             m.f_floor_ma[i],
-            _min(allowed, draw + draw * 5 // 100 + m.f_slack_ma[0]),
+            _min(_branch_top(m, i), _min(allowed, draw + draw * 5 // 100 + m.f_slack_ma[0])),
         )
 
 

@@ -42,7 +42,7 @@ cdef void _restore(Memory *m, const i64 *house, i64 *reserve, i64 now_ns) noexce
     for r in range(rows):
         margin[r] = m.f_scale[r] * _margin_of(m, r, m.f_restore_margin_ma[0])
         top[r] = (
-            m.f_scale[r] * _min(m.s_limit_ma[r], m.s_fill_ma[r])
+            m.f_scale[r] * (_min(m.s_limit_ma[r], m.s_fill_ma[r]) - m.s_wary_ma[r])
             - margin[r] - house[r] - reserve[r]
         )
         room[r] = top[r]
@@ -64,7 +64,7 @@ cdef void _restore(Memory *m, const i64 *house, i64 *reserve, i64 now_ns) noexce
         if m.s_claims[i] == C_PCS:
             order[count] = i
             count += 1
-            size[i] = 1
+            size[i] = not _cooling(m, i)
             worth[i] = 1
             for r in range(rows):
                 coef[i * rows + r] = m.f_coef[i * rows + r] * _demand(m, i, r, now_ns)
@@ -84,6 +84,10 @@ cdef void _restore(Memory *m, const i64 *house, i64 *reserve, i64 now_ns) noexce
         ):
             m.s_fit_ns[i] = 0
             _wait(m, i, W_BLIND, -1, 0)
+            continue
+        if _cooling(m, i):
+            m.s_fit_ns[i] = 0
+            _wait(m, i, W_COOLING, -1, 0)
             continue
         ways = 0
         if not taken[i]:

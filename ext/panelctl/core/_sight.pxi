@@ -15,11 +15,10 @@ cdef void _measure(Memory *m, i64 now_ns) noexcept nogil:
     cdef int i, r, k
     cdef i64 one, two, total, meters
     for r in range(LEG_ROWS, m.rows):
-        one = m.f_row_slot[r]
-        two = m.f_row_slot2[r]
         m.s_row_old[r] = not (
-            _fresh(m, one, m.f_row_stale_ns[r], now_ns)
-            and _fresh(m, two, m.f_row_stale_ns[r], now_ns)
+            _fresh(m, m.f_row_slot[r], m.f_row_stale_ns[r], now_ns)
+            and _fresh(m, m.f_row_slot2[r], m.f_row_stale_ns[r], now_ns)
+            and _fresh(m, m.f_less_slot[r], m.f_row_stale_ns[r], now_ns)
         )
     for i in range(m.n):
         m.s_stale[i] = 0
@@ -41,6 +40,65 @@ cdef void _measure(Memory *m, i64 now_ns) noexcept nogil:
                 m.s_stale[i] = 1
         if not m.s_stale[i]:
             m.s_measured[i] = 1
+
+
+cdef void _see_sources(Memory *m, i64 now_ns) noexcept nogil:
+    cdef int i, j, r, rows = m.rows
+    cdef i64 one, two, slot
+    for j in range(m.feeds):
+        slot = m.f_feed_slot[j]
+        if not _fresh(m, slot, m.f_feed_stale_ns[j], now_ns):
+            m.s_out_ma[j] = m.f_feed_most_ma[j]
+            m.s_firm_ma[j] = 0
+            m.s_low_ma[j] = 0
+            m.s_older_low_ma[j] = 0
+            m.s_low_ns[j] = now_ns
+            continue
+        m.s_out_ma[j] = _abs(m.value_[slot])
+        one = m.f_feed_w_slot[j]
+        two = m.f_feed_w_slot2[j]
+        if (one >= 0 or two >= 0) and (
+            _fresh(m, one, m.f_feed_stale_ns[j], now_ns)
+            and _fresh(m, two, m.f_feed_stale_ns[j], now_ns)
+        ) and (m.value_[one] if one >= 0 else 0) + (m.value_[two] if two >= 0 else 0) > 0:
+            m.s_out_ma[j] = 0
+        if now_ns - m.s_low_ns[j] >= m.f_feed_window_ns[j]:
+            m.s_older_low_ma[j] = m.s_low_ma[j] if m.s_low_ns[j] else 0
+            m.s_low_ma[j] = m.s_out_ma[j]
+            m.s_low_ns[j] = now_ns
+        m.s_low_ma[j] = _min(m.s_low_ma[j], m.s_out_ma[j])
+        m.s_firm_ma[j] = (
+            _min(m.s_low_ma[j], m.s_older_low_ma[j]) * m.f_feed_share_ppm[j] // PPM
+        )
+    for r in range(rows):
+        m.s_wary_ma[r] = 0
+        for j in range(m.feeds):
+            m.s_wary_ma[r] += m.f_relieves[j * rows + r] * (m.s_out_ma[j] - m.s_firm_ma[j])
+        for i in range(m.n):
+            if m.f_against[i * rows + r]:
+                m.s_wary_ma[r] += _may_go(m, i)
+
+
+cdef i64 _may_go(Memory *m, int i) noexcept nogil:
+    cdef int leg, k
+    cdef i64 most = m.s_meas_ma[i * m.rows], demand = m.f_demand_ma[i * m.rows]
+    for leg in range(1, LEG_ROWS):
+        k = i * m.rows + leg
+        most = _max(most, m.s_meas_ma[k])
+        demand = _max(demand, m.f_demand_ma[k])
+    if m.s_stale[i] and m.s_closed[i] != 0:
+        most = _max(most, m.s_set_ma[i] if m.f_kind[i] == MODULATED else demand)
+    return most
+
+
+cdef i64 _signed(Memory *m, i64 slot, i64 sign_slot, i64 unknown) noexcept nogil:
+    if slot < 0:
+        return 0
+    if sign_slot < 0:
+        return _max(m.value_[slot], 0)
+    if m.quality_[sign_slot] != GOOD:
+        return unknown * _abs(m.value_[slot])
+    return -_abs(m.value_[slot]) if m.value_[sign_slot] < 0 else _abs(m.value_[slot])
 
 
 cdef void _see_mains(Memory *m, i64 now_ns) noexcept nogil:
@@ -89,18 +147,28 @@ cdef void _see_mains(Memory *m, i64 now_ns) noexcept nogil:
 
 
 cdef void _see_row(Memory *m, int r) noexcept nogil:
-    cdef i64 one = m.f_row_slot[r], two = m.f_row_slot2[r], sampled
-    cdef int i, k
+    cdef i64 one = m.f_row_slot[r], two = m.f_row_slot2[r], less = m.f_less_slot[r]
+    cdef i64 sampled, carried
+    cdef int i, j, k
     if one < 0:
         m.s_row_ma[r] = _sum_of_loads(m, r)
         return
     sampled = m.sampled_[one]
     if two >= 0:
         sampled = _min(sampled, m.sampled_[two])
+    if less >= 0:
+        sampled = _min(sampled, m.sampled_[less])
     if m.s_row_old[r] or sampled <= m.s_row_seen_ns[r]:
         return
     m.s_row_seen_ns[r] = sampled
-    m.s_row_ma[r] = _drawn(m, one) + _drawn(m, two)
+    carried = (
+        _signed(m, one, m.f_sign_slot[r], 1)
+        + _signed(m, two, -1, 1)
+        - _signed(m, less, m.f_less_sign_slot[r], -1)
+    )
+    for j in range(m.feeds):
+        carried += m.f_adds[j * m.rows + r] * m.s_out_ma[j]
+    m.s_row_ma[r] = _max(carried, 0)
     for i in range(m.n):
         if m.f_kind[i] == MODULATED:
             k = i * m.rows + r
@@ -127,69 +195,6 @@ cdef i64 _sum_of_loads(Memory *m, int r) noexcept nogil:
 cdef inline i64 _draw_on(Memory *m, int i, int r) noexcept nogil:
     cdef int k = i * m.rows + r
     return m.s_meas_ma[k] if m.s_measured[i] else m.f_demand_ma[k]
-
-
-cdef void _limits(Memory *m, i64 now_ns) noexcept nogil:
-    cdef int r, k, best
-    cdef i64 until_ns, value, limit_ma, others_ma
-    cdef i64 ticks = _min(
-        (now_ns - m.s_heat_ns[0]) // TICK_NS, ((<i64>1) << TICK_BITS) - 1
-    )
-    m.s_heat_ns[0] += ticks * TICK_NS
-    for r in range(m.rows):
-        best = -1
-        limit_ma = NO_LIMIT_MA
-        others_ma = NO_LIMIT_MA
-        for k in range(m.limits):
-            until_ns = m.s_limit_until_ns[k]
-            if m.s_limit_on[k] and (until_ns == 0 or now_ns < until_ns):
-                value = m.s_limit_value_ma[k * m.rows + r]
-                if value < limit_ma:
-                    limit_ma = value
-                    best = k
-                if k != L_FSR:
-                    others_ma = _min(others_ma, value)
-        m.s_limit_ma[r] = limit_ma
-        m.s_shed_ma[r] = limit_ma
-        m.s_fill_ma[r] = limit_ma
-        m.s_binding[r] = best
-        if m.f_ref_ma[r] > 0:
-            _heat(m, r, ticks, others_ma, now_ns)
-
-
-cdef void _heat(Memory *m, int r, i64 ticks, i64 others_ma, i64 now_ns) noexcept nogil:
-    cdef const i64 *keep_fast = &m.f_keep_fast[r * TICK_BITS]
-    cdef const i64 *keep_slow = &m.f_keep_slow[r * TICK_BITS]
-    cdef i64 ma = m.s_row_ma[r], fast = m.s_fast[r], slow = m.s_slow[r]
-    cdef i64 u, goal, theta_ppm, left, borne
-    cdef int k
-    if now_ns - m.s_mains_ns[0] > m.f_fresh_ns[0] or m.s_row_old[r]:
-        ma = _max(ma, _min(m.s_limit_ma[r], m.f_ref_ma[r]))
-    u = _min((ma << 16) // m.f_ref_ma[r], MOST_U)
-    goal = u * u
-    for k in range(TICK_BITS):
-        if (ticks >> k) & 1:
-            fast = approach(fast, goal, keep_fast[k])
-            slow = approach(slow, goal, keep_slow[k])
-    m.s_fast[r] = fast
-    m.s_slow[r] = slow
-    theta_ppm = theta_of(fast, slow, m.f_share[r]) * PPM >> 32
-    m.s_theta_ppm[r] = theta_ppm
-    m.s_trip_ms[r] = -1
-    if goal > ONE:
-        left = ticks_to_trip(fast, slow, goal, m.f_share[r], keep_fast, keep_slow)
-        if left >= 0:
-            m.s_trip_ms[r] = left * (TICK_NS // 1000000)
-    if m.s_limit_ma[r] == NO_LIMIT_MA:
-        return
-    m.s_shed_ma[r] = m.s_limit_ma[r] * shed_band(theta_ppm, False) // PPM
-    if m.f_credit[r] and not m.s_hard[r]:
-        borne = m.s_limit_value_ma[L_FSR * m.rows + r] * shed_band(theta_ppm, True) // PPM
-        m.s_shed_ma[r] = _max(m.s_shed_ma[r], _min(others_ma, borne))
-    m.s_fill_ma[r] = m.s_limit_ma[r] * fill_band(theta_ppm) // PPM
-    if m.s_fill_ma[r] < m.s_limit_ma[r]:
-        m.s_binding[r] = L_THERMAL
-    m.s_limit_ma[r] = _min(m.s_limit_ma[r], m.s_shed_ma[r])
 
 
 cdef void _learn(Memory *m, const i64 *house, i64 now_ns) noexcept nogil:

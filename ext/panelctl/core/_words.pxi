@@ -36,6 +36,7 @@ cdef enum:
     R_UNREAD = 9
     R_STALE = 10
     R_GAVE_WAY = 11
+    R_HOT = 13
     # Wait
     W_NONE = 0
     W_MIN_OFF = 1
@@ -44,6 +45,7 @@ cdef enum:
     W_STAGED = 4
     W_MAKING_ROOM = 5
     W_BLIND = 6
+    W_COOLING = 7
     # Claim
     C_FOUND = 1
     C_USER = 2
@@ -57,19 +59,26 @@ cdef enum:
     MOST_U = 524288
     PPM = 1000000
     HOT_PPM = 900000
+    # panelctl/core/heat.py
+    BRANCH_HOT_PPM = 800000
+    BRANCH_COOL_PPM = 750000
     # panelctl/core/sight.py
     SEEN = 1024
     PRIOR = 2048
     FORGET_BITS = 4
     TAIL_BITS = 10
     MARGIN_BITS = 2
-    # panelctl/core/reference.py
+    # panelctl/core/follow.py
     RELIEF_COUNTS = 4
     L_FSR = 0
 
 
 cdef inline i64 _min(i64 a, i64 b) noexcept nogil:
     return a if a < b else b
+
+
+cdef inline i64 _abs(i64 a) noexcept nogil:
+    return -a if a < 0 else a
 
 
 cdef inline i64 _max(i64 a, i64 b) noexcept nogil:

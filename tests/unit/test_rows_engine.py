@@ -1,0 +1,345 @@
+"""Sources, neutral, heat sink, leases and branch curves: from the panel file to the decision."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from panelctl.config.load import parse_panel
+from panelctl.control.learned import LearnedStore
+from panelctl.control.store import Kept, StateStore
+from panelctl.core.engine import Engine
+from panelctl.core.layout import HOURS, NO_LIMIT_MA, STEP_BINS
+from panelctl.errors import ConfigError
+from panelctl.model.command import Command, Grid, Lease, command_from_plain, command_to_plain
+from panelctl.model.limit import KeptLimits, LimitName
+from panelctl.model.metering import Quality
+from panelctl.model.panel import Panel
+
+S = 1_000_000_000
+TEXT = Path("panelctl/sim/demo.toml").read_text()
+SOLAR = """
+[[circuit]]
+id = "solar"
+name = "Roof"
+spaces = [61, 63]
+legs = "ab"
+breaker_a = 40
+role = "monitored"
+meter = { device = "tank", a = "l1_a", b = "l2_a", power = ["l1_w", "l2_w"] }
+source = { kind = "pv", firm_share = 0.5, window_s = 2 }
+"""
+TANK = """
+[[device]]
+name = "tank"
+link = "node"
+unit = 5
+map = "mypv_ac_thor"
+accept_unverified = true
+"""
+HEAT = """
+[heat]
+circuits = ["compute", "water_heater"]
+rejector_w = 3000
+tank_w = 8000
+sensor = { device = "tank", point = "tank_c" }
+full_c = 65
+"""
+
+
+def with_service(lines: str) -> str:
+    return TEXT.replace("control_setting_a = 160", f"control_setting_a = 160\n{lines}", 1)
+
+
+def panel(text: str) -> Panel:
+    return parse_panel(text, "panel.toml")
+
+
+def problems(text: str) -> dict[str, str]:
+    with pytest.raises(ConfigError) as caught:
+        parse_panel(text, "panel.toml")
+    return {problem.path: problem.remedy for problem in caught.value.problems}
+
+
+class Desk:
+    """An engine with readings that are fresh; `shown` overrides single slots (image units)."""
+
+    def __init__(self, text: str) -> None:
+        self.engine = Engine(panel(text))
+        self.now_ns = S
+        self.shown: dict[str, int] = {}
+        self.unread: set[str] = set()
+
+    def step(self, *commands: Command) -> list[str]:
+        image = self.engine.image
+        for name, slot in image.slot.items():
+            if name in self.unread:
+                continue
+            value = 0
+            if name.endswith("_mv"):
+                value = 120_000
+            elif name.startswith("main.") and name.endswith("_ma"):
+                value = 10_000
+            elif name.endswith((".relay", ".told")):
+                i = self.engine.index.get(name.split(".")[0])
+                value = 1 if i is None else int(self.engine.state.closed[i] != 0)
+            image.put(slot, self.shown.get(name, value), Quality.GOOD, self.now_ns)
+        image.latch()
+        verdicts = self.engine.step(self.now_ns, commands)
+        self.now_ns += S // 10
+        return [verdict.why for verdict in verdicts if not verdict.accepted]
+
+    def run(self, seconds: float) -> None:
+        for _ in range(round(seconds * 10)):
+            self.step()
+
+    def row(self, name: str) -> int:
+        return [row.name for row in self.engine.rows].index(name)
+
+    def limit_w(self, name: str) -> float:
+        """The limit of a row in W, by the highest service voltage."""
+        return self.engine.state.limit_ma[self.row(name)] / 1000 * (240 * 1.06 / 2)
+
+
+def test_the_rows_of_everything() -> None:
+    text = with_service("neutral_a = 100\nbusbar_a = 225") + TANK + SOLAR + HEAT
+    engine = Engine(panel(text))
+    names = [row.name for row in engine.rows]
+    assert names == [
+        "a", "b", "import", "neutral.a", "busbar.a", "neutral.b", "busbar.b", "heat",
+    ]  # fmt: skip
+    fixed, rows = engine.fixed, engine.fixed.rows
+    assert (fixed.feeds, [leg for _, leg in engine.feeds]) == (2, [0, 1])
+    for j in (0, 1):
+        on = {
+            names[r]: (fixed.relieves[j * rows + r], fixed.adds[j * rows + r]) for r in range(rows)
+        }
+        leg, other = "ab"[j], "ab"[1 - j]
+        assert on[leg] == on["import"] == (1, 0)
+        assert on[f"busbar.{leg}"] == (0, 1)
+        assert on[other] == on[f"busbar.{other}"] == on["heat"] == on["neutral.a"] == (0, 0)
+        assert fixed.feed_most_ma[j] == 40_000
+        assert fixed.feed_share_ppm[j] == 500_000
+        assert fixed.feed_w_slot[j] == -1, "PV only ever gives"
+    limits = engine.state.limit_value_ma
+    assert [limits[r] for r in range(3, 7)] == [100_000, 225_000, 100_000, 225_000]
+    compute, heater, dryer = (engine.index[name] for name in ("compute", "water_heater", "dryer"))
+    heat = names.index("heat")
+    assert fixed.coef[compute * rows + heat] == fixed.coef[heater * rows + heat] == 2
+    assert fixed.coef[dryer * rows + heat] == 0
+    neutral = names.index("neutral.a")
+    assert fixed.coef[dryer * rows + neutral] == 0, "it lies between the legs"
+
+
+def test_loads_of_one_leg_stand_on_one_side_of_the_neutral() -> None:
+    engine = Engine(panel(with_service("neutral_a = 100")))
+    names = [row.name for row in engine.rows]
+    single = [c for c in engine.loads if len(c.legs) == 1]
+    assert single
+    for circuit in single:
+        i, mine = engine.index[circuit.id], "ab"[circuit.legs[0]]
+        for name in "ab":
+            k = i * engine.fixed.rows + names.index(f"neutral.{name}")
+            assert engine.fixed.coef[k] == (name == mine)
+            assert engine.fixed.against[k] == (name != mine)
+
+
+def test_a_battery_shows_its_direction() -> None:
+    text = TEXT + TANK + SOLAR.replace('kind = "pv", firm_share = 0.5', 'kind = "battery"')
+    engine = Engine(panel(text))
+    slots = engine.image.slot
+    assert engine.fixed.feed_w_slot[0] == slots["solar.0_w"]
+    assert engine.fixed.feed_w_slot2[1] == slots["solar.1_w"]
+    assert engine.fixed.feed_share_ppm[0] == 0, "nothing is firm unless somebody says so"
+
+
+def test_sun_is_credited_by_its_firm_share() -> None:
+    desk = Desk(with_service("operator_limit_a = 60") + TANK + SOLAR)
+    desk.shown = {f"solar.{leg}_ma": 20_000 for leg in "ab"}
+    desk.shown |= {f"main.{leg}_ma": 30_000 for leg in "ab"}
+    desk.run(8)
+    state, compute = desk.engine.state, desk.engine.compute
+    assert state.firm_ma[0] == 10_000
+    # 60 A, less what flows, the charger's floor, the margin, and 10 A that may fall away
+    assert state.set_ma[compute] == 60_000 - 30_000 - 6_000 - 1_600 - 10_000
+
+
+def test_the_tank_takes_less_and_less() -> None:
+    desk = Desk(TEXT + TANK + HEAT)
+    for celsius, watts in ((40, 11_000), (60, 11_000), (62.5, 7_000), (65, 3_000), (90, 3_000)):
+        desk.shown["heat.tank_mc"] = round(celsius * 1000)
+        desk.run(1)
+        assert desk.limit_w("heat") == pytest.approx(watts, abs=1)
+    assert desk.engine.state.binding[desk.row("heat")] == LimitName.HEAT
+    compute = desk.engine.compute
+    assert desk.engine.budget_w(compute, desk.now_ns) <= 3_000
+    assert desk.engine.state.reason_row[compute] == desk.row("heat")
+    desk.shown["heat.tank_mc"] = 40_000
+    desk.run(3)
+    assert desk.engine.budget_w(compute, desk.now_ns) > 9_000
+    desk.unread.add("heat.tank_mc")
+    desk.run(29)
+    assert desk.limit_w("heat") == pytest.approx(11_000, abs=1)
+    desk.run(3)
+    assert desk.limit_w("heat") == pytest.approx(3_000, abs=1)
+    assert desk.engine.limits.source[LimitName.HEAT] == "tank not read"
+
+
+def test_an_implausible_temperature_is_no_temperature() -> None:
+    slot = next(s for s in Engine(panel(TEXT + TANK + HEAT)).slots if s.name == "heat.tank_mc")
+    assert (slot.least, slot.most) == (-20_000, 120_000)
+
+
+def lease(number: int, import_w: float, expires_s: float = 10) -> Lease:
+    return Lease("l", "aggregator", number, import_w, expires_s)
+
+
+def test_the_newest_lease_holds_until_it_runs_out() -> None:
+    desk = Desk(with_service("lease_default_w = 6000"))
+    desk.run(1)
+    assert desk.limit_w("import") == pytest.approx(6_000, abs=1)
+    assert desk.step(lease(5, 20_000)) == []
+    assert desk.limit_w("import") == pytest.approx(20_000, abs=1)
+    assert desk.engine.limits.source[LimitName.LEASE] == "aggregator"
+    assert "not newer" in desk.step(lease(5, 30_000))[0]
+    assert "not newer" in desk.step(lease(4, 30_000))[0]
+    assert desk.step(lease(6, 4_000, 2)) == []
+    assert desk.limit_w("import") == pytest.approx(4_000, abs=1), "a newer one may be smaller"
+    desk.run(2)
+    assert desk.limit_w("import") == pytest.approx(6_000, abs=1), "then the default holds"
+    assert desk.engine.limits.source[LimitName.LEASE] == "default"
+    assert "lease_default_w" in Desk(TEXT).step(lease(1, 1_000))[0]
+
+
+def test_a_lease_never_raises_another_limit() -> None:
+    desk = Desk(with_service("lease_default_w = 6000\nimport_limit_w = 15000"))
+    desk.step(lease(1, 500_000))
+    desk.run(1)
+    assert desk.limit_w("import") == pytest.approx(15_000, abs=1)
+
+
+def test_after_a_restart_the_default_holds_and_old_leases_are_old(tmp_path: Path) -> None:
+    text = with_service("lease_default_w = 6000")
+    desk = Desk(text)
+    desk.step(lease(7, 20_000, 3_600))
+    store = StateStore(tmp_path)
+    store.save(Kept(limits=desk.engine.limits.keep(desk.now_ns, 1e9)))
+    again = Desk(text)
+    again.engine.limits.take(StateStore(tmp_path).load().limits, again.now_ns, 1e9)
+    again.run(1)
+    assert again.limit_w("import") == pytest.approx(6_000, abs=1)
+    assert again.step(lease(7, 20_000)) != []
+    assert again.step(lease(8, 20_000)) == []
+    for wrong in (-1, "7", True, 1.5):
+        plain = json.loads((tmp_path / "state.json").read_text())
+        plain["limits"]["lease_number"] = wrong
+        (tmp_path / "state.json").write_text(json.dumps(plain))
+        assert StateStore(tmp_path).load().limits == KeptLimits()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"number": 0}, {"number": 1.5}, {"number": "1"}, {"import_w": -1}, {"expires_s": 0},
+     {"import_w": float("nan")}, {"source": ""}, {"more": 1}],
+)  # fmt: skip
+def test_a_lease_out_of_shape_is_refused_at_the_door(change: dict[str, Any]) -> None:
+    from panelctl.errors import SocketError
+
+    plain = command_to_plain(lease(1, 5_000))
+    assert command_from_plain(plain) == lease(1, 5_000)
+    with pytest.raises(SocketError):
+        command_from_plain(plain | change)
+
+
+def test_off_the_grid_the_inverters_total_is_a_hard_limit_too() -> None:
+    desk = Desk(TEXT + "\n[backup]\ninverter_a = 48\ninverter_w = 9000\nshed_tier = 5\n")
+    desk.step(Grid("g", True, 80.0))
+    desk.run(1)
+    total = desk.row("import")
+    assert desk.limit_w("import") == pytest.approx(9_000, abs=1)
+    assert desk.engine.state.hard[total] == 1
+    desk.step(Grid("g", False, None))
+    assert desk.engine.state.limit_ma[total] == NO_LIMIT_MA
+    assert desk.engine.state.hard[total] == 0
+
+
+def test_a_branchs_curve_is_watched_and_its_heat_kept() -> None:
+    text = TEXT.replace('id = "dryer"', 'id = "dryer"\ncurve = "home-fast"\nderate = 0.8', 1)
+    engine = Engine(panel(text))
+    dryer = engine.index["dryer"]
+    assert engine.fixed.branch_ref_ma[dryer] == round(1.05 * 30_000 * 0.8)
+    assert engine.fixed.branch_most_ma[dryer] == 30_000
+    assert set(engine.heat()) == {"dryer.a", "dryer.b"}
+    engine.state.branch_fast[2 * dryer + 1] = 77
+    again = Engine(panel(text))
+    again.take_heat({"dryer.b": [1 << 33, 1 << 32], "gone.a": [1, 1]})
+    assert again.heat()["dryer.b"] == [1 << 33, 1 << 32]
+    again.take_heat({"dryer.b": [0, 0]})
+    assert again.heat()["dryer.b"] == [1 << 33, 1 << 32], "none starts colder"
+
+
+def test_what_was_learned_outlives_a_restart(tmp_path: Path) -> None:
+    engine = Engine(panel(TEXT))
+    place = (1 * HOURS + 5) * STEP_BINS
+    engine.state.steps[place + 7] = 12_345
+    engine.state.steps[place + 9] = 1
+    store = LearnedStore(tmp_path)
+    store.save(engine.learned())
+    again = Engine(panel(TEXT))
+    again.take_learned(LearnedStore(tmp_path).load(), 3 * S)
+    assert again.state.steps == engine.state.steps
+    assert again.state.hour_offset_ns[0] == 3 * S
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "{", '{"format": 2, "steps": {}}', '{"format": 1, "steps": {"a": {"24": {}}}}',
+     '{"format": 1, "steps": {"a": {"1": {"48": 1}}}}', '{"format": 1, "steps": {"a": 3}}',
+     '{"format": 1, "steps": {"a": {"1": {"1": -1}}}}', '{"format": 1, "steps": 5}',
+     '{"format": 1, "steps": {"a": {"1": {"1": 1.5}}}}', "[" * 100_000],
+)  # fmt: skip
+def test_a_file_out_of_shape_is_nothing_learned(tmp_path: Path, text: str) -> None:
+    (tmp_path / "learned.json").write_text(text)
+    assert LearnedStore(tmp_path).load() == {}
+
+
+def test_a_full_disk_costs_the_file_and_no_cycle(tmp_path: Path) -> None:
+    store = LearnedStore(tmp_path / "gone")
+    store.save({})
+    assert store.failures == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "says"),
+    [
+        (with_service("neutral_a = 250"), "service.neutral_a", "leave it out"),
+        (with_service("busbar_a = 225"), "service.busbar_a", "no circuit has a `source`"),
+        (with_service("lease_default_w = 900"), "service.lease_default_w", "floor of 1200 W"),
+        (
+            TEXT + TANK + SOLAR.replace('"monitored"', '"switched"'),
+            "circuit solar.role",
+            "does not switch it",
+        ),
+        (
+            TEXT + TANK
+            + SOLAR.replace('"pv"', '"battery"').replace(', power = ["l1_w", "l2_w"]', ""),
+            "circuit solar.meter.power",
+            "gives or takes",
+        ),
+        (TEXT.replace('id = "range"', 'id = "range"\ncurve = "home-fast"'),
+         "circuit range.curve", "cannot relieve"),
+        (TEXT.replace('id = "dryer"', 'id = "dryer"\ncurve = "qo20"'),
+         "circuit dryer.curve", "home-fast"),
+        (TEXT + TANK + HEAT.replace("3000", "1000"), "heat.rejector_w", "floor of 1200 W"),
+        (TEXT + TANK + HEAT.replace('"water_heater"', '"range"'), "heat.circuits", "not managed"),
+        (TEXT + TANK + HEAT.replace('"water_heater"', '"rang"'), "heat.circuits", "no circuit"),
+        (TEXT + TANK + HEAT.replace('"tank_c"', '"l1_a"'), "heat.sensor", "temperature in °C"),
+    ],
+)  # fmt: skip
+def test_refusals(text: str, path: str, says: str) -> None:
+    found = problems(text)
+    assert path in found, found
+    assert says in found[path]
