@@ -135,7 +135,17 @@ def _change(
 
 def place(row: str) -> str:
     """A row's name for people."""
-    return f"leg {row}" if row in ("a", "b") else "the total import" if row == "import" else row
+    name, _, leg = row.partition(".")
+    if row in ("a", "b"):
+        return f"leg {row}"
+    if name == "neutral":
+        return f"the neutral, by leg {leg},"
+    words = {
+        "import": "the total import",
+        "heat": "the heat sink",
+        "busbar": f"leg {leg} of the busbar",
+    }
+    return words.get(name, row)
 
 
 def sentence(why: Why) -> str:

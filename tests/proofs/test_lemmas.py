@@ -163,15 +163,66 @@ def test_whole_milliamps_of_a_fine_level_fit_the_row() -> None:
     assert counter_example(z3.Implies(known, claim)) is None
 
 
+def firm_credit(firm: bool) -> z3.BoolRef:
+    """Room is the limit less the lugs less what of a source may fall away. However a source then
+    falls, down to what is firm of it, the lugs stay within the limit.
+    """
+    limit, lugs, gives, least, later, more = z3.Ints("limit lugs gives least later more")
+    loads = lugs + gives  # the lugs show what is left
+    known = z3.And(
+        least >= 0,
+        least <= gives,
+        later >= (least if firm else 0),
+        lugs + (gives - least) + more <= limit,
+    )
+    return z3.Implies(known, loads + more - later <= limit)
+
+
+def test_a_source_may_fall_to_what_is_firm_of_it() -> None:
+    assert counter_example(firm_credit(firm=True)) is None
+
+
+def neutral(count: int, wary: bool) -> z3.BoolRef:
+    """Two one-sided rows: whichever managed loads of either leg go, the neutral holds."""
+    mine, other, stay_mine, stay_other = (
+        ints(name, count) for name in ("mine", "other", "stay_mine", "stay_other")
+    )
+    limit, house_mine, house_other = z3.Ints("limit house_mine house_other")
+    known = [limit >= 0, house_mine >= 0, house_other >= 0]
+    for all_of, some in ((mine, stay_mine), (other, stay_other)):
+        known += [z3.And(x >= 0, z3.Or(y == x, y == 0)) for x, y in zip(all_of, some, strict=True)]
+    difference = house_mine + z3.Sum(mine) - house_other - z3.Sum(other)
+    known += [
+        difference + (z3.Sum(other) if wary else 0) <= limit,
+        -difference + (z3.Sum(mine) if wary else 0) <= limit,
+    ]
+    later = house_mine + z3.Sum(stay_mine) - house_other - z3.Sum(stay_other)
+    return z3.Implies(z3.And(*known), z3.And(later <= limit, -later <= limit))
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_the_neutral_holds_whoever_goes(count: int) -> None:
+    assert counter_example(neutral(count, wary=True)) is None
+
+
 @pytest.mark.parametrize(
     "weaker",
     [
         envelope(2, error=False),
         greedy(3, 2, free_disposal=False),
         no_chatter(margin_counts=False),
+        firm_credit(firm=False),
+        neutral(2, wary=False),
         z3.Int("x") >= 0,
     ],
-    ids=["no error charged", "negative coefficients", "no margin", "nothing known"],
+    ids=[
+        "no error charged",
+        "negative coefficients",
+        "no margin",
+        "nothing firm",
+        "the other leg counted on",
+        "nothing known",
+    ],
 )
 def test_a_weaker_lemma_is_refuted(weaker: z3.BoolRef) -> None:
     assert counter_example(weaker) is not None
