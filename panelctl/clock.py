@@ -2,7 +2,7 @@
 
 Monotonic nanoseconds are for decisions, wall time is for people. The implementation that waits
 (`sleep_until`) lives in field/timing, because it needs the event loop; a simulated clock only has
-to offer the same three methods.
+to offer the same methods.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ class Clock(Protocol):
 
     async def sleep_until(self, at_ns: int) -> None:
         """Return when `now_ns()` has reached `at_ns`."""
+
+    async def sharp_until(self, at_ns: int) -> None:
+        """The same, to some microseconds; it may keep the processor busy for the last moment."""
 
 
 def monotonic_ns() -> int:

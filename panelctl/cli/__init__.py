@@ -13,6 +13,7 @@ VERBS = {
     "run": "Run the controller of a panel.",
     "check": "Check a panel file and print its bus plan.",
     "config": "The panel file's JSON Schema.",
+    "maps": "Register maps: list, show, lint, decode.",
     "demo": "A simulated panel with the real controller, and a live view.",
     "sim": "A simulated panel alone, on real ptys and sockets.",
     "status": "What the controller is doing now.",

@@ -129,6 +129,7 @@ def _device(file: PanelFile, index: int, fast: set[str]) -> Device:
         turnround_ms=known.turnround_ms if table.turnround_ms is None else table.turnround_ms,
         late_ms=known.late_ms,
         fast=table.name in fast,
+        inverted=table.invert,
         unverified_accepted=table.accept_unverified,
         failsafe_accepted=bool(table.accept_failsafe),
     )

@@ -187,6 +187,10 @@ def _setpoint(file: PanelFile, circuit: CircuitTable) -> Iterator[Problem]:
     if known is not None and known.setpoint is None:
         yield Problem(f"{path}.device", given.device, f"{known.model} takes no set-point")
         return
+    if known is not None and known.setpoint is not None and known.setpoint.wears:
+        remedy = f"the set-point of a {known.model} is in EEPROM, which its writes would wear out"
+        yield Problem(f"{path}.device", given.device, remedy)
+        return
     in_watts = known is not None and known.setpoint is not None and known.setpoint.point.unit == "W"
     low, high = (given.floor_w, given.max_w) if in_watts else (given.min_a, given.max_a)
     is_compute = file.compute is not None and file.compute.circuit == circuit.id

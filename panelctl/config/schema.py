@@ -125,6 +125,7 @@ class DeviceTable(Strict):
     map: str
     timeout_ms: Annotated[int, Field(ge=5, le=5000)] | None = None
     turnround_ms: Annotated[float, Field(ge=0, le=1000)] | None = None
+    invert: bool = False
     accept_unverified: bool = False
     accept_failsafe: Annotated[
         str, Field(description="why the board's own fail-safe is acceptable here")

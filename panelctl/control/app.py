@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from panelctl.clock import Clock
-from panelctl.control.learned import LearnedStore
+from panelctl.control.history import HistoryStore
 from panelctl.control.loop import ControlLoop
 from panelctl.control.publish import describe_panel
 from panelctl.control.store import StateStore
@@ -43,15 +43,16 @@ class App:
         self.engine = Engine(panel)
         self.links = {link.name: opener(link, clock) for link in panel.links}
         self.scanner = Scanner(plan_bus(panel), self.links, self.engine.image, clock)
-        self.outputs = Outputs(panel, self.engine, self.links, self.scanner, clock)
+        self.history = HistoryStore(places.state)
+        before = self.history.load()
+        self.outputs = Outputs(panel, self.engine, self.links, self.scanner, clock, before.ledger)
         self.server = ControlServer(places.socket, describe_panel(panel, config))
         self.store = StateStore(places.state)
-        self.learned = LearnedStore(places.state)
         kept = self.store.load()
         self.engine.take_claims(kept.claims)
         self.engine.take_heat(kept.heat)
         hour_offset_ns = round(clock.wall_s() * NS_PER_S) - clock.now_ns()
-        self.engine.take_learned(self.learned.load(), hour_offset_ns)
+        self.engine.take_learned(before.steps, hour_offset_ns)
         self.engine.limits.take(kept.limits, clock.now_ns(), clock.wall_s())
         if kept.limit_a is not None:
             self.engine.take_request(kept.limit_a, kept.until_s - clock.wall_s(), clock.now_ns())
@@ -61,7 +62,7 @@ class App:
             self.outputs,
             self.server,
             self.store,
-            self.learned,
+            self.history,
             Watchdog(),
             clock,
         )

@@ -14,7 +14,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from panelctl.clock import Clock
-from panelctl.control.learned import LearnedStore
+from panelctl.control.history import History, HistoryStore
 from panelctl.control.publish import Publisher
 from panelctl.control.realtime import collect_idle
 from panelctl.control.store import Kept, StateStore
@@ -53,7 +53,7 @@ class ControlLoop:
         outputs: Outputs,
         server: ControlServer,
         store: StateStore,
-        learned: LearnedStore,
+        history: HistoryStore,
         watchdog: Watchdog,
         clock: Clock,
     ) -> None:
@@ -63,7 +63,7 @@ class ControlLoop:
         self._outputs = outputs
         self._server = server
         self._store = store
-        self._learned = learned
+        self._history = history
         self._watchdog = watchdog
         self._clock = clock
         self._publisher = Publisher(engine, scanner)
@@ -71,7 +71,7 @@ class ControlLoop:
         self._until_s = 0.0
         self._heat: dict[str, list[int]] = {}
         self._heat_ns = 0
-        self._hour = -1  # of the day, when what was learned was last saved
+        self._hour = -1  # of the day, when the history was last saved
         self._limits = KeptLimits()
         self._limits_version = 0
         self._period_ns = int(NS_PER_S / engine.panel.timing.rate_hz)
@@ -98,11 +98,11 @@ class ControlLoop:
     def _keep(self, now_ns: int, last: bool = False) -> None:
         """Hand the stores what outlives a restart; they write only what changed.
 
-        Heat always changes: it is taken down every minute, and at the end; margins every hour.
+        Heat always changes: it is taken down every minute, and at the end; history every hour.
         """
         hour = self._engine.state.hour[0]
         if last or (hour != self._hour >= 0):
-            self._learned.save(self._engine.learned())
+            self._history.save(History(self._engine.learned(), self._outputs.ledger))
         self._hour = hour
         if now_ns - self._heat_ns >= HEAT_NS or last:
             self._heat, self._heat_ns = self._engine.heat(), now_ns

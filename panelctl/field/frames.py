@@ -21,6 +21,7 @@ from pymodbus.pdu.register_message import (
     ReadHoldingRegistersRequest,
     ReadInputRegistersRequest,
     WriteMultipleRegistersRequest,
+    WriteSingleRegisterRequest,
 )
 
 from panelctl.errors import BadReply, DeviceRefused
@@ -31,6 +32,7 @@ READS: dict[str, Any] = {
     "holding": ReadHoldingRegistersRequest,
     "input": ReadInputRegistersRequest,
 }
+READ_FUNCTIONS = {1, 2, 3, 4}
 CRC_BYTES = 2
 EXCEPTION_FRAME = 5  # unit, function, code, CRC
 MOST_BUFFERED = 1024  # more than three frames of garbage: the line is not talking to us
@@ -56,6 +58,11 @@ class Question:
     reply_len: int
     count: int
     bits: bool
+
+    @property
+    def writes(self) -> bool:
+        """Whether it changes anything in the device."""
+        return self.function not in READ_FUNCTIONS
 
 
 def read_question(unit: int, table: str, address: int, count: int) -> Question:
@@ -87,6 +94,13 @@ def write_registers_question(unit: int, address: int, words: list[int]) -> Quest
     request = WriteMultipleRegistersRequest(address=address, registers=words)
     pdu = bytes([request.function_code]) + request.encode()
     return Question(unit, request.function_code, pdu, pdu[:5], 5, 0, False)
+
+
+def write_register_question(unit: int, address: int, word: int) -> Question:
+    """A write of one holding register; the reply echoes the request."""
+    request = WriteSingleRegisterRequest(address=address, registers=[word])
+    pdu = bytes([request.function_code]) + request.encode()
+    return Question(unit, request.function_code, pdu, pdu, len(pdu), 0, False)
 
 
 def rtu_frame(question: Question) -> bytes:

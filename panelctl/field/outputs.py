@@ -6,7 +6,7 @@ Rules
 - A relay is written only when its read-back differs from its order, and read back at once.
 - A set-point is written when it changes and when the device's own timer asks for it. The compute
   lease is renewed only on a fresh mains reading.
-- Everything that is written is counted, per device.
+- Everything that is written is counted, by register and by relay (ledger.py).
 """
 
 from __future__ import annotations
@@ -18,8 +18,14 @@ from fractions import Fraction
 from panelctl.clock import Clock
 from panelctl.core.engine import Engine
 from panelctl.errors import FieldError
-from panelctl.field.bus import BusLink, Turn
-from panelctl.field.frames import write_coil_question, write_registers_question
+from panelctl.field.bus import Answer, BusLink, Turn
+from panelctl.field.frames import (
+    Question,
+    write_coil_question,
+    write_register_question,
+    write_registers_question,
+)
+from panelctl.field.ledger import Ledger
 from panelctl.field.scan import Scanner
 from panelctl.modbus.codec import encode_value
 from panelctl.modbus.maps import RegisterMap, load_map
@@ -62,7 +68,6 @@ class Target:
     retry_ns: int = 0
     backoff_ns: int = RETRY_NS
     sequence: int = 0
-    writes: int = 0
     errors: int = 0
 
 
@@ -76,8 +81,10 @@ class Outputs:
         links: dict[str, BusLink],
         scanner: Scanner,
         clock: Clock,
+        ledger: Ledger,
     ) -> None:
         self.targets: dict[str, Target] = {}
+        self.ledger = ledger
         self._engine = engine
         self._scanner = scanner
         self._clock = clock
@@ -199,9 +206,8 @@ class Outputs:
         assert target.map.relay is not None
         if closed >= 0:  # as it is ordered now, not as it was when it was queued
             address = target.map.relay.coil + circuit.relay_output - 1
-            question = write_coil_question(target.device.unit, address, closed == 1)
-            answer = await target.link.ask(question, target.device.timeout_ms, Turn.WRITE)
-            target.writes += 1
+            answer = await self._write(target, relay_question(target, address, closed == 1))
+            self.ledger.moved(circuit.id)
             self._told(i, closed, answer.sampled_ns)
         target.relays.discard(i)
         lane = self._scanner.lane_of(target.device.name)
@@ -220,13 +226,54 @@ class Outputs:
         wish, setpoint = target.wish, target.map.setpoint
         assert wish is not None
         assert setpoint is not None
-        value = min(max(wish.value, setpoint.least), setpoint.most)
-        words = encode_value(setpoint.point, Fraction(value).limit_denominator(1000))
-        if setpoint.lease:
-            target.sequence = target.sequence % 65535 + 1
-            words += [self._lease_ms, wish.request, target.sequence]
-        question = write_registers_question(target.device.unit, setpoint.point.address, words)
-        await target.link.ask(question, target.device.timeout_ms, Turn.WRITE)
-        target.writes += 1
+        paused, pause = wish.value < setpoint.least, target.map.pause
+        value = min(wish.value, setpoint.most) if not paused else 0.0
+        if paused and pause is not None:
+            await self._write(target, pause_question(target, pause.stop))
+        else:
+            words = encode_value(setpoint.point, Fraction(value).limit_denominator(1000))
+            if setpoint.lease:
+                target.sequence = target.sequence % 65535 + 1
+                words += [self._lease_ms, wish.request, target.sequence]
+            await self._write(target, setpoint_question(target, words))
+            was_paused = target.written is None or target.written[0] < setpoint.least
+            if pause is not None and was_paused:
+                await self._write(target, pause_question(target, pause.run))
         target.written = (wish.value, wish.request)
         target.written_ns = self._clock.now_ns()
+
+    async def _write(self, target: Target, question: Question) -> Answer:
+        answer = await target.link.ask(question, target.device.timeout_ms, Turn.WRITE)
+        self.ledger.wrote(target.device.name, question)
+        return answer
+
+
+def relay_question(target: Target, address: int, closed: bool) -> Question:
+    """The write that moves an output: of a coil, or of a command word."""
+    board = target.map.relay
+    assert board is not None
+    if board.close is None or board.open is None:
+        return write_coil_question(target.device.unit, address, closed)
+    word = board.close if closed else board.open
+    return write_register_question(target.device.unit, address, word)
+
+
+def setpoint_question(target: Target, words: list[int]) -> Question:
+    """The write of a set-point, by the function that the device takes."""
+    setpoint = target.map.setpoint
+    assert setpoint is not None
+    unit, address = target.device.unit, setpoint.point.address
+    if setpoint.function == 6:
+        return write_register_question(unit, address, words[0])
+    return write_registers_question(unit, address, words)
+
+
+def pause_question(target: Target, word: int) -> Question:
+    """The write that stops a load or lets it run, where it has a register or coil for that."""
+    pause = target.map.pause
+    assert pause is not None
+    if pause.table == "coil":
+        return write_coil_question(target.device.unit, pause.address, word != 0)
+    if pause.function == 6:
+        return write_register_question(target.device.unit, pause.address, word)
+    return write_registers_question(target.device.unit, pause.address, [word])

@@ -26,6 +26,7 @@ from panelctl.units import NS_PER_MS
 
 REOPEN_FIRST_NS = 100 * NS_PER_MS
 REOPEN_MOST_NS = 800 * NS_PER_MS
+SHARP_BELOW_NS = 2 * NS_PER_MS  # a silence so short is a good part of the transaction
 CHUNK = 1024
 STRAY_CHARS = 24  # a UART hands bytes over in pieces of its FIFO: silence between two is none
 
@@ -89,7 +90,10 @@ class RtuLink:
     async def _silence(self) -> None:
         """Wait until the line has been quiet for long enough, and empty the input."""
         while True:
-            await self._clock.sleep_until(self._quiet_ns)
+            if self._wire.silence_ns < SHARP_BELOW_NS:
+                await self._clock.sharp_until(self._quiet_ns)
+            else:
+                await self._clock.sleep_until(self._quiet_ns)
             stray = self._drain()
             if not stray and self._clock.now_ns() >= self._quiet_ns:
                 return

@@ -23,7 +23,7 @@ from panelctl.field.frames import read_question
 from panelctl.modbus.busplan import LinkPlan, PlannedRead
 from panelctl.modbus.codec import FieldDecoder
 from panelctl.modbus.plan import Span, resync_span
-from panelctl.modbus.sunspec import walk
+from panelctl.modbus.sunspec import BASES, walk
 from panelctl.model.metering import Quality
 from panelctl.model.panel import Device
 from panelctl.units import NS_PER_MS
@@ -44,7 +44,8 @@ class Unit:
     probe_ns: int = PROBE_FIRST_NS
     lost: Span | None = None  # the question whose reply may still come
     asked: int = 0  # count of the last question
-    base: int = 0  # where its model starts, for a SunSpec device
+    base: int = 0  # where its model starts, for a SunSpec device,
+    beyond: int = 0x10000  # and where it ends, counted from there
     based: bool = True
     good: int = 0
     timeouts: int = 0
@@ -75,6 +76,7 @@ class _Read:
                 point.address - block.span.address,
                 slot.unit,
                 scale_at,
+                planned.device.inverted and slot.unit in ("ma", "w"),
             )
             self.fields.append((index, slot.least, slot.most, decoder))
 
@@ -196,8 +198,8 @@ class Lane:
 
     async def _send(self, read: _Read, unit: Unit, span: Span, turn: Turn) -> Answer:
         unit.asked = span.count
-        if unit.base + span.address + span.count > 65536:
-            raise BadReply(f"{unit.device.name}: its SunSpec model would end above 65535")
+        if unit.based and span.address + span.count > min(unit.beyond, 0x10000 - unit.base):
+            raise BadReply(f"{unit.device.name}: its SunSpec model ends before this point")
         question = read_question(unit.device.unit, span.table, unit.base + span.address, span.count)
         try:
             return await self.link.ask(question, unit.device.timeout_ms, turn)
@@ -216,7 +218,7 @@ class Lane:
         unit.lost = None
 
     async def _find_base(self, read: _Read, unit: Unit, turn: Turn) -> None:
-        steps = walk()
+        steps = walk(read.planned.map.sunspec_bases or BASES)
         words: list[int] | None = None
         wanted = read.planned.map.sunspec_models
         try:
@@ -231,7 +233,7 @@ class Lane:
         except StopIteration as end:
             for model in end.value:
                 if model.id in wanted:
-                    unit.base = model.address
+                    unit.base, unit.beyond = model.address, 2 + model.length
                     unit.based = True
                     return
         raise BadReply(f"{unit.device.name} has no SunSpec model {wanted[0]} to {wanted[-1]}")

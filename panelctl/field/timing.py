@@ -20,6 +20,8 @@ TFD_NONBLOCK = 0o4000
 TFD_CLOEXEC = 0o2000000
 TFD_TIMER_ABSTIME = 1
 
+SPIN_NS = 120_000
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -53,6 +55,12 @@ class TimerfdClock:
         if not self._armed_ns or at_ns < self._armed_ns:
             self._arm(at_ns)
         await future
+
+    async def sharp_until(self, at_ns: int) -> None:
+        """See Clock. A wake-up by the kernel is late by up to SPIN_NS; that is waited out here."""
+        await self.sleep_until(at_ns - SPIN_NS)
+        while monotonic_ns() < at_ns:
+            pass
 
     def close(self) -> None:
         """Give the descriptor back; sleepers are cancelled."""

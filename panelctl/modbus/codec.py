@@ -24,6 +24,9 @@ INNER: dict[tuple[str, str], int] = {
 }
 
 
+FLOATS = {"f32": ">f", "f64": ">d"}
+
+
 def raw_unsigned(point: Point, words: Sequence[int]) -> int:
     """The registers of a point put together as one unsigned number, by its word order."""
     ordered = reversed(words) if point.low_first else iter(words)
@@ -41,8 +44,8 @@ def raw_number(point: Point, words: Sequence[int]) -> int | float | None:
         return None
     if point.invalid_high is not None and raw >> (bits - 16) == point.invalid_high:
         return None
-    if point.type == "f32":
-        number: float = struct.unpack(">f", raw.to_bytes(4, "big"))[0]
+    if point.type in FLOATS:
+        number: float = struct.unpack(FLOATS[point.type], raw.to_bytes(bits // 8, "big"))[0]
         return number if math.isfinite(number) else None
     if point.type.startswith("i") and raw >> (bits - 1):
         return raw - (1 << bits)
@@ -52,8 +55,10 @@ def raw_number(point: Point, words: Sequence[int]) -> int | float | None:
 def decode_value(point: Point, words: Sequence[int], scale: int | None = None) -> Fraction | None:
     """The value of a point in its own unit; `scale` is its power of ten where a register holds it.
 
-    None when the registers mean "not available", or the power of ten is none.
+    None when the registers mean "not available", or the power of ten is none, and for a text.
     """
+    if point.type == "text":
+        return None
     raw = raw_number(point, words)
     if raw is None:
         return None
@@ -62,7 +67,13 @@ def decode_value(point: Point, words: Sequence[int], scale: int | None = None) -
         if scale is None or not -10 <= scale <= 10:
             return None
         value *= Fraction(10) ** scale
-    return value
+    return value + point.offset
+
+
+def decode_text(point: Point, words: Sequence[int]) -> str:
+    """The text in a point's registers, two characters a register, up to the first NUL."""
+    raw = b"".join(word.to_bytes(2, "big") for word in words)
+    return raw.partition(b"\0")[0].decode("ascii", "replace").strip()
 
 
 def decode_map(points: Mapping[str, Point], words: Mapping[int, int]) -> dict[str, Fraction]:
@@ -91,10 +102,10 @@ def decode_map(points: Mapping[str, Point], words: Mapping[int, int]) -> dict[st
 
 def encode_value(point: Point, value: float | Fraction) -> list[int]:
     """The registers that hold `value` (in the point's unit). Raises ValueError out of range."""
-    scaled = Fraction(value) / point.scale
+    scaled = (Fraction(value) - point.offset) / point.scale
     bits = 16 * point.count
-    if point.type == "f32":
-        raw = int.from_bytes(struct.pack(">f", float(scaled)), "big")
+    if point.type in FLOATS:
+        raw = int.from_bytes(struct.pack(FLOATS[point.type], float(scaled)), "big")
     else:
         raw = round(scaled)
         low, high = (
@@ -111,9 +122,10 @@ class FieldDecoder:
     """Turns one point of a block into one integer, fast: everything is worked out beforehand."""
 
     __slots__ = (
+        "_add",
         "_div",
         "_float",
-        "_half",
+        "_inner",
         "_mul",
         "_sign",
         "_span",
@@ -123,22 +135,31 @@ class FieldDecoder:
         "scale_offset",
     )
 
-    def __init__(self, point: Point, offset: int, inner: str, scale_offset: int = -1) -> None:
+    def __init__(
+        self,
+        point: Point,
+        offset: int,
+        inner: str,
+        scale_offset: int = -1,
+        inverted: bool = False,
+    ) -> None:
         key = (point.unit, inner)
         if key not in INNER:
             raise ValueError(f"{point.name} is in {point.unit or 'no unit'}, not in {inner}")
-        factor = point.scale * INNER[key]
+        factor = point.scale * INNER[key] * (-1 if inverted else 1)
         self.point = point
         self.offset = offset
         self.count = point.count
         self.scale_offset = scale_offset
         self._mul = factor.numerator
         self._div = factor.denominator
-        self._half = factor.denominator // 2
+        self._inner = Fraction(INNER[key]) * (-1 if inverted else 1)
+        # What is added before the division rounds to nearest, and holds the map's own offset.
+        self._add = round(point.offset * self._inner * self._div) + self._div // 2
         bits = 16 * point.count
         self._sign = 1 << (bits - 1) if point.type.startswith("i") else 0
         self._span = 1 << bits
-        self._float = point.type == "f32"
+        self._float = point.type in FLOATS
 
     def decode(self, words: Sequence[int]) -> int | None:
         """The integer in the block's registers, or None where they mean "not available"."""
@@ -159,7 +180,7 @@ class FieldDecoder:
             return self._slow(words)
         if self._sign and raw & self._sign:
             raw -= self._span
-        return (raw * self._mul + self._half) // self._div
+        return (raw * self._mul + self._add) // self._div
 
     def _slow(self, words: Sequence[int]) -> int | None:
         scale = None
@@ -172,4 +193,4 @@ class FieldDecoder:
         value = decode_value(self.point, point_words, scale)
         if value is None:
             return None
-        return round(value * self._mul / self._div / self.point.scale)
+        return round(value * self._inner)

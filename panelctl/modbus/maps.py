@@ -1,28 +1,30 @@
-"""Register maps: what a device holds where, as data. Loading and checking of the TOML files.
+"""Register maps: what a device holds where, as data. The loaded form, and where the files lie.
 
 Rules
-- A map is complete or refused: an unknown key, a type that does not exist, two points of one name
-  are errors, and all of them are reported at once.
+- A map is complete or refused: an unknown key, a type that does not exist, a scale that points
+  nowhere are errors, and all of them are reported at once. Which keys there are is mapfile.py's.
 - Addresses are wire addresses (0-based). Scales are decimal texts, so that they are exact.
 - A map without a recording of a real device behind it says `evidence = "unverified"`.
 """
 
 from __future__ import annotations
 
+import os
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from functools import cache
 from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
 from typing import Any
 
 from panelctl.errors import ConfigError, Problem
+from panelctl.modbus.mapfile import MAP, WORDS, read_keys
 
-TABLES = ("holding", "input", "coil", "discrete")
-WORDS = {"i16": 1, "u16": 1, "i32": 2, "u32": 2, "f32": 2, "i64": 4, "u64": 4, "bit": 1}
-KINDS = ("meter", "branch_meter", "relay", "evse", "heater", "node")
+OWN_MAPS = Path("/etc/panelctl/maps")  # and the folders in $PANELCTL_MAPS
+MOST_BYTES = 1_000_000
 MAX_REGISTERS = {"holding": 125, "input": 125, "coil": 2000, "discrete": 2000}
 
 
@@ -30,25 +32,29 @@ MAX_REGISTERS = {"holding": 125, "input": 125, "coil": 2000, "discrete": 2000}
 class Point:
     """One value of a device: where it stands, how it is written down, what it means.
 
-    `scale` turns the raw number into `unit`; `scale_point` names the point that holds a power of
-    ten instead. `invalid` are raw patterns that mean "not available".
+    `scale` and `offset` turn the raw number into `unit`; `scale_point` names the point that holds
+    a power of ten instead. `invalid` are raw patterns that mean "not available".
     """
 
     name: str
     table: str
     address: int
     type: str
-    scale: Fraction
-    unit: str
-    low_first: bool
+    scale: Fraction = Fraction(1)
+    unit: str = ""
+    low_first: bool = False
     invalid: frozenset[int] = frozenset()
     invalid_high: int | None = None
     scale_point: str | None = None
+    offset: Fraction = Fraction(0)
+    registers: int = 0
+    min_firmware: str = ""
+    note: str = ""
 
     @property
     def count(self) -> int:
         """Registers (or bits) it takes."""
-        return WORDS[self.type]
+        return WORDS[self.type] or self.registers
 
     @property
     def end(self) -> int:
@@ -58,20 +64,40 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Relay:
-    """The outputs of a relay board: output n is written at `coil + n - 1`."""
+    """The outputs of a relay board: output n is written at `coil + n - 1`, as a coil, or with the
+    words `close` and `open` into a holding register.
+    """
 
     outputs: int
     coil: int
+    close: int | None = None
+    open: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Setpoint:
-    """Where a set-point is written, in `point.unit`, between `least` and `most`."""
+    """Where a set-point is written, in `point.unit`: 0 for a pause, or `least` to `most`.
+
+    `wears` tells a register of limited life, which panelctl never writes in its loop.
+    """
 
     point: Point
     least: float
     most: float
     lease: bool
+    function: int = 16
+    wears: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A coil or holding register of its own by which a load is stopped and started."""
+
+    address: int
+    table: str
+    stop: int
+    run: int
+    function: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +117,17 @@ class FailSafe:
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """What tells that a device is of this kind: registers that hold a value, or a text."""
+
+    table: str
+    address: int
+    values: frozenset[int]
+    text: str
+    alone: bool
+
+
+@dataclass(frozen=True, slots=True)
 class RegisterMap:
     """Everything panelctl knows about one kind of device."""
 
@@ -103,7 +140,9 @@ class RegisterMap:
     capture: str
     confidence: str
     source: str
+    table: str
     max_registers: int
+    align: int
     isolated: frozenset[int]
     barriers: tuple[int, ...]
     timeout_ms: int
@@ -112,175 +151,14 @@ class RegisterMap:
     gap_ms: float
     reads_gaps: bool
     points: dict[str, Point] = field(repr=False)
+    marks: tuple[Mark, ...] = ()
+    serial: Mapping[str, Any] = field(default_factory=dict)
     sunspec_models: tuple[int, ...] = ()
+    sunspec_bases: tuple[int, ...] = ()
     relay: Relay | None = None
     setpoint: Setpoint | None = None
+    pause: Pause | None = None
     failsafe: FailSafe | None = None
-
-
-class _Reader:
-    """Takes keys out of a TOML table and remembers everything that is wrong with them."""
-
-    def __init__(self, table: dict[str, Any], path: str, problems: list[Problem]) -> None:
-        self.table = dict(table)
-        self.path = path
-        self.problems = problems
-
-    def wrong(self, key: str, value: object, remedy: str) -> None:
-        path = f"{self.path}.{key}" if self.path else key
-        self.problems.append(Problem(path, repr(value) if value is not None else "", remedy))
-
-    def take(self, key: str, kind: type, default: Any = None, needed: bool = False) -> Any:
-        if key not in self.table:
-            if needed:
-                self.wrong(key, None, f"is missing; write a {kind.__name__}")
-            return default
-        value = self.table.pop(key)
-        if kind is float and isinstance(value, int) and not isinstance(value, bool):
-            value = float(value)
-        if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
-            self.wrong(key, value, f"must be a {kind.__name__}")
-            return default
-        return value
-
-    def choice(self, key: str, choices: Iterable[str], default: str | None = None) -> str:
-        value = self.take(key, str, default, needed=default is None)
-        if value not in choices:
-            if value is not None:
-                self.wrong(key, value, f"must be one of {', '.join(choices)}")
-            return next(iter(choices))
-        return str(value)
-
-    def number(self, key: str, least: float, most: float, default: Any = None) -> Any:
-        kind = float if isinstance(default, float) else int
-        value = self.take(key, kind, default, needed=default is None)
-        if value is None:
-            return least
-        if not least <= value <= most:
-            self.wrong(key, value, f"must lie between {least:g} and {most:g}")
-            return least
-        return value
-
-    def sub(self, key: str) -> _Reader | None:
-        if key not in self.table:
-            return None
-        value = self.table.pop(key)
-        path = f"{self.path}.{key}" if self.path else key
-        if not isinstance(value, dict):
-            self.wrong(key, value, "must be a table")
-            return None
-        return _Reader(value, path, self.problems)
-
-    def many(self, key: str) -> list[_Reader]:
-        value = self.table.pop(key, [])
-        path = f"{self.path}.{key}" if self.path else key
-        if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-            self.wrong(key, value, "must be an array of tables")
-            return []
-        return [_Reader(v, f"{path}[{n}]", self.problems) for n, v in enumerate(value, start=1)]
-
-    def numbers(self, key: str) -> list[int]:
-        value = self.take(key, list, [])
-        good = [v for v in value if isinstance(v, int) and not isinstance(v, bool) and v >= 0]
-        if len(good) != len(value):
-            self.wrong(key, value, "must hold whole numbers, none below 0")
-        return good
-
-    def done(self) -> None:
-        for key, value in self.table.items():
-            self.wrong(key, value, "is not a key of a register map; remove it")
-
-
-def _scale(reader: _Reader) -> Fraction:
-    text = reader.take("scale", str, "1")
-    try:
-        scale = Fraction(Decimal(text))
-    except (InvalidOperation, ValueError, OverflowError):
-        reader.wrong("scale", text, 'must be a decimal number as a text, such as "0.1"')
-        return Fraction(1)
-    if scale == 0:
-        reader.wrong("scale", text, "must not be 0")
-        return Fraction(1)
-    return scale
-
-
-def _point(reader: _Reader, table: str, order: str, shift: int = 0, name: str = "") -> Point:
-    given = reader.take("name", str, "", needed=not name)
-    point = Point(
-        name=name or given,
-        table=reader.choice("table", TABLES, table),
-        address=reader.number("address", 0, 65535) + shift,
-        type=reader.choice("type", tuple(WORDS)),
-        scale=_scale(reader),
-        unit=reader.take("unit", str, ""),
-        low_first=reader.choice("word_order", ("high_first", "low_first"), order) == "low_first",
-        invalid=frozenset(reader.numbers("invalid")),
-        invalid_high=reader.take("invalid_high", int),
-        scale_point=reader.take("scale_point", str),
-    )
-    if point.end > 65536:
-        reader.wrong("address", point.address, "the value would end above register 65535")
-    return point
-
-
-def _channels(reader: _Reader, table: str, order: str) -> list[Point]:
-    count = reader.number("count", 1, 128)
-    group = reader.number("group", 1, 128, 1)
-    group_stride = reader.number("group_stride", 0, 65535, 0)
-    points = []
-    for item in reader.many("point"):
-        pattern = item.take("name", str, "", needed=True)
-        if "{n}" not in pattern:
-            item.wrong("name", pattern, "must hold {n}, the number of the channel")
-            continue
-        stride = item.number("stride", 0, 65535, 0)
-        for n in range(1, count + 1):
-            shift = (n - 1) // group * group_stride + (n - 1) % group * stride
-            copy = _Reader({**item.table, "name": pattern}, item.path, reader.problems)
-            points.append(_point(copy, table, order, shift, pattern.format(n=n)))
-            if n == count:
-                copy.done()
-    reader.done()
-    return points
-
-
-def _relay(reader: _Reader, table: str) -> tuple[Relay, list[Point]]:
-    relay = Relay(reader.number("outputs", 1, 64), reader.number("coil", 0, 65535))
-    state = reader.number("state", 0, 65535)
-    reader.take("min_firmware", str)
-    reader.done()
-    one = Fraction(1)
-    points = [
-        Point(f"output_{n}", table, state + n - 1, "bit", one, "", False)
-        for n in range(1, relay.outputs + 1)
-    ]
-    return relay, points
-
-
-def _failsafe(reader: _Reader) -> FailSafe:
-    timeout = reader.sub("timeout_s") or _Reader({}, reader.path, reader.problems)
-    fixed = timeout.take("fixed", float)
-    default = timeout.take("default", float, fixed)
-    timeout_at = timeout.take("address", int)
-    timeout.done()
-    if default is None:
-        reader.wrong("timeout_s", None, "needs `fixed`, or `address` and `default`")
-    empty: dict[str, Any] = {}
-    safe = reader.sub("safe_state") or _Reader(empty, reader.path, reader.problems)
-    behaviour = reader.sub("behaviour") or _Reader(empty, reader.path, reader.problems)
-    failsafe = FailSafe(
-        timeout_s=default or 0.0,
-        timeout_at=timeout_at,
-        safe_state_at=safe.take("address", int),
-        safe_state_default=safe.take("default", int, 0),
-        behaviour_at=behaviour.take("address", int),
-        behaviour_default=behaviour.take("default", int, 1),
-    )
-    for key in ("keep", "go_safe"):  # the two values of a behaviour register, for people
-        behaviour.take(key, int)
-    for part in (safe, behaviour, reader):
-        part.done()
-    return failsafe
 
 
 def parse_map(text: str, file: str) -> RegisterMap:
@@ -290,93 +168,209 @@ def parse_map(text: str, file: str) -> RegisterMap:
     except (ValueError, RecursionError) as error:
         raise ConfigError(file, [Problem("", "", f"is not TOML: {error}")]) from None
     problems: list[Problem] = []
-    top = _Reader(plain, "", problems)
-    if top.take("schema", int, needed=True) != 1:
-        top.wrong("schema", plain.get("schema"), "this panelctl reads schema 1")
-    read = top.sub("read") or _Reader({}, "read", problems)
-    table = read.choice("table", TABLES)
-    order = read.choice("word_order", ("high_first", "low_first"), "high_first")
-    points = []
-    for item in top.many("point"):
-        points.append(_point(item, table, order))
-        item.done()
-    if channels := top.sub("channels"):
-        points += _channels(channels, table, order)
-    relay = None
-    if section := top.sub("relay"):
-        relay, outputs = _relay(section, table)
-        points += outputs
-    setpoint = None
-    if section := top.sub("setpoint"):
-        section.choice("persistence", ("volatile",), "volatile")
-        least, most = section.take("least", float, 0.0), section.take("most", float, 0.0)
-        lease = section.take("lease_ms", bool, False)
-        setpoint = Setpoint(_point(section, "holding", order, 0, "setpoint"), least, most, lease)
-        section.done()
-    failsafe = _failsafe(section) if (section := top.sub("failsafe")) else None
-    for item in top.many("identify"):
-        item.number("address", 0, 65535)
-        item.numbers("values")
-        item.done()
+    given = read_keys(plain, MAP, "", problems)
+    if problems:
+        raise ConfigError(file, problems)
+    read = given["read"]
+    points = [_point(name, item, read) for name, item in given["point"].items()]
+    for number, rule in enumerate(given["channels"], start=1):
+        points += _channels(rule, read, f"channels[{number}]", problems)
+    relay = given["relay"]
+    if relay is not None:
+        points += [
+            Point(f"output_{n}", read["table"], relay["state"] + n - 1, _state_type(read["table"]))
+            for n in range(1, relay["outputs"] + 1)
+        ]
     by_name = {point.name: point for point in points}
+    problems += _wrong(given, points, by_name)
+    if problems:
+        raise ConfigError(file, problems)
+    plain_keys = ("id", "vendor", "model", "kind", "capture", "confidence", "source")
+    read_as = ("table", "max_registers", "align", "reads_gaps")
+    times = ("timeout_ms", "turnround_ms", "late_ms", "gap_ms")
+    same: dict[str, Any] = {key: given[key] for key in plain_keys}
+    same |= {key: read[key] for key in (*read_as, *times)}
+    same |= {key: tuple(given[key]) for key in ("links", "sunspec_models", "sunspec_bases")}
+    return RegisterMap(
+        **same,
+        verified=given["evidence"] == "verified",
+        isolated=frozenset(read["isolated"]),
+        barriers=tuple(sorted(read["barriers"])),
+        points=by_name,
+        marks=tuple(_mark(item, read["table"]) for item in given["identify"]),
+        serial={key: value for key, value in (given["serial"] or {}).items() if value is not None},
+        relay=relay and Relay(relay["outputs"], relay["coil"], relay["close"], relay["open"]),
+        setpoint=given["setpoint"] and _setpoint(given["setpoint"], read),
+        pause=given["pause"] and Pause(**given["pause"]),
+        failsafe=given["failsafe"] and _failsafe(given["failsafe"]),
+    )
+
+
+def _point(name: str, item: Mapping[str, Any], read: Mapping[str, Any], shift: int = 0) -> Point:
+    return Point(
+        name=name,
+        table=item["table"] or read["table"],
+        address=item["address"] + shift,
+        type=item["type"],
+        scale=item["scale"],
+        unit=item["unit"],
+        low_first=(item["word_order"] or read["word_order"]) == "low_first",
+        invalid=frozenset(item["invalid"]),
+        invalid_high=item["invalid_high"],
+        scale_point=item["scale_point"],
+        offset=item["offset"],
+        registers=item["registers"] or 0,
+        min_firmware=item["min_firmware"] or "",
+        note=item["note"] or "",
+    )
+
+
+def _channels(
+    rule: Mapping[str, Any], read: Mapping[str, Any], path: str, problems: list[Problem]
+) -> list[Point]:
+    points = []
+    for pattern, item in rule["point"].items():
+        if "{n}" not in pattern:
+            remedy = "must hold {n}, the number of the channel"
+            problems.append(Problem(f"{path}.point", pattern, remedy))
+            continue
+        for place in range(rule["count"]):
+            group, within = divmod(place, rule["group"])
+            shift = group * rule["group_stride"] + within * item["stride"]
+            name = pattern.replace("{n}", str(rule["first"] + place))
+            points.append(_point(name, item, read, shift))
+    return points
+
+
+def _wrong(
+    given: Mapping[str, Any], points: list[Point], by_name: Mapping[str, Point]
+) -> list[Problem]:
+    """What the keys of a map mean together and cannot."""
+    problems = []
+    read = given["read"]
     if len(by_name) != len(points):
         names = [point.name for point in points]
         twice = sorted({name for name in names if names.count(name) > 1})
         problems.append(Problem("point", ", ".join(twice), "two points have one name"))
     for point in points:
+        path = f"point.{point.name}"
+        if point.end > 65536:
+            remedy = "the value would end above register 65535"
+            problems.append(Problem(f"{path}.address", str(point.address), remedy))
         if point.scale_point is not None and point.scale_point not in by_name:
-            problems.append(
-                Problem(f"point {point.name}", point.scale_point, "names no point of this map")
-            )
-    result = RegisterMap(
-        id=top.take("id", str, "", needed=True),
-        vendor=top.take("vendor", str, "", needed=True),
-        model=top.take("model", str, "", needed=True),
-        kind=top.choice("kind", KINDS),
-        links=tuple(top.take("links", list, [], needed=True)),
-        verified=top.choice("evidence", ("verified", "unverified")) == "verified",
-        capture=top.take("capture", str, ""),
-        confidence=top.take("confidence", str, "", needed=True),
-        source=top.take("source", str, "", needed=True),
-        max_registers=read.number("max_registers", 1, MAX_REGISTERS[table]),
-        isolated=frozenset(read.numbers("isolated")),
-        barriers=tuple(sorted(read.numbers("barriers"))),
-        timeout_ms=read.number("timeout_ms", 1, 60_000),
-        turnround_ms=read.number("turnround_ms", 0.0, 10_000.0, 10.0),
-        late_ms=read.number("late_ms", 0, 60_000, 1000),
-        gap_ms=read.number("gap_ms", 0.0, 10_000.0, 0.0),
-        reads_gaps=read.take("reads_gaps", bool, False),
-        points=by_name,
-        sunspec_models=tuple(top.numbers("sunspec_models")),
-        relay=relay,
-        setpoint=setpoint,
-        failsafe=failsafe,
-    )
-    read.done()
-    top.done()
-    if result.verified and not result.capture:
+            remedy = "names no point of this map"
+            problems.append(Problem(f"{path}.scale_point", point.scale_point, remedy))
+        if (point.type == "text") != bool(point.registers):
+            remedy = "a text needs it, and nothing else takes it"
+            problems.append(Problem(f"{path}.registers", str(point.registers), remedy))
+        if (point.type == "bit") != (point.table in ("coil", "discrete")):
+            remedy = "bits stand in coils and discrete inputs, numbers in registers"
+            problems.append(Problem(f"{path}.type", point.type, remedy))
+        if point.scale == 0:
+            problems.append(Problem(f"{path}.scale", "0", "must not be 0"))
+    most = MAX_REGISTERS[read["table"]]
+    if read["max_registers"] > most:
+        remedy = f"Modbus reads at most {most} of this table at once"
+        problems.append(Problem("read.max_registers", str(read["max_registers"]), remedy))
+    if given["evidence"] == "verified" and not given["capture"]:
         problems.append(Problem("capture", "", "a verified map names the recording it decodes"))
-    if problems:
-        raise ConfigError(file, problems)
-    return result
+    relay = given["relay"]
+    if relay is not None and (relay["close"] is None) != (relay["open"] is None):
+        problems.append(Problem("relay", "", "`close` and `open` go together"))
+    setpoint = given["setpoint"]
+    if setpoint is not None and not setpoint["least"] <= setpoint["most"]:
+        problems.append(Problem("setpoint.least", f"{setpoint['least']:g}", "is above `most`"))
+    failsafe = given["failsafe"]
+    if failsafe is not None:
+        timeout = failsafe["timeout_s"]
+        if timeout["fixed"] is None and timeout["default"] is None:
+            remedy = "needs `fixed`, or `address` and `default`"
+            problems.append(Problem("failsafe.timeout_s", "", remedy))
+    return problems
+
+
+def _state_type(table: str) -> str:
+    return "bit" if table in ("coil", "discrete") else "u16"
+
+
+def _mark(item: Mapping[str, Any], table: str) -> Mark:
+    return Mark(
+        item["table"] or table,
+        item["address"],
+        frozenset(item["values"]),
+        item["text"] or "",
+        item["alone"],
+    )
+
+
+def _setpoint(item: Mapping[str, Any], read: Mapping[str, Any]) -> Setpoint:
+    order = item["word_order"] or read["word_order"]
+    point = Point(
+        name="setpoint",
+        table="holding",
+        address=item["address"],
+        type=item["type"],
+        scale=item["scale"],
+        unit=item["unit"],
+        low_first=order == "low_first",
+    )
+    wears = item["persistence"] == "eeprom"
+    return Setpoint(point, item["least"], item["most"], item["lease_ms"], item["function"], wears)
+
+
+def _failsafe(item: Mapping[str, Any]) -> FailSafe:
+    timeout = item["timeout_s"]
+    safe, behaviour = item["safe_state"] or {}, item["behaviour"] or {}
+    default = timeout["fixed"] if timeout["default"] is None else timeout["default"]
+    return FailSafe(
+        timeout_s=default,
+        timeout_at=timeout["address"],
+        safe_state_at=safe.get("address"),
+        safe_state_default=safe.get("default", 0),
+        behaviour_at=behaviour.get("address"),
+        behaviour_default=behaviour.get("default", 1),
+    )
+
+
+def _folders() -> list[Path]:
+    """Where a user's own maps lie, besides those that come with panelctl."""
+    named = [Path(part) for part in os.environ.get("PANELCTL_MAPS", "").split(":") if part]
+    return [folder for folder in [*named, OWN_MAPS] if folder.is_dir()]
+
+
+def _files() -> dict[str, Path | Traversable]:
+    """Every map file by its id. What comes with panelctl cannot be replaced by another."""
+    found: dict[str, Path | Traversable] = {}
+    for folder in _folders():
+        found |= {path.stem: path for path in sorted(folder.glob("*.toml"))}
+    for item in files("panelctl.modbus").joinpath("maps").iterdir():
+        if item.name.endswith(".toml"):
+            found[item.name.removesuffix(".toml")] = item
+    return found
 
 
 def map_names() -> list[str]:
-    """The ids of all maps that come with panelctl."""
-    folder = files("panelctl.modbus").joinpath("maps")
-    return sorted(
-        p.name.removesuffix(".toml") for p in folder.iterdir() if p.name.endswith(".toml")
-    )
+    """The ids of all maps: those that come with panelctl, and the user's own."""
+    return sorted(_files())
 
 
 @cache
 def load_map(name: str) -> RegisterMap:
     """The map of that id. Raises ConfigError when there is none, or when it is wrong."""
-    if name not in map_names():
-        known = ", ".join(map_names())
-        raise ConfigError(name, [Problem("map", name, f"is not known; known are {known}")])
-    path = files("panelctl.modbus").joinpath("maps", f"{name}.toml")
-    loaded = parse_map(path.read_text("utf-8"), f"maps/{name}.toml")
+    known = _files()
+    if name not in known:
+        listed = ", ".join(sorted(known))
+        raise ConfigError(name, [Problem("map", name, f"is not known; known are {listed}")])
+    try:
+        text = known[name].read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"maps/{name}.toml", [Problem("", "", f"cannot be read: {error}")]
+        ) from None
+    if len(text) > MOST_BYTES:
+        problem = Problem("", "", f"is larger than {MOST_BYTES} characters: not a register map")
+        raise ConfigError(f"maps/{name}.toml", [problem])
+    loaded = parse_map(text, f"maps/{name}.toml")
     if loaded.id != name:
         problem = Problem("id", loaded.id, f"must be the file's name, {name}")
         raise ConfigError(f"maps/{name}.toml", [problem])

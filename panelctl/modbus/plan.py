@@ -39,8 +39,14 @@ class Block:
     twin: Span | None = None
 
 
-def _allowed(device: RegisterMap, points: Sequence[Point]) -> bool:
+def _reach(device: RegisterMap, points: Sequence[Point]) -> tuple[int, int]:
+    """Where a read of these points starts and ends, in the steps that the device reads in."""
     start, end = points[0].address, max(point.end for point in points)
+    return start - start % device.align, end + -end % device.align
+
+
+def _allowed(device: RegisterMap, points: Sequence[Point]) -> bool:
+    start, end = _reach(device, points)
     if end - start > device.max_registers and len(points) > 1:
         return False
     if any(start < barrier < end for barrier in device.barriers):
@@ -70,6 +76,7 @@ def _twin(device: RegisterMap, span: Span) -> Span | None:
     choices = []
     for point in device.points.values():
         first, last = min(start, point.address), max(end, point.end)
+        first, last = first - first % device.align, last + -last % device.align
         if (
             point.table == span.table
             and end - start < last - first <= device.max_registers
@@ -86,11 +93,13 @@ def _twin(device: RegisterMap, span: Span) -> Span | None:
 
 def resync_span(device: RegisterMap, unlike: Span) -> Span | None:
     """A harmless read whose reply cannot be mistaken for a late reply to `unlike`."""
-    if device.relay is not None and unlike.table != "coil":
-        return Span("coil", device.relay.coil, device.relay.outputs)
+    board = device.relay
+    if board is not None and board.close is None and unlike.table != "coil":
+        return Span("coil", board.coil, board.outputs)
     for point in device.points.values():
-        if (point.table, point.count) != (unlike.table, unlike.count):
-            return Span(point.table, point.address, point.count)
+        start, end = _reach(device, [point])
+        if (point.table, end - start) != (unlike.table, unlike.count):
+            return Span(point.table, start, end - start)
     return None
 
 
@@ -108,7 +117,8 @@ def plan_blocks(device: RegisterMap, names: Sequence[str], wire: Wire) -> list[B
         wanted[name] = point
         if point.scale_point is not None:
             wanted[point.scale_point] = device.points[point.scale_point]
-    turnround_ns = int(device.turnround_ms * 1e6)
+    # The pause that a device needs after each answer is a part of what a read costs.
+    turnround_ns = int((device.turnround_ms + device.gap_ms) * 1e6)
     blocks: list[Block] = []
     for table in ("holding", "input", "coil", "discrete"):
         points = sorted((p for p in wanted.values() if p.table == table), key=lambda p: p.address)
@@ -126,8 +136,8 @@ def _cut(
         for j in range(k - 1, -1, -1):
             if not _allowed(device, points[j:k]):
                 break
-            count = max(point.end for point in points[j:k]) - points[j].address
-            cost = best[j][0] + wire.read_ns(table, count, turnround_ns)
+            start, end = _reach(device, points[j:k])
+            cost = best[j][0] + wire.read_ns(table, end - start, turnround_ns)
             if choice is None or cost < choice[0]:
                 choice = (cost, j)
         assert choice is not None  # a single point is always allowed
@@ -136,7 +146,7 @@ def _cut(
     k = len(points)
     while k > 0:
         j = best[k][1]
-        start, end = points[j].address, max(point.end for point in points[j:k])
+        start, end = _reach(device, points[j:k])
         if end - start > device.max_registers:
             problem = Problem(points[j].name, str(end - start), "is longer than one read may be")
             raise ConfigError(device.id, [problem])

@@ -37,6 +37,7 @@ class Device:
     turnround_ms: float
     late_ms: int
     fast: bool = False  # read in every cycle
+    inverted: bool = False  # it counts export as positive: its currents and powers are turned
     unverified_accepted: bool = False
     failsafe_accepted: bool = False
 

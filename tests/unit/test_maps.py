@@ -153,19 +153,39 @@ timeout_ms = 100
 @pytest.mark.parametrize(
     ("text", "path"),
     [
-        ('[[point]]\nname = "a"\naddress = 1\ntype = "i24"\n', "point[1].type"),
-        ('[[point]]\nname = "a"\naddress = 70000\ntype = "u16"\n', "point[1].address"),
-        ('[[point]]\nname = "a"\naddress = 65535\ntype = "u32"\n', "point[1].address"),
-        ('[[point]]\nname = "a"\naddress = 1\ntype = "u16"\nscale = "x"\n', "point[1].scale"),
-        ('[[point]]\nname = "a"\naddress = 1\ntype = "u16"\nscal = "1"\n', "point[1].scal"),
-        ('[[point]]\nname = "a"\naddress = true\ntype = "u16"\n', "point[1].address"),
-        ('[[point]]\nname = "a"\naddress = 1\ntype = "u16"\nscale_point = "b"\n', "point a"),
+        ('[point.a]\naddress = 1\ntype = "i24"\n', "point.a.type"),
+        ('[point.a]\naddress = 70000\ntype = "u16"\n', "point.a.address"),
+        ('[point.a]\naddress = 65535\ntype = "u32"\n', "point.a.address"),
+        ('[point.a]\naddress = 1\ntype = "u16"\nscale = "x"\n', "point.a.scale"),
+        ('[point.a]\naddress = 1\ntype = "u16"\nscale = 1\n', "point.a.scale"),
+        ('[point.a]\naddress = 1\ntype = "u16"\nscale = "0"\n', "point.a.scale"),
+        ('[point.a]\naddress = 1\ntype = "u16"\nscal = "1"\n', "point.a.scal"),
+        ('[point.a]\naddress = true\ntype = "u16"\n', "point.a.address"),
+        ('[point.a]\naddress = 1\ntype = "u16"\nscale_point = "b"\n', "point.a.scale_point"),
+        ('[point.a]\naddress = 1\ntype = "text"\n', "point.a.registers"),
+        ('[point.a]\naddress = 1\ntype = "bit"\n', "point.a.type"),
+        ('[point.a]\naddress = 1\ntype = "u16"\ninvalid = [-1]\n', "point.a.invalid"),
+        ("[point]\na = 3\n", "point.a.address"),
+        ("point = 3\n", "read.point"),
         (
             (
-                '[[point]]\nname = "a"\naddress = 1\ntype = "u16"\n'
-                '[[point]]\nname = "a"\naddress = 2\ntype = "u16"\n'
+                '[point.ch1_a]\naddress = 1\ntype = "u16"\n[[channels]]\ncount = 1\n'
+                '[channels.point."ch{n}_a"]\naddress = 1\ntype = "u16"\n'
             ),
             "point",
+        ),
+        (
+            '[[channels]]\ncount = 2\n[channels.point.ch_a]\naddress = 1\ntype = "u16"\n',
+            "channels[1].point",
+        ),
+        ("[relay]\noutputs = 2\ncoil = 0\nstate = 0\nclose = 1\n", "relay"),
+        ("[failsafe]\ntimeout_s = {}\n", "failsafe.timeout_s"),
+        (
+            (
+                '[setpoint]\naddress = 1\ntype = "u16"\nunit = "A"\nleast = 9\nmost = 3\n'
+                'persistence = "volatile"\n'
+            ),
+            "setpoint.least",
         ),
     ],
 )
@@ -177,8 +197,10 @@ def test_a_wrong_map_is_refused_with_its_place(text: str, path: str) -> None:
 
 def test_a_map_reports_everything_at_once() -> None:
     with pytest.raises(ConfigError) as caught:
-        parse_map(HEAD.replace('"meter"', '"metre"').replace("= 10", "= 1000") + "x = 1\n", "x")
+        parse_map(HEAD.replace('"meter"', '"metre"').replace("= 10", "= 9999") + "x = 1\n", "x")
     assert {p.path for p in caught.value.problems} >= {"kind", "read.max_registers", "read.x"}
+    with pytest.raises(ConfigError, match="at most 125"):
+        parse_map(HEAD.replace("= 10", "= 1000"), "x")
 
 
 def test_values_that_do_not_fit_are_refused() -> None:

@@ -49,7 +49,7 @@ def test_a_resync_read_has_another_shape() -> None:
 def device_of(addresses: list[int], barriers: list[int], isolated: list[int]) -> RegisterMap:
     text = HEAD + f"barriers = {barriers}\nisolated = {isolated}\nreads_gaps = true\n"
     for address in addresses:
-        text += f'[[point]]\nname = "p{address}"\naddress = {address}\ntype = "u16"\n'
+        text += f'[point.p{address}]\naddress = {address}\ntype = "u16"\n'
     return parse_map(text, "x")
 
 

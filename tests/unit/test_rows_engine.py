@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from panelctl.config.load import parse_panel
-from panelctl.control.learned import LearnedStore
+from panelctl.control.history import History, HistoryStore
 from panelctl.control.store import Kept, StateStore
 from panelctl.core.engine import Engine
 from panelctl.core.layout import HOURS, NO_LIMIT_MA, STEP_BINS
 from panelctl.errors import ConfigError
+from panelctl.field.ledger import Ledger
 from panelctl.model.command import Command, Grid, Lease, command_from_plain, command_to_plain
 from panelctl.model.limit import KeptLimits, LimitName
 from panelctl.model.metering import Quality
@@ -281,34 +282,42 @@ def test_a_branchs_curve_is_watched_and_its_heat_kept() -> None:
     assert again.heat()["dryer.b"] == [1 << 33, 1 << 32], "none starts colder"
 
 
-def test_what_was_learned_outlives_a_restart(tmp_path: Path) -> None:
+def test_history_outlives_a_restart(tmp_path: Path) -> None:
     engine = Engine(panel(TEXT))
     place = (1 * HOURS + 5) * STEP_BINS
     engine.state.steps[place + 7] = 12_345
     engine.state.steps[place + 9] = 1
-    store = LearnedStore(tmp_path)
-    store.save(engine.learned())
+    ledger = Ledger({"node:holding:100": 7}, {"dryer": 3})
+    HistoryStore(tmp_path).save(History(engine.learned(), ledger))
+    before = HistoryStore(tmp_path).load()
     again = Engine(panel(TEXT))
-    again.take_learned(LearnedStore(tmp_path).load(), 3 * S)
+    again.take_learned(before.steps, 3 * S)
     assert again.state.steps == engine.state.steps
     assert again.state.hour_offset_ns[0] == 3 * S
+    assert before.ledger == ledger
+
+
+REST = '"registers": {}, "relays": {}}'
 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "[]", "{", '{"format": 2, "steps": {}}', '{"format": 1, "steps": {"a": {"24": {}}}}',
-     '{"format": 1, "steps": {"a": {"1": {"48": 1}}}}', '{"format": 1, "steps": {"a": 3}}',
-     '{"format": 1, "steps": {"a": {"1": {"1": -1}}}}', '{"format": 1, "steps": 5}',
-     '{"format": 1, "steps": {"a": {"1": {"1": 1.5}}}}', "[" * 100_000],
+    ["", "[]", "{", '{"format": 2, "steps": {}, ' + REST, '{"format": 1, "steps": 5, ' + REST,
+     '{"format": 1, "steps": {"a": {"24": {}}}, ' + REST,
+     '{"format": 1, "steps": {"a": {"1": {"48": 1}}}, ' + REST,
+     '{"format": 1, "steps": {"a": {"1": {"1": -1}}}, ' + REST,
+     '{"format": 1, "steps": {"a": {"1": {"1": 1.5}}}, ' + REST,
+     '{"format": 1, "steps": {}, "registers": {"x": -1}, "relays": {}}',
+     '{"format": 1, "steps": {}, "registers": {}}', "[" * 100_000],
 )  # fmt: skip
-def test_a_file_out_of_shape_is_nothing_learned(tmp_path: Path, text: str) -> None:
-    (tmp_path / "learned.json").write_text(text)
-    assert LearnedStore(tmp_path).load() == {}
+def test_a_file_out_of_shape_is_no_history(tmp_path: Path, text: str) -> None:
+    (tmp_path / "history.json").write_text(text)
+    assert HistoryStore(tmp_path).load() == History()
 
 
 def test_a_full_disk_costs_the_file_and_no_cycle(tmp_path: Path) -> None:
-    store = LearnedStore(tmp_path / "gone")
-    store.save({})
+    store = HistoryStore(tmp_path / "gone")
+    store.save(History())
     assert store.failures == 1
 
 

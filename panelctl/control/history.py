@@ -1,0 +1,82 @@
+"""What builds up over months: what was learned of the household, and what was written how often.
+
+A file of its own, written once an hour and at a stop: state.json changes every minute, and a card
+wears out by bytes. A file that is missing, torn or foreign counts as no history: then the
+nameplates' margins hold and the counts start from 0.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from panelctl.control.store import replace_file
+from panelctl.core.engine import Learned
+from panelctl.core.layout import HOURS, MAX_ROWS, STEP_BINS
+from panelctl.field.ledger import Ledger
+
+FORMAT = 1
+MOST_BYTES = 1_048_576
+MOST_COUNT = 1 << 40
+MOST_PLACES = 10_000
+
+
+@dataclass(slots=True)
+class History:
+    """The household's steps by row, hour and bin (Engine.learned), and the ledger of writes."""
+
+    steps: Learned = field(default_factory=dict)
+    ledger: Ledger = field(default_factory=Ledger)
+
+
+class HistoryStore:
+    """The file `history.json` in the state directory."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "history.json"
+        self.failures = 0
+
+    def load(self) -> History:
+        """What the runs before this one left."""
+        try:
+            plain = json.loads(self._path.read_bytes()[:MOST_BYTES])
+            if plain["format"] != FORMAT or len(plain["steps"]) > MAX_ROWS:
+                return History()
+            steps = {
+                str(row): {
+                    str(_within(hour, HOURS)): _counts(bins, STEP_BINS)
+                    for hour, bins in hours.items()
+                }
+                for row, hours in plain["steps"].items()
+            }
+            for bins in (bins for hours in steps.values() for bins in hours.values()):
+                for number in bins:
+                    _within(number, STEP_BINS)
+            registers = _counts(plain["registers"], MOST_PLACES)
+            return History(steps, Ledger(registers, _counts(plain["relays"], MOST_PLACES)))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return History()
+
+    def save(self, history: History) -> None:
+        """Write it down. A disk that is full costs the file, never a cycle."""
+        plain = {"format": FORMAT, "steps": history.steps, **asdict(history.ledger)}
+        try:
+            replace_file(self._path, json.dumps(plain))
+        except OSError:
+            self.failures += 1
+
+
+def _counts(given: dict[str, int], most: int) -> dict[str, int]:
+    """Counts by name, at most `most` of them. Raises ValueError."""
+    if len(given) > most:
+        raise ValueError(f"{len(given)} counts: at most {most}")
+    return {str(name): _within(count, MOST_COUNT) for name, count in given.items()}
+
+
+def _within(given: object, most: int) -> int:
+    """A whole number from 0 up to `most`. Raises ValueError."""
+    number = int(given) if isinstance(given, int | str) else -1
+    if not 0 <= number < most:
+        raise ValueError(f"{given!r} is not below {most}")
+    return number
