@@ -11,8 +11,16 @@ SOURCES := $(shell find ext -name '*.p[xy][xdi]') setup.py pyproject.toml
 demo: setup
 	@$(BIN)/panelctl demo $(ARGS)
 
+# What computes runs on all cores, what waits for wires many at a time, what watches a whole panel
+# in real time alone.
 test: setup lint
-	$(BIN)/python -m pytest tests $(ARGS)
+ifdef ARGS
+	$(BIN)/python -m pytest $(ARGS)
+else
+	$(BIN)/python -m pytest tests --ignore tests/bus --ignore tests/e2e -n auto --dist worksteal
+	$(BIN)/python -m pytest tests/bus -n 6
+	$(BIN)/python -m pytest tests/e2e
+endif
 
 lint: setup
 	$(BIN)/ruff check .

@@ -327,7 +327,10 @@ class Rig:
             for r in load.legs:
                 mains[r] += draw
                 self.read(self.fixed.slot[i * self.fixed.rows + r], draw)
-            self.read(self.fixed.relay_slot[i], int(closed))
+            relay = self.fixed.relay_slot[i]
+            self.read(relay, int(closed))
+            if relay >= 0:  # read a little before the mains, as on a line
+                self.sampled_ns[relay] -= 20 * MS
             told = self.fixed.told_slot[i]
             if told >= 0 and (self.value[told] != closed or not self.sampled_ns[told]):
                 self.read(told, int(closed))

@@ -284,9 +284,14 @@ def split_link_url(url: str) -> dict[str, str | int | None]:
     """The parts of a link's URL. Raises ValueError that says what to write instead."""
     parts = urlsplit(url)
     if parts.scheme == "tcp":
-        if not parts.hostname or parts.path or parts.query:
-            raise ValueError("write tcp://host:port")
-        return {"kind": "tcp", "host": parts.hostname, "port": parts.port or 502}
+        query = parse_qs(parts.query, keep_blank_values=True)
+        if not parts.hostname or parts.path or set(query) - {"inflight"}:
+            raise ValueError("write tcp://host:port, or tcp://host:port?inflight=1")
+        text = query.get("inflight", ["4"])[-1]
+        if text not in ("1", "2", "3", "4", "5", "6", "7", "8"):
+            raise ValueError("inflight must be a whole number between 1 and 8")
+        port = parts.port or 502
+        return {"kind": "tcp", "host": parts.hostname, "port": port, "inflight": int(text)}
     if parts.scheme != "rtu":
         raise ValueError("write tcp://host:port or rtu:///dev/ttyX?baud=115200")
     if parts.netloc or not parts.path.startswith("/"):

@@ -58,17 +58,17 @@ class BusLink(Protocol):
 
 
 class TurnQueue:
-    """Lets one coroutine in at a time, by `Turn` and then by order of arrival."""
+    """Lets `width` coroutines in at a time, by `Turn` and then by order of arrival."""
 
-    def __init__(self) -> None:
-        self._busy = False
+    def __init__(self, width: int = 1) -> None:
+        self._free = width
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
         self._numbers = count()
 
     async def enter(self, turn: Turn) -> None:
         """Wait for the link to be ours."""
-        if not self._busy:
-            self._busy = True
+        if self._free:
+            self._free -= 1
             return
         future = asyncio.get_running_loop().create_future()
         heapq.heappush(self._waiting, (turn, next(self._numbers), future))
@@ -86,4 +86,4 @@ class TurnQueue:
             if not future.done():
                 future.set_result(None)
                 return
-        self._busy = False
+        self._free += 1

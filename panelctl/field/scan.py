@@ -30,7 +30,10 @@ from panelctl.units import NS_PER_MS
 
 DEAD_AFTER = 3
 PROBE_FIRST_NS = 200 * NS_PER_MS
-PROBE_MOST_NS = 800 * NS_PER_MS  # so that whoever comes back is heard within a second
+PROBE_MOST_NS = 600 * NS_PER_MS  # so that whoever comes back is heard within a second
+BUSY_CODES = (5, 6)  # acknowledge (it is at it), busy
+BUSY_NS = 25 * NS_PER_MS
+BUSY_MOST = 20  # so often it is believed
 GUARD_NS = 2 * NS_PER_MS  # a slow read ends this long before the next cycle begins
 
 
@@ -40,6 +43,7 @@ class Unit:
 
     device: Device
     misses: int = 0
+    busy: int = 0  # times running that it asked for patience
     parked_ns: int = 0  # not to be asked before
     probe_ns: int = PROBE_FIRST_NS
     lost: Span | None = None  # the question whose reply may still come
@@ -103,6 +107,12 @@ class Lane:
         for read in (*plan.fast, *plan.slow):
             unit = self.units.setdefault(read.device.name, Unit(read.device))
             unit.based = not read.map.sunspec_models
+        # A line is asked one thing after the other; units behind one host side by side.
+        by_unit: dict[str, list[_Read]] = {}
+        for fast in self._fast:
+            key = "" if self._rtu else fast.planned.device.name
+            by_unit.setdefault(key, []).append(fast)
+        self._apart = list(by_unit.values())
         self._relays = {
             read.planned.device.name: read
             for read in self._slow
@@ -121,10 +131,15 @@ class Lane:
         while True:
             await self._go.wait()
             self._go.clear()
-            for read in self._fast:
-                await self._try(read, Turn.FAST)
+            await asyncio.gather(*(self._try_all(reads) for reads in self._apart))
             self.fast_done.set()
             await self._slice()
+
+    async def _try_all(self, reads: list[_Read]) -> None:
+        again = [read for read in reads if await self._try(read, Turn.FAST)]
+        for read in again:
+            await self._clock.sleep_until(self.units[read.planned.device.name].parked_ns)
+            await self._try(read, Turn.FAST)
 
     async def verify(self, device: str) -> None:
         """Read a relay board back now, after a write to it. Raises FieldError."""
@@ -156,12 +171,18 @@ class Lane:
                 # Half the time it may take is left for lost replies and for writes.
                 self._sweep_ns = max(self._sweep_ns + self.plan.sweep_due_ns // 2, now_ns)
 
-    async def _try(self, read: _Read, turn: Turn) -> None:
+    async def _try(self, read: _Read, turn: Turn) -> bool:
+        """Ask, unless the unit is parked. True when it asked for a moment of patience."""
         unit = self.units[read.planned.device.name]
         if self._clock.now_ns() < unit.parked_ns:
-            return
-        with suppress(FieldError):  # counted on the unit; the slots it fills grow old
+            return False
+        try:
             await self._ask(read, turn)
+        except DeviceRefused as refusal:
+            return refusal.code in BUSY_CODES and unit.busy > 0
+        except FieldError:
+            pass  # counted on the unit; the slots it fills grow old
+        return False
 
     async def _ask(self, read: _Read, turn: Turn) -> None:
         unit = self.units[read.planned.device.name]
@@ -183,8 +204,13 @@ class Lane:
             unit.bad += 1
             self._missed(unit)
             raise
-        except DeviceRefused:
+        except DeviceRefused as refusal:
             unit.refused += 1
+            if refusal.code in BUSY_CODES and unit.busy < BUSY_MOST:
+                # It is there and will answer: soon again, without a word about its health.
+                unit.busy += 1
+                unit.parked_ns = self._clock.now_ns() + BUSY_NS
+                raise
             unit.misses = min(unit.misses + 1, DEAD_AFTER)
             unit.parked_ns = self._clock.now_ns() + self._backoff(unit)
             raise
@@ -192,7 +218,7 @@ class Lane:
             unit.misses = min(unit.misses + 1, DEAD_AFTER)
             raise
         unit.good += 1
-        unit.misses = 0
+        unit.misses = unit.busy = 0
         unit.probe_ns = PROBE_FIRST_NS
         self._store(read, span, answer)
 

@@ -23,6 +23,7 @@ class Link:
     parity: str = "N"
     stop_bits: int = 1
     silence_us: int | None = None  # a fixed silence instead of 3.5 characters
+    inflight: int = 4  # questions that a TCP gateway is asked at once, one a unit
 
 
 @dataclass(frozen=True, slots=True)

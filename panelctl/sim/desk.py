@@ -125,7 +125,12 @@ class Desk:
                     return
                 if kind not in FAULT_KINDS:
                     raise ValueError(f"kind = {kind!r}: one of {', '.join(FAULT_KINDS)}")
-                fault = Fault(kind, int(message.get("times", -1)), float(message.get("ms", 0)))
+                fault = Fault(
+                    kind,
+                    int(message.get("times", -1)),
+                    float(message.get("ms", 0)),
+                    int(message.get("code", 4)),
+                )
                 wire.faults[unit].append(fault)
                 return
         raise ValueError(f"there is no device {message['device']!r}")

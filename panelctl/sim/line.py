@@ -19,11 +19,12 @@ from panelctl.clock import Clock
 from panelctl.modbus.wire import Wire
 from panelctl.model.panel import Link
 from panelctl.sim.devices import SimDevice
-from panelctl.sim.server import Fault, answer_pdu
+from panelctl.sim.server import Fault, answer_pdu, refusal
 from panelctl.units import NS_PER_MS
 
 FIFO = 16
 CHUNK = 1024
+NOISE = {"noise": b"\xff\x00\x7f", "header": b"\x01\x04\xf0"}
 TOLERANCE = 0.98  # the two processes' clock readings differ by some microseconds
 
 
@@ -74,6 +75,11 @@ class SimLine:
         os.close(self._slave)
         os.close(self._master)
 
+    def speak(self, data: bytes) -> None:
+        """Somebody else speaks: another master, a bad contact."""
+        self._quiet_ns = self._clock.now_ns() + self._wire.silence_ns
+        os.write(self._master, data)
+
     def _readable(self) -> None:
         try:
             data = os.read(self._master, CHUNK)
@@ -111,7 +117,8 @@ class SimLine:
         await self._clock.sleep_until(end_ns)
         answer = answer_pdu(device, pdu, self._time_s())
         if kind == "refuse":
-            answer = bytes([pdu[0] | 0x80, 4])
+            assert struck is not None
+            answer = refusal(pdu, struck.code)
         sender = unit % 247 + 1 if kind == "foreign" else unit
         frame = bytearray(self._framer.encode(answer, sender, 0))
         if kind == "short":
@@ -120,9 +127,13 @@ class SimLine:
             frame[len(frame) // 2] ^= 0x55
         if kind == "duplicate":
             frame = frame * 2
+        if kind == "echo":
+            frame = bytearray(self._framer.encode(pdu, unit, 0)) + frame
+        if kind in NOISE:
+            frame = bytearray(NOISE[kind]) + frame
         start_ns = end_ns + max(turnround_ns, self._wire.silence_ns)
-        if struck is not None and kind == "late":
-            start_ns += int(struck.ms * NS_PER_MS)
+        if struck is not None:
+            start_ns += int(struck.delay_ms * NS_PER_MS)
         for offset in range(0, len(frame), FIFO):
             piece = bytes(frame[offset : offset + FIFO])
             piece_end_ns = start_ns + (offset + len(piece)) * self._wire.char_ns

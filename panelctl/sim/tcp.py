@@ -8,7 +8,7 @@ from collections.abc import Callable
 from panelctl.clock import Clock
 from panelctl.model.panel import Link
 from panelctl.sim.devices import SimDevice
-from panelctl.sim.server import Fault, answer_pdu
+from panelctl.sim.server import Fault, answer_pdu, refusal
 from panelctl.units import NS_PER_MS
 
 HEADER = 7
@@ -33,6 +33,7 @@ class SimHost:
         self._time_s = time_s
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
+        self._answers: set[asyncio.Task[None]] = set()
 
     @property
     def url(self) -> str:
@@ -57,7 +58,10 @@ class SimHost:
             while True:
                 header = await reader.readexactly(HEADER)
                 pdu = await reader.readexactly((header[4] << 8 | header[5]) - 1)
-                await self._answer(writer, header, pdu)
+                # A gateway asks its units side by side; each answers in its own time.
+                task = asyncio.create_task(self._answer(writer, header, pdu))
+                self._answers.add(task)
+                task.add_done_callback(self._answers.discard)
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass  # the client went, or the simulation ends
         finally:
@@ -77,13 +81,28 @@ class SimHost:
             return
         answer = answer_pdu(device, pdu, self._time_s())
         if kind == "refuse":
-            answer = bytes([pdu[0] | 0x80, 4])
+            assert struck is not None
+            answer = refusal(pdu, struck.code)
         wait_ms = device.device.turnround_ms
-        if struck is not None and kind == "late":
-            wait_ms += struck.ms
+        if struck is not None:
+            wait_ms += struck.delay_ms
         await self._clock.sleep_until(came_ns + int(wait_ms * NS_PER_MS))
         length = (len(answer) + 1).to_bytes(2, "big")
-        frame = header[:4] + length + bytes([unit]) + answer
+        sender = unit % 247 + 1 if kind == "foreign" else unit
+        frame = header[:4] + length + bytes([sender]) + answer
+        if kind == "closed":
+            writer.close()
+            return
         if kind == "short":
             frame = frame[:-2]
+        if kind == "garbled":
+            frame = bytes([frame[0] ^ 0x55]) + frame[1:]  # another transaction's number
+        if kind == "noise":
+            frame = b"\xff\x00\x7f" + frame
+        if kind == "split":
+            for n in range(len(frame)):
+                writer.write(frame[n : n + 1])
+                await writer.drain()
+                await self._clock.sleep_until(self._clock.now_ns() + NS_PER_MS // 4)
+            return
         writer.write(frame * 2 if kind == "duplicate" else frame)

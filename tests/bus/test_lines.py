@@ -167,6 +167,7 @@ def test_tcp_matches_by_transaction() -> None:
             await tcp.ask(who, 30, Turn.FAST)
         floor = await tcp.ask(read_question(1, "holding", 8, 2), 500, Turn.FAST)
         assert abs(floor.values[1] - 1200) < 5
+        await bench.clock.sleep_until(bench.clock.now_ns() + 60 * NS_PER_MS)
         assert tcp.counts.stray_bytes > 0, "the late reply came and was dropped"
         bench.host.faults[1].append(Fault("duplicate", 1))
         for _ in range(3):

@@ -1,0 +1,160 @@
+"""Two meters on a simulated wire, read by a real lane over a real pty or socket at 10 Hz.
+
+What each meter shows stands still and is like nothing else on the wire, so that any value that
+strays from one question to another is seen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from panelctl.config.build import build_link
+from panelctl.config.load import read_panel
+from panelctl.core.image import Image
+from panelctl.field.links import open_link
+from panelctl.field.scan import Lane
+from panelctl.field.timing import TimerfdClock
+from panelctl.modbus.busplan import plan_bus
+from panelctl.model.metering import Quality
+from panelctl.model.panel import Link
+from panelctl.model.slots import image_slots
+from panelctl.sim.devices import build_devices
+from panelctl.sim.line import SimLine
+from panelctl.sim.plant import Plant
+from panelctl.sim.server import Fault
+from panelctl.sim.tcp import SimHost
+from panelctl.units import NS_PER_MS
+
+DEMO = Path("panelctl/sim/demo.toml")
+CYCLE_NS = 100 * NS_PER_MS
+VICTIM, OTHER = "compute_meter", "mains"
+ERROR = 0.004  # a meter's noise, twice
+
+
+class BusRig:
+    """The wire, its two meters, and the lane that reads them."""
+
+    def __init__(self, tcp: bool, line: str = "line1") -> None:
+        self.clock = TimerfdClock()
+        panel = read_panel(DEMO)
+        number = next(n for n, link in enumerate(panel.links) if link.name == line)
+        link = panel.links[number]
+        if tcp:
+            link = Link(link.name, "tcp://127.0.0.1:502", "tcp", "127.0.0.1", 502)
+        self.panel = dataclasses.replace(
+            panel, links=(*panel.links[:number], link, *panel.links[number + 1 :])
+        )
+        plant = Plant.of(self.panel)
+        for n, circuit in enumerate(plant.circuits.values()):
+            circuit.demand_w = 100.0 + 41.0 * n  # each like no other
+        node = plant.circuits["compute"].node
+        assert node is not None
+        node.draw_w, node.budget_w, node.lease_s, node.floor_w = 2_640.0, 2_640.0, 1e9, 2_640.0
+        plant.step(0.01)
+        devices = build_devices(self.panel, plant, 1)
+        units = {d.device.unit: d for d in devices.values() if d.device.link == link.name}
+        self.unit = {d.device.name: unit for unit, d in units.items()}
+        self.now_s = 0.0
+        kind = SimHost if tcp else SimLine
+        self.wire: SimHost | SimLine = kind(link, units, self.clock, self._time_s)
+        self.image = Image([slot.name for slot in image_slots(self.panel)])
+        self.plan = plan_bus(self.panel)[number]
+        self.places: dict[str, list[int]] = {}
+        for read in (*self.plan.fast, *self.plan.slow):
+            self.places.setdefault(read.device.name, []).extend(n for n, _ in read.slots)
+        self.truth: dict[int, int] = {}
+        self.wrong: list[tuple[str, int, int]] = []
+        self.gaps_ns: dict[str, int] = dict.fromkeys(self.places, 0)
+
+    def _time_s(self) -> float:
+        self.now_s += 1.0  # every read shows new noise
+        return self.now_s
+
+    async def start(self) -> None:
+        """Open the wire and start the lane."""
+        if isinstance(self.wire, SimHost):
+            await self.wire.start()
+        else:
+            self.wire.start()
+        self.link = open_link(build_link(self.wire.link.name, self.wire.url), self.clock)
+        self.lane = Lane(self.plan, self.link, self.image, self.clock)
+        self._task = asyncio.create_task(self.lane.run())
+        for device in self.places:
+            await self.until_good(device, 0)
+        # What is read while nothing is wrong is what is true: it stands still.
+        self.truth = {n: self.image.next_value[n] for ns in self.places.values() for n in ns}
+        self.gaps_ns = dict.fromkeys(self.places, 0)
+
+    async def stop(self) -> None:
+        """Close everything."""
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        await self.link.close()
+        self.wire.stop()
+        self.clock.close()
+        await asyncio.sleep(0)
+
+    def strike(self, device: str, fault: Fault) -> None:
+        """Put a fault on a meter's replies."""
+        self.wire.faults[self.unit[device]].append(fault)
+
+    def heal(self) -> None:
+        """Take every fault away."""
+        for faults in self.wire.faults.values():
+            faults.clear()
+
+    async def cycle(self) -> None:
+        """One cycle of a tenth of a second; what it brought is judged."""
+        tick_ns = self.clock.now_ns() + CYCLE_NS
+        self.lane.begin(tick_ns)
+        await self.clock.sleep_until(tick_ns)
+        self._judge()
+
+    async def run(self, seconds: float) -> None:
+        """Cycles for so long."""
+        for _ in range(round(seconds * 10)):
+            await self.cycle()
+
+    def good(self, device: str, since_ns: int) -> bool:
+        """Whether every reading of a meter is good and newer than `since_ns`."""
+        return all(
+            self.image.next_quality[n] == Quality.GOOD and self.image.next_sampled_ns[n] > since_ns
+            for n in self.places[device]
+        )
+
+    async def until_good(self, device: str, since_ns: int) -> int:
+        """Run until a meter is good again; how long that took, in ns. At most 5 s."""
+        begin_ns = self.clock.now_ns()
+        while not self.good(device, since_ns):
+            assert self.clock.now_ns() - begin_ns < 5_000_000_000, "it does not come back"
+            await self.cycle()
+        return self.clock.now_ns() - begin_ns
+
+    def _judge(self) -> None:
+        now_ns = self.clock.now_ns()
+        for n, truth in self.truth.items():
+            if self.image.next_quality[n] != Quality.GOOD:
+                continue
+            value = self.image.next_value[n]
+            if abs(value - truth) > ERROR * abs(truth) + 1:
+                self.wrong.append((self.image.names[n], truth, value))
+        for device, places in self.places.items():
+            sampled_ns = max(self.image.next_sampled_ns[n] for n in places)
+            self.gaps_ns[device] = max(self.gaps_ns[device], now_ns - sampled_ns)
+
+
+def on_rig(tcp: bool, body: Callable[[BusRig], Awaitable[None]], line: str = "line1") -> None:
+    """Run `body` on a rig whose meters have all been read."""
+
+    async def run() -> None:
+        rig = BusRig(tcp, line)
+        await rig.start()
+        try:
+            await body(rig)
+        finally:
+            await rig.stop()
+
+    asyncio.run(run())

@@ -1,0 +1,213 @@
+"""Every fault that a wire or a device can have, on one of two meters: no wrong value is ever good,
+the other meter keeps its cadence, and the victim is back within a second of the fault's end.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from panelctl.modbus.maps import load_map
+from panelctl.sim.line import SimLine
+from panelctl.sim.server import Fault
+from tests.bus.rig import CYCLE_NS, OTHER, VICTIM, BusRig, on_rig
+
+FAULT_S = 1.2
+S = 1_000_000_000
+TIMEOUT_NS = load_map("carlo_gavazzi_em540").timeout_ms * 1_000_000
+WIRE_NS = 20_000_000  # questions, replies and the lane's own silences
+MATRIX = [
+    *[Fault("late", -1, ms) for ms in (1, 20, 55, 70, 130, 300, 1_000, 3_000)],
+    Fault("slower", -1, 15),
+    *[Fault(kind, -1) for kind in ("dead", "short", "garbled", "foreign", "duplicate")],
+    *[Fault(kind, -1) for kind in ("echo", "noise", "header")],
+    *[Fault("refuse", -1, code=code) for code in range(1, 12)],
+]
+HARMLESS = {"duplicate", "echo", "noise", "header"}  # the right reply comes, and is found
+
+
+def name(fault: Fault) -> str:
+    what = f"{fault.ms:g}ms" if fault.ms else str(fault.code) if fault.kind == "refuse" else ""
+    return f"{fault.kind}{what}"
+
+
+async def strike(rig: BusRig, device: str, fault: Fault) -> int:
+    """The fault for a while, then none; how long the victim took to come back, ns."""
+    rig.strike(device, Fault(fault.kind, fault.times, fault.ms, fault.code))
+    await rig.run(FAULT_S)
+    rig.heal()
+    return await rig.until_good(device, rig.clock.now_ns())
+
+
+CASES = [(fault, False) for fault in MATRIX]
+CASES += [(fault, True) for fault in MATRIX if fault.kind not in ("echo", "header")]
+
+
+@pytest.mark.parametrize(
+    ("fault", "tcp"), CASES, ids=[f"{name(f)}-{'tcp' if tcp else 'rtu'}" for f, tcp in CASES]
+)
+def test_a_fault_of_one_meter(fault: Fault, tcp: bool) -> None:
+
+    async def body(rig: BusRig) -> None:
+        took_ns = await strike(rig, VICTIM, fault)
+        assert rig.wrong == []
+        assert took_ns < S, "back within a second"
+        allowed_ns = 2 * CYCLE_NS + TIMEOUT_NS + WIRE_NS
+        if tcp:
+            allowed_ns += 4 * CYCLE_NS  # a stream that loses step costs the connection of both
+        assert rig.gaps_ns[OTHER] < allowed_ns
+        if isinstance(rig.wire, SimLine):
+            assert rig.wire.violations == 0, "the silence is kept, whatever happens"
+            if fault.kind in HARMLESS:
+                assert rig.gaps_ns[VICTIM] < 3 * CYCLE_NS
+
+    on_rig(tcp, body)
+
+
+@pytest.mark.parametrize("fault", [Fault("split", -1), Fault("closed", 3)], ids=name)
+def test_a_fault_of_a_connection(fault: Fault) -> None:
+    async def body(rig: BusRig) -> None:
+        took_ns = await strike(rig, VICTIM, fault)
+        assert rig.wrong == []
+        assert took_ns < S
+
+    on_rig(True, body)
+
+
+@pytest.mark.parametrize("late_ms", [66, 71, 80, 100, 140, 170])
+def test_a_late_reply_to_the_one_that_decides(late_ms: int) -> None:
+    """Now and then, and never for long: the fault that other clients take for an answer."""
+
+    async def body(rig: BusRig) -> None:
+        for _ in range(6):
+            rig.strike(OTHER, Fault("late", 1, late_ms))
+            await rig.run(0.4)
+        assert rig.lane.units[OTHER].timeouts >= 5
+        assert rig.wrong == []
+        rig.heal()
+        assert await rig.until_good(OTHER, rig.clock.now_ns()) < S
+
+    on_rig(False, body)
+
+
+@pytest.mark.parametrize("late_ms", [20, 62, 75, 90, 150, 400, 700, 1_500])
+def test_a_late_reply_among_questions_of_one_length(late_ms: int) -> None:
+    """A branch meter is asked for its groups, one like the other, and answers the one before."""
+
+    async def body(rig: BusRig) -> None:
+        for device in ("branch1", "branch2", "branch3"):
+            rig.strike(device, Fault("late", 8, late_ms))
+        await rig.run(3.5)
+        assert rig.wrong == []
+        rig.heal()
+        for device in ("branch1", "branch2", "branch3"):
+            assert await rig.until_good(device, rig.clock.now_ns()) < 2 * S  # a sweep takes one
+        assert rig.wrong == []
+
+    on_rig(False, body, "line2")
+
+
+def frame(unit: int, pdu: bytes) -> bytes:
+    from pymodbus.framer import FramerRTU
+    from pymodbus.pdu import DecodePDU
+
+    return bytes(FramerRTU(DecodePDU(True)).encode(pdu, unit, 0))
+
+
+def test_two_masters_on_one_line() -> None:
+    """Another master asks our meters; its questions and their replies come between ours."""
+
+    async def body(rig: BusRig) -> None:
+        assert isinstance(rig.wire, SimLine)
+        unit = rig.unit[VICTIM]
+        question = frame(unit, bytes([4, 0, 12, 0, 2]))
+        reply = frame(unit, bytes([4, 4, 0x12, 0x34, 0x56, 0x78]))
+        for n in range(15):
+            await rig.clock.sleep_until(rig.clock.now_ns() + (n * 7 % 23) * 1_000_000)
+            rig.wire.speak(question if n % 3 else question + reply)
+            await rig.cycle()
+            rig.wire.speak(reply)
+        assert rig.wrong == []
+        assert await rig.until_good(VICTIM, rig.clock.now_ns()) < S
+        assert await rig.until_good(OTHER, rig.clock.now_ns()) < S
+
+    on_rig(False, body)
+
+
+def test_noise_on_the_idle_line() -> None:
+    async def body(rig: BusRig) -> None:
+        assert isinstance(rig.wire, SimLine)
+        for n in range(15):
+            rig.wire.speak(bytes([0xFF, n, 0x00, 0x7F][: 1 + n % 4]))
+            await rig.cycle()
+        assert rig.wrong == []
+        assert await rig.until_good(OTHER, rig.clock.now_ns()) < S
+
+    on_rig(False, body)
+
+
+@pytest.mark.parametrize("tcp", [False, True], ids=["rtu", "tcp"])
+def test_the_cable_is_pulled_and_put_back(tcp: bool) -> None:
+    async def body(rig: BusRig) -> None:
+        rig.wire.stop()
+        await rig.run(0.8)
+        assert rig.wrong == []
+        if isinstance(rig.wire, SimLine):
+            again = SimLine(rig.wire.link, rig.wire.units, rig.clock, lambda: rig.now_s)
+            again.start()
+            rig.wire = again
+            link = rig.link.link  # type: ignore[attr-defined]  # a USB adapter keeps its name
+            object.__setattr__(link, "path", again.path)
+        else:
+            await rig.wire.start()
+        assert await rig.until_good(OTHER, rig.clock.now_ns()) < S
+        assert await rig.until_good(VICTIM, rig.clock.now_ns()) < S
+        assert rig.wrong == []
+
+    on_rig(tcp, body)
+
+
+def test_a_half_open_connection_is_given_up() -> None:
+    """Nobody answers, nobody closes: as when a gateway lost its power."""
+
+    async def body(rig: BusRig) -> None:
+        for device in rig.unit:
+            rig.strike(device, Fault("dead", -1))
+        before = rig.link.counts.reopened
+        await rig.run(1.5)
+        rig.heal()
+        assert await rig.until_good(OTHER, rig.clock.now_ns()) < S
+        assert rig.link.counts.reopened > before
+        assert rig.wrong == []
+
+    on_rig(True, body)
+
+
+def test_units_behind_a_gateway_are_asked_side_by_side() -> None:
+    """Two slow meters cost a cycle what one of them does."""
+
+    async def body(rig: BusRig) -> None:
+        for device in rig.unit:
+            rig.strike(device, Fault("late", -1, 45))
+        began = []
+        for _ in range(8):
+            begin_ns = rig.clock.now_ns()
+            rig.lane.begin(begin_ns + CYCLE_NS)
+            await rig.lane.fast_done.wait()
+            began.append(rig.clock.now_ns() - begin_ns)
+            await rig.clock.sleep_until(begin_ns + CYCLE_NS)
+        assert sorted(began)[4] < 80_000_000
+        assert rig.wrong == []
+
+    on_rig(True, body)
+
+
+def test_a_busy_meter_is_asked_again_in_the_same_cycle() -> None:
+    async def body(rig: BusRig) -> None:
+        for _ in range(6):
+            rig.strike(VICTIM, Fault("refuse", 1, code=6))
+            await rig.cycle()
+        assert rig.gaps_ns[VICTIM] < 2 * CYCLE_NS
+        assert rig.lane.units[VICTIM].misses == 0
+        assert rig.wrong == []
+
+    on_rig(False, body)
