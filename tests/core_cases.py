@@ -71,6 +71,8 @@ class Load:
     relay: bool = True
     curve: bool = False  # its own breaker is watched
     branch_ma: int = 30_000
+    two_cts: bool = False  # on the neutral with what one leg draws more than the other
+    wear_ns: int = 0
 
 
 @dataclass
@@ -170,6 +172,7 @@ class Rig:
             getattr(fixed, name)[0] = value
         for r in range(rows):
             fixed.row_slot[r], fixed.row_slot2[r] = (r, -1) if r < 2 else (-1, -1)
+            fixed.sign_slot[r] = 2 + r if r < 2 else -1
             state.hard[r] = more.hard
             fixed.prior_ma[r] = more.prior_ma
             if more.heat:
@@ -184,9 +187,10 @@ class Rig:
                 leg = row.legs[0]
                 fixed.row_slot[r], fixed.sign_slot[r] = leg, 2 + leg
                 if row.neutral:
-                    fixed.less_slot[r], fixed.less_sign_slot[r] = 1 - leg, 3 - leg
+                    fixed.less_slot[r], fixed.sign_slot2[r] = 1 - leg, 3 - leg
             elif row.every == 1 and not row.rating:  # the total: both mains readings
                 fixed.row_slot[r], fixed.row_slot2[r] = row.legs[0], row.legs[-1]
+                fixed.sign_slot[r], fixed.sign_slot2[r] = 2 + row.legs[0], 2 + row.legs[-1]
                 if len(row.legs) == 1:
                     fixed.row_slot2[r] = -1
         for i, load in enumerate(loads):
@@ -206,6 +210,7 @@ class Rig:
                 "fallback_ma",
             ):
                 getattr(fixed, name)[i] = getattr(load, name)
+            fixed.wear_ns[i] = load.wear_ns
             for name in ("settle_ns", "change_ns", "step_ma", "ramp_ma_s"):
                 getattr(fixed, name)[i] = getattr(load, name)
             fixed.safe_open[i] = load.safe_open
@@ -230,6 +235,12 @@ class Rig:
                 k, on = i * rows + r, [leg for leg in row.legs if leg in load.legs]
                 fixed.slot[k] = fixed.slot2[k] = -1
                 if row.neutral and len(load.legs) == 2:
+                    if load.two_cts:
+                        mine = fixed.slot[i * rows + row.legs[0]]
+                        fixed.slot[k] = mine
+                        fixed.slot2[k] = fixed.slot[i * rows + 1 - row.legs[0]]
+                        fixed.coef[k] = fixed.plain[k] = fixed.against[k] = 1
+                        fixed.demand_ma[k] = load.demand_ma // 4
                     continue
                 if row.neutral or row.bus:
                     on = on[:1] if row.legs[0] in on else []
@@ -335,7 +346,7 @@ class Rig:
             if told >= 0 and (self.value[told] != closed or not self.sampled_ns[told]):
                 self.read(told, int(closed))
         for r in range(2):
-            self.read(r, abs(mains[r]) if self.more.feeds else mains[r])
+            self.read(r, abs(mains[r]))
             self.read(2 + r, mains[r] * 120 // 1000)
         for r, row in enumerate(self.more.rows, 2):
             if row.metered:
@@ -370,6 +381,8 @@ def loads() -> st.SearchStrategy[list[Load]]:
         safe_open=st.booleans(),
         curve=st.booleans(),
         branch_ma=st.integers(5_000, 60_000),
+        two_cts=st.booleans(),
+        wear_ns=st.sampled_from([0, S, 60 * S]),
     )
     modulated = st.builds(
         Load,

@@ -53,6 +53,7 @@ WAIT = {
     "MAKING_ROOM": "compute gives way",
     "BLIND": "cannot be read",
     "COOLING": "its breaker cools down",
+    "WORN": "its relay rests",
 }
 
 

@@ -38,6 +38,7 @@ def build_panel(file: PanelFile) -> Panel:
         if table.role == "modulated" and table.meter is not None:
             fast.add(table.meter.device)
     fast |= {table.meter.device for table in file.feeder if table.meter is not None}
+    fast |= {table.meter.device for table in file.circuit if table.meter and table.source}
     service = file.service
     mains = service.mains
     legs = (mains.a, mains.b)
@@ -169,6 +170,7 @@ def _circuit(file: PanelFile, table: CircuitTable) -> Circuit:
         balanced=table.meter is not None and table.meter.balanced,
         relay_device=table.relay.device if table.relay else None,
         relay_output=table.relay.output if table.relay else 0,
+        ops_per_day=table.relay.ops_per_day if table.relay else 0.0,
         setpoint_device=table.setpoint.device if table.setpoint else None,
         modulation=modulation,
         min_on_s=table.min_on_s,

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from panelctl.config.circuit_checks import check_point
 from panelctl.config.curves import load_curve
-from panelctl.config.schema import FeederTable, HeatTable, PanelFile
+from panelctl.config.schema import CircuitTable, FeederTable, HeatTable, PanelFile
 from panelctl.errors import ConfigError, Problem
-from panelctl.model.breaker import CONTINUOUS_SHARE
+from panelctl.model.breaker import CONTINUOUS_SHARE, NEUTRAL_SHARE
 from panelctl.model.circuit import MAX_FEEDS
 
 OWN_ROWS = {"main", "import", "neutral", "busbar", "heat"}
@@ -47,6 +47,7 @@ def check_rows(file: PanelFile) -> Iterator[Problem]:
     yield from _lease(file)
     yield from _sources(file)
     yield from _branches(file)
+    yield from _rooms(file)
     if file.heat is not None:
         yield from _heat(file, file.heat)
     for name, count in Counter(feeder.id for feeder in file.feeder).items():
@@ -144,6 +145,16 @@ def _sources(file: PanelFile) -> Iterator[Problem]:
         if circuit.role != "monitored":
             remedy = 'must be "monitored": panelctl measures a source and does not switch it'
             yield Problem(f"{path}.role", circuit.role, remedy)
+        if circuit.source and circuit.source.kind == "battery" and file.backup is not None:
+            remedy = (
+                "does not go with [backup]: off the grid the inverter's limit is watched at the "
+                "main lugs, and this battery is behind them"
+            )
+            yield Problem(f"{path}.source", "battery", remedy)
+        for feeder in file.feeder:
+            if circuit.id in feeder.circuits:
+                remedy = f"is a source: what it adds to the bus of {feeder.id} would not be watched"
+                yield Problem(f"feeder {feeder.id}.circuits", circuit.id, remedy)
         powers = circuit.meter.power if circuit.meter else []
         if circuit.source and circuit.source.kind == "battery" and len(powers) not in (1, 2):
             remedy = "needs one or two power points: they tell whether the battery gives or takes"
@@ -156,11 +167,45 @@ def _branches(file: PanelFile) -> Iterator[Problem]:
             continue
         path = f"circuit {circuit.id}"
         yield from _curve(path, circuit.curve)
+        yield from _curve_end(path, circuit)
         if not circuit.armed or circuit.role not in ("switched", "modulated"):
             remedy = (
                 "has no effect: panelctl cannot relieve this breaker; arm the circuit or leave it"
             )
             yield Problem(f"{path}.curve", circuit.curve, remedy)
+
+
+def _curve_end(path: str, circuit: CircuitTable) -> Iterator[Problem]:
+    try:
+        end_a = load_curve(str(circuit.curve)).ref_ratio * circuit.breaker_a * circuit.derate
+    except ConfigError:
+        return  # that there is no such curve is said already
+    least_a = max(circuit.demand_a or 0.0, CONTINUOUS_SHARE * circuit.breaker_a)
+    if end_a < least_a:
+        remedy = f"ends the curve at {end_a:.1f} A, below the {least_a:g} A that it may well draw"
+        yield Problem(f"{path}.derate", f"{circuit.derate:g}", remedy)
+
+
+def _rooms(file: PanelFile) -> Iterator[Problem]:
+    """Circuits that could never close again, and floors that could never be kept."""
+    neutral_a, margin_a = file.service.neutral_a, file.timing.restore_margin_a
+    single = [c for c in file.circuit if c.armed and len(c.legs) == 1]
+    for circuit in single:
+        if neutral_a is None:
+            break
+        room_a = neutral_a * NEUTRAL_SHARE - (margin_a if circuit.role == "switched" else 0.0)
+        given = circuit.setpoint
+        need_a = given.min_a if given else circuit.demand_a or CONTINUOUS_SHARE * circuit.breaker_a
+        if (need_a or 0.0) > room_a:
+            remedy = (
+                f"leaves {room_a:g} A for {circuit.id}, which needs {need_a:g} A: it could never "
+                "close. panelctl keeps 80 % of it, less restore_margin_a"
+            )
+            yield Problem("service.neutral_a", f"{neutral_a:g}", remedy)
+    busbar_a, setting_a = file.service.busbar_a, file.service.control_setting_a
+    if busbar_a is not None and busbar_a < setting_a:
+        remedy = f"is below the control setting of {setting_a:g} A: the lugs alone could pass it"
+        yield Problem("service.busbar_a", f"{busbar_a:g}", remedy)
 
 
 def _heat(file: PanelFile, heat: HeatTable) -> Iterator[Problem]:

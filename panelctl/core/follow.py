@@ -18,6 +18,7 @@ from panelctl.model.relay import Claim
 
 RELIEF_COUNTS = 4  # minimum off times
 NEVER_NS = 1 << 61
+WEAR_BURST = 20  # operations that a relay may make as fast as the other rules let it
 
 
 class Follow(Heat):
@@ -188,6 +189,7 @@ class Follow(Heat):
             s.order_ns[i] = now_ns
             s.awaits[i] = 1
             s.flying[i] = 1
+            self._wear(i, now_ns)
             s.disturbed[0] = 1
             for r in self.rows:
                 k = i * f.rows + r
@@ -217,7 +219,7 @@ class Follow(Heat):
             return f.floor_ma[i]
         inrush_ma = f.inrush_ma[k] if s.hard[r] else 0
         drew_ma = s.relief_of_ma[k] if self._drew_lately(i, now_ns) else 0
-        return max(f.demand_ma[k], drew_ma, inrush_ma)
+        return max(f.demand_ma[k], drew_ma, inrush_ma, f.relief_ma[0])
 
     def _drew_lately(self, i: int, now_ns: int) -> bool:
         return now_ns - self.state.opened_ns[i] < RELIEF_COUNTS * self.fixed.min_off_ns[i]
@@ -264,6 +266,16 @@ class Follow(Heat):
         s.raised_ns[i] = now_ns
         s.moved_ns[i] = now_ns
         s.allow_ma[i] = max(s.allow_ma[i], ma)
+
+    def _wear(self, i: int, now_ns: int) -> None:
+        """Note an operation of load `i`'s relay."""
+        s = self.state
+        s.worn_ns[i] = max(s.worn_ns[i], now_ns) + self.fixed.wear_ns[i]
+
+    def _worn(self, i: int, now_ns: int) -> bool:
+        """Whether the relay of load `i` moved so often that it has to rest before it closes."""
+        spent_ns = self.state.worn_ns[i] - now_ns
+        return spent_ns > WEAR_BURST * self.fixed.wear_ns[i]
 
     def _explain(self, i: int, reason: int, row: int, ma: int, now_ns: int, until_ns: int) -> None:
         s = self.state

@@ -15,8 +15,9 @@ from panelctl.core import thermal
 from panelctl.core.layout import LEG_ROWS, NO_LIMIT_MA
 from panelctl.core.sight import Sight
 from panelctl.model.limit import LimitName
+from panelctl.model.relay import Claim
 
-BRANCH_HOT_PPM = 800_000  # a branch this hot and above its curve's end is opened before it trips,
+BRANCH_HOT_PPM = 800_000  # a branch this hot and overloaded is opened before it trips,
 BRANCH_COOL_PPM = 750_000  # and stays open until it has cooled down to here
 
 
@@ -43,12 +44,12 @@ class Heat(Sight):
                 self._heat(r, ticks, others_ma, now_ns)
         for i in self.loads:
             if f.branch_ref_ma[i] > 0:
-                self._heat_branch(i, ticks, now_ns)
+                self._heat_branch(i, ticks)
 
     def _heat(self, r: int, ticks: int, others_ma: int, now_ns: int) -> None:
         """The heat of a row's breaker by now, and what it leaves of the limit."""
         f, s = self.fixed, self.state
-        ma = s.row_ma[r]
+        ma = abs(s.flow_ma[r])
         if now_ns - s.mains_ns[0] > f.fresh_ns[0] or s.row_old[r]:
             ma = max(ma, min(s.limit_ma[r], f.ref_ma[r]))  # not seen: as much as may flow
         tables = (f.keep_fast, f.keep_slow, r)
@@ -67,19 +68,18 @@ class Heat(Sight):
             s.binding[r] = int(LimitName.THERMAL)
         s.limit_ma[r] = min(s.limit_ma[r], s.shed_ma[r])
 
-    def _heat_branch(self, i: int, ticks: int, now_ns: int) -> None:
+    def _heat_branch(self, i: int, ticks: int) -> None:
         """The heat of a load's own breaker: of its hotter pole, and the sooner trip."""
         f, s = self.fixed, self.state
-        theta_ppm, trip_ms, over = 0, -1, False
+        theta_ppm, trip_ms, over, seen_ns = 0, -1, False, 0
         for leg in range(LEG_ROWS):
             if f.slot[i * f.rows + leg] < 0:
                 continue
-            ma = s.meas_ma[i * f.rows + leg]
-            over = over or (not s.stale[i] and ma > f.branch_ref_ma[i])
-            if s.stale[i] and s.closed[i] != 0:
-                ma = max(ma, f.branch_ma[i])
-            tables = (f.branch_keep_fast, f.branch_keep_slow, i)
             n = i * LEG_ROWS + leg
+            ma = self._branch_current(i, leg, n)
+            over = over or (not s.unread[i] and ma > max(f.branch_ref_ma[i], f.branch_ma[i]))
+            seen_ns = max(seen_ns, s.branch_seen_ns[n])
+            tables = (f.branch_keep_fast, f.branch_keep_slow, i)
             s.branch_fast[n], s.branch_slow[n], hot_ppm, left_ms = _pole(
                 s.branch_fast[n],
                 s.branch_slow[n],
@@ -97,7 +97,26 @@ class Heat(Sight):
         if not over or theta_ppm <= BRANCH_HOT_PPM:
             s.hot_ns[i] = 0
         elif s.hot_ns[i] == 0:
-            s.hot_ns[i] = now_ns
+            s.hot_ns[i] = seen_ns
+
+    def _branch_current(self, i: int, leg: int, n: int) -> int:
+        """What heats a pole of load `i`, mA.
+
+        A sample counts as far as the one before bears it out: a motor's start is shorter than the
+        time between two samples of a slow meter, and would count for all of it. A relay that was
+        read back open carries nothing; one whose meter is silent, all that its breaker does.
+        """
+        f, s = self.fixed, self.state
+        slot = f.slot[i * f.rows + leg]
+        if self.sampled_ns[slot] > s.branch_seen_ns[n] and not s.unread[i]:
+            ma = s.meas_ma[i * f.rows + leg]
+            s.branch_both_ma[n] = min(ma, s.branch_last_ma[n])
+            s.branch_last_ma[n] = ma
+            s.branch_seen_ns[n] = self.sampled_ns[slot]
+        if not s.unread[i]:
+            return s.branch_both_ma[n]
+        opened = s.closed[i] == 0 and not s.awaits[i] and not s.claims[i] & Claim.FAULT
+        return 0 if opened else max(s.branch_last_ma[n], f.branch_ma[i])
 
     def _branch_top(self, i: int) -> int:
         """What load `i` may be given with a view to the heat of its own breaker, mA."""

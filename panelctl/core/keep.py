@@ -26,7 +26,7 @@ class Keep(Follow):
     def _house(self) -> list[int]:
         """Per row: what flows without the modulated loads whose own meters were fresh."""
         f, s = self.fixed, self.state
-        house = [f.scale[r] * s.row_ma[r] for r in self.rows]
+        house = [f.scale[r] * s.flow_ma[r] for r in self.rows]
         for i in self.modulated:
             for r in self.rows:
                 house[r] -= s.at_mains_ma[i * f.rows + r]
@@ -168,10 +168,11 @@ class Keep(Follow):
             self._shed(i, Reason.LIMIT, row, short, now_ns)
 
     def _cool(self, now_ns: int) -> None:
-        """Open a circuit before its own breaker trips: hot, over its curve's end, and confirmed."""
+        """Open a circuit before its own breaker trips: hot, overloaded, confirmed by a sample."""
         f, s = self.fixed, self.state
         for i in self.switched:
-            hot = s.hot_ns[i] and now_ns - s.hot_ns[i] >= f.confirm_ns[0]
+            newest_ns = max(s.branch_seen_ns[i * LEG_ROWS + leg] for leg in range(LEG_ROWS))
+            hot = s.hot_ns[i] and newest_ns - s.hot_ns[i] >= f.confirm_ns[0]
             if hot and s.closed[i] == 1 and not s.claims[i] and self._relay_seen(i, now_ns):
                 self._shed(i, Reason.HOT, -1, 0, now_ns)
 

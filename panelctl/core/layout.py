@@ -57,6 +57,7 @@ FIXED_PER_LOAD: Final = (
     "branch_share",  # of the fast heat, in 2^-32
     "branch_most_ma",  # what its own breaker carries for good: 80 % of it for a continuous load
     "branch_ma",  # the breaker's rating
+    "wear_ns",  # between two operations of its relay in the long run; 0: it does not matter
 )
 FIXED_PER_LOAD_ROW: Final = (
     "coef",  # what a mA per leg of the load counts on the row, with the 1.25 of continuous loads
@@ -71,9 +72,9 @@ FIXED_PER_ROW: Final = (
     "row_slot",  # image slots whose sum is what flows on the row, -1 where it is not metered
     "row_slot2",
     "less_slot",  # of the current that is taken off again: the other leg, for the neutral; or -1
-    "sign_slot",  # of the powers that tell which way `row_slot` and `less_slot` flow, where it
-    "less_sign_slot",  # matters; or -1
-    "row_stale_ns",
+    "sign_slot",  # of the powers that tell which way `row_slot` flows, and `row_slot2` or
+    "sign_slot2",  # `less_slot`, where it matters; or -1
+    "row_stale_ns",  # 0 for a row of the mains, whose age is the state's to judge
     "scale",  # parts that one mA of the row is counted in: 4 where some loads count 1.25
     "ref_ma",  # where the row's breaker curve ends, derated; 0 where no breaker is watched
     "share",  # of the fast heat, in 2^-32
@@ -137,7 +138,8 @@ STATE_PER_LOAD: Final = (
     "opened_ns",
     "closed_ns",
     "awaits",  # ordered by us, not yet seen to have followed
-    "stale",
+    "stale",  # it cannot be decided on: its own meter or that of a row it is on is old
+    "unread",  # its own meter is old
     "measured",  # its meter has been read at least once
     "fit_ns",
     "apart",  # its draw was taken out of the mains reading that is decided on
@@ -151,7 +153,8 @@ STATE_PER_LOAD: Final = (
     "want_ma",  # what a modulated load would take
     "branch_theta_ppm",  # how near the hotter pole of its own breaker is to tripping
     "branch_trip_ms",  # how long that breaker surely stands the present current; -1: for longer
-    "hot_ns",  # since when its own breaker has been hot and over its curve's end
+    "hot_ns",  # the sample since which its own breaker has been hot and overloaded
+    "worn_ns",  # until when its relay's operations have used up what it may move
     "hungry_ns",  # when it last drew all that it was allowed
     "stop",
     "reason",
@@ -164,16 +167,24 @@ STATE_PER_LOAD: Final = (
     "wait_ma",
 )
 STATE_PER_LOAD_ROW: Final = ("meas_ma", "at_mains_ma", "relief_of_ma")
-STATE_PER_LOAD_LEG: Final = ("branch_fast", "branch_slow")
+STATE_PER_LOAD_LEG: Final = (
+    "branch_fast",
+    "branch_slow",
+    "branch_seen_ns",  # its newest sample,
+    "branch_last_ma",  # what that shows,
+    "branch_both_ma",  # and what it and the one before show both
+)
 STATE_PER_FEED: Final = (
-    "out_ma",
-    "firm_ma",
+    "out_ma",  # what it gave when it was last read,
+    "may_ma",  # what it may be giving, which is more where it cannot be read,
+    "firm_ma",  # and what of that is there to stay
     "low_ma",  # the least it gave in this window,
     "older_low_ma",  # and in the one before
     "low_ns",  # when this window began
 )
 STATE_PER_ROW: Final = (
-    "row_ma",
+    "row_ma",  # what the row carries, 0 where it gives
+    "flow_ma",  # the same, below 0 where it gives
     "row_old",
     "row_seen_ns",  # the sample that `row_ma` is of, for rows behind the legs
     "wary_ma",  # what it would carry besides, if sources fell away or the other leg's loads went
@@ -205,8 +216,8 @@ STATE_SCALARS: Final = (
     "heat_ns",
     "window_ns",
     "disturbed",  # one of our own relays moved in this window
-    "hour",
-    "hour_offset_ns",  # so that hours of learning are hours of the day; it decides nothing
+    "hour",  # of the present window; -1 before the first
+    "hour_offset_ns",  # so that hours of learning are hours of the day; it only adds to a margin
 )
 
 
@@ -271,7 +282,7 @@ class Fixed(_Flat):
         for r in range(rows):
             self.scale[r] = 1
             self.row_slot2[r] = self.less_slot[r] = -1
-            self.sign_slot[r] = self.less_sign_slot[r] = -1
+            self.sign_slot[r] = self.sign_slot2[r] = -1
         for i in range(loads):
             self.weight[i] = self.step_ma[i] = 1
 
@@ -301,7 +312,9 @@ class Changing(_Flat):
         for name in STATE_PER_LOAD_ROW:
             setattr(self, name, _zeros(loads * rows))
         for name in STATE_PER_LOAD_LEG:
-            setattr(self, name, array("q", [HOT_START] * (loads * LEG_ROWS)))
+            setattr(self, name, _zeros(loads * LEG_ROWS))
+        for n in range(loads * LEG_ROWS):
+            self.branch_fast[n] = self.branch_slow[n] = HOT_START
         for name in STATE_PER_FEED:
             setattr(self, name, _zeros(feeds))
         for name in STATE_PER_ROW:
@@ -315,3 +328,4 @@ class Changing(_Flat):
             self.fast[r] = self.slow[r] = HOT_START
         for name in STATE_SCALARS:
             setattr(self, name, _zeros(1))
+        self.hour[0] = -1

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from panelctl.core.image import Image
 from panelctl.core.layout import MODULATED, SWITCHED, Changing, Fixed
 from panelctl.core.thermal import ONE, TICK_BITS, Pole, keep_table
-from panelctl.model.breaker import CONTINUOUS_SHARE, Breaker, Curve
+from panelctl.model.breaker import CONTINUOUS_SHARE, NEUTRAL_SHARE, Breaker, Curve
 from panelctl.model.circuit import Circuit, SafeState, SourceKind
 from panelctl.model.limit import LimitName
 from panelctl.model.panel import Panel
@@ -31,6 +31,7 @@ IDLE_S = 5.0  # an unhungry load keeps its set-point for so long
 WELDED_A = 0.5
 STOP_WAIT_S = 60.0  # cap, ask to stop, and only then open
 HIGH_VOLTAGE_SHARE = 1.06  # highest service voltage (254 V of 240 V, ANSI C84.1 range B)
+BETWEEN_SHARE = 0.25  # of its demand, what a load between the legs may draw to the neutral
 RATING_SCALE = 4  # on a row of a breaker's rating a mA counts four, of a continuous load five
 
 
@@ -95,9 +96,8 @@ def rows_of(panel: Panel) -> list[Row]:
     for leg, name in enumerate(LEGS):
         mains = (f"main.{name}_ma",)
         if service.neutral_a is not None:
-            rows.append(
-                Row(f"neutral.{name}", (leg,), service.neutral_a, None, mains, neutral=True)
-            )
+            limit_a = service.neutral_a * NEUTRAL_SHARE
+            rows.append(Row(f"neutral.{name}", (leg,), limit_a, slots=mains, neutral=True))
         if any(circuit.source for circuit in panel.circuits):
             busbar_a = service.busbar_a or service.breaker.rating_a
             rows.append(Row(f"busbar.{name}", (leg,), busbar_a, slots=mains, busbar=True))
@@ -173,15 +173,15 @@ class Memory:
         fixed, timing = self.fixed, self._panel.timing
         slots = [self._image.slot[name] for name in row.slots]
         fixed.row_slot[r], fixed.row_slot2[r] = [*slots, -1, -1][:2]
-        if row.neutral or row.busbar:
-            mine, other = LEGS[row.legs[0]], LEGS[1 - row.legs[0]]
-            fixed.sign_slot[r] = self._image.slot[f"main.{mine}_w"]
-            if row.neutral:
-                fixed.less_slot[r] = self._image.slot[f"main.{other}_ma"]
-                fixed.less_sign_slot[r] = self._image.slot[f"main.{other}_w"]
-        # How old the mains may be is the state's to say; its rows wait for that.
         of_mains = all(name.startswith("main.") for name in row.slots)
-        fixed.row_stale_ns[r] = ns_from_s(timing.hold_s if of_mains else timing.fresh_s)
+        if of_mains and row.slots:
+            signs = [self._image.slot[f"main.{LEGS[leg]}_w"] for leg in row.legs]
+            fixed.sign_slot[r], fixed.sign_slot2[r] = [*signs, -1][:2]
+        if row.neutral:
+            other = LEGS[1 - row.legs[0]]
+            fixed.less_slot[r] = self._image.slot[f"main.{other}_ma"]
+            fixed.sign_slot2[r] = self._image.slot[f"main.{other}_w"]
+        fixed.row_stale_ns[r] = 0 if of_mains else ns_from_s(timing.fresh_s)
         fixed.scale[r] = RATING_SCALE if row.rating else 1
         outside = [
             circuit
@@ -213,7 +213,7 @@ class Memory:
         if source.kind is SourceKind.BATTERY:
             powers = [slot[f"{circuit.id}.{n}_w"] for n in range(len(circuit.power))]
         fixed.feed_w_slot[j], fixed.feed_w_slot2[j] = [*powers, -1, -1][:2]
-        fixed.feed_stale_ns[j] = ns_from_s(self._panel.timing.branch_stale_s)
+        fixed.feed_stale_ns[j] = ns_from_s(self._panel.timing.fresh_s)
         fixed.feed_most_ma[j] = ma_from_a(circuit.breaker.rating_a)
         fixed.feed_share_ppm[j] = round(source.firm_share * 1_000_000)
         fixed.feed_window_ns[j] = ns_from_s(source.window_s)
@@ -250,6 +250,8 @@ class Memory:
         fixed.min_on_ns[i] = ns_from_s(circuit.min_on_s)
         fixed.min_off_ns[i] = ns_from_s(circuit.min_off_s)
         fixed.max_off_ns[i] = ns_from_s(circuit.max_off_s)
+        if circuit.ops_per_day:
+            fixed.wear_ns[i] = ns_from_s(86_400 / circuit.ops_per_day)
         fixed.safe_open[i] = circuit.safe_state is SafeState.OPEN
         stale_s = timing.fresh_s if circuit.modulation else timing.branch_stale_s
         fixed.stale_ns[i] = ns_from_s(stale_s)
@@ -296,7 +298,8 @@ class Memory:
         if row.members is not None and circuit.id not in row.members:
             return
         if row.neutral and len(circuit.legs) == 2:
-            return  # what flows between the legs does not come back through the neutral
+            self._between_legs(k, circuit, row)
+            return
         legs = sorted({meter.leg for meter in circuit.currents} & set(row.legs))
         fixed.against[k] = row.neutral and not legs
         if not legs:
@@ -308,6 +311,19 @@ class Memory:
         fixed.coef[k] = len(legs) * (RATING_SCALE + 1) if heavy else fixed.plain[k]
         fixed.demand_ma[k] = ma_from_a(circuit.demand_a)
         fixed.inrush_ma[k] = ma_from_a(circuit.inrush_a)
+
+    def _between_legs(self, k: int, circuit: Circuit, row: Row) -> None:
+        """A load on both legs and the neutral: in the neutral flows what one leg draws more.
+
+        With one CT (`balanced`) somebody vouches that there is no such difference.
+        """
+        fixed = self.fixed
+        if circuit.balanced:
+            return
+        mine, other = (self._current_slot(circuit, leg) for leg in (row.legs[0], 1 - row.legs[0]))
+        fixed.slot[k], fixed.slot2[k] = mine, other
+        fixed.coef[k] = fixed.plain[k] = fixed.against[k] = 1
+        fixed.demand_ma[k] = ma_from_a(circuit.demand_a * BETWEEN_SHARE)
 
 
 def pole_of(breaker: Breaker, curve: Curve) -> Pole:

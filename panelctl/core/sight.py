@@ -5,6 +5,8 @@ ext/panelctl/core/_sight.pxi does the same in Cython. Limits and breakers are he
 Rules
 - No reading that is old, missing or marked bad enters a sum as if it were fresh.
 - A row whose own meter is old gives no room: every load on it counts as unread.
+- A current flows out only where a source behind the lugs explains it: a transformer that was put on
+  the wrong way round must not look like an export.
 - What PV or a battery gives relieves a row only as far as it is firm. The rest, and what the loads
   of the other leg take off the neutral, is `wary_ma`: set-points and restores leave it free, and no
   relay opens for it.
@@ -34,6 +36,8 @@ SEEN = 1 << 10  # what one observed step weighs in a bin
 PRIOR = 2 * SEEN  # what the expected largest step weighs: 40 minutes of the hour outweigh it
 FORGET_BITS = 4  # a bin loses a sixteenth each day
 MARGIN_BITS = 2  # a margin is at most a quarter of the limit
+OUT_SHARE = 8  # an export may be an eighth more than the sources show,
+OUT_MA = 2_000  # and so much more, for their meters are not one
 TAIL_BITS = 10  # the margin is passed by one step in 2^10
 
 
@@ -88,39 +92,48 @@ class Sight:
         f, s = self.fixed, self.state
         for r in self.rows[LEG_ROWS:]:
             fresh = all(self._fresh(n, f.row_stale_ns[r], now_ns) for n in self._row_slots(r))
-            s.row_old[r] = int(not fresh)
+            s.row_old[r] = int(f.row_stale_ns[r] != 0 and not fresh)
         for i in self.loads:
-            stale = 0
+            unread = old = 0
             for r in self.rows:
                 k = i * f.rows + r
                 slots = [slot for slot in (f.slot[k], f.slot2[k]) if slot >= 0]
                 if not slots:
                     continue
-                if all(self._fresh(slot, f.stale_ns[i], now_ns) for slot in slots):
+                if not all(self._fresh(slot, f.stale_ns[i], now_ns) for slot in slots):
+                    unread = 1
+                elif f.less_slot[r] >= 0 and len(slots) == 2:
+                    s.meas_ma[k] = self._more(slots[0], slots[1])
+                else:
                     total = sum(max(self.value[slot], 0) for slot in slots)
                     s.meas_ma[k] = (total + len(slots) - 1) // len(slots)
-                else:
-                    stale = 1
-                if s.row_old[r]:
-                    stale = 1
-            s.stale[i] = stale
-            if not stale:
+                old |= s.row_old[r]
+            s.unread[i] = unread
+            s.stale[i] = unread | old
+            if not s.stale[i]:
                 s.measured[i] = 1
+
+    def _more(self, slot: int, other: int) -> int:
+        """How much more one leg of a load draws than its other one, mA: that is in the neutral."""
+        return max(max(self.value[slot], 0) - max(self.value[other], 0), 0)
 
     def _see_sources(self, now_ns: int) -> None:
         """What PV and batteries give now, what of it is firm, and what the rows must beware of."""
         f, s = self.fixed, self.state
         for j in self.feeds:
             if not self._fresh(f.feed_slot[j], f.feed_stale_ns[j], now_ns):
-                s.out_ma[j] = f.feed_most_ma[j]
-                s.firm_ma[j] = s.low_ma[j] = s.older_low_ma[j] = 0
-                s.low_ns[j] = now_ns
+                s.may_ma[j] = max(s.out_ma[j], f.feed_most_ma[j])
+                self._forget(j, now_ns)
                 continue
             s.out_ma[j] = abs(self.value[f.feed_slot[j]])
             powers = [slot for slot in (f.feed_w_slot[j], f.feed_w_slot2[j]) if slot >= 0]
             seen = all(self._fresh(slot, f.feed_stale_ns[j], now_ns) for slot in powers)
             if powers and seen and sum(self.value[slot] for slot in powers) > 0:
                 s.out_ma[j] = 0  # a battery that charges
+            s.may_ma[j] = s.out_ma[j]
+            if not seen:
+                self._forget(j, now_ns)  # it may be charging
+                continue
             if now_ns - s.low_ns[j] >= f.feed_window_ns[j]:
                 s.older_low_ma[j] = s.low_ma[j] if s.low_ns[j] else 0
                 s.low_ma[j] = s.out_ma[j]
@@ -131,32 +144,50 @@ class Sight:
         for r in self.rows:
             s.wary_ma[r] = 0
             for j in self.feeds:
-                s.wary_ma[r] += f.relieves[j * f.rows + r] * (s.out_ma[j] - s.firm_ma[j])
+                s.wary_ma[r] += f.relieves[j * f.rows + r] * (s.may_ma[j] - s.firm_ma[j])
+                s.wary_ma[r] += f.adds[j * f.rows + r] * (s.may_ma[j] - s.out_ma[j])
             for i in self.loads:
                 if f.against[i * f.rows + r]:
-                    s.wary_ma[r] += self._may_go(i)
+                    s.wary_ma[r] += self._may_go(i, r)
 
-    def _may_go(self, i: int) -> int:
-        """The most that load `i` may draw at this moment, and so may take away, mA."""
+    def _forget(self, j: int, now_ns: int) -> None:
+        """Nothing of a source is firm until it has been seen for a whole window again."""
+        s = self.state
+        s.firm_ma[j] = s.low_ma[j] = s.older_low_ma[j] = 0
+        s.low_ns[j] = now_ns
+
+    def _may_go(self, i: int, r: int) -> int:
+        """What load `i` may draw on the other side of row `r`, and so may take away, mA."""
         f, s = self.fixed, self.state
+        k = i * f.rows + r
+        if f.slot2[k] >= 0:  # on both sides: what it draws more on the other one
+            return self._more(f.slot2[k], f.slot[k])
         most = max(s.meas_ma[i * f.rows + leg] for leg in range(LEG_ROWS))
-        if s.stale[i] and s.closed[i] != 0:
+        if s.unread[i] and s.closed[i] != 0:
             demand = max(f.demand_ma[i * f.rows + leg] for leg in range(LEG_ROWS))
             most = max(most, s.set_ma[i] if f.kind[i] == MODULATED else demand)
         return most
 
     def _signed(self, slot: int, sign_slot: int, unknown: int) -> int:
-        """A current with the direction of its power, mA; positive is import.
+        """A current of the mains with the direction of its power, mA; positive is import.
 
-        Where a meter tells the direction and it cannot be read, the current counts as `unknown`.
+        Where the direction matters and is not known, the current counts as `unknown`: its power
+        cannot be read, or it flows out and no source of its leg gives so much.
         """
+        f, s = self.fixed, self.state
         if slot < 0:
             return 0
         if sign_slot < 0:
             return max(self.value[slot], 0)
-        if self.quality[sign_slot] != GOOD:
-            return unknown * abs(self.value[slot])
-        return -abs(self.value[slot]) if self.value[sign_slot] < 0 else abs(self.value[slot])
+        ma = abs(self.value[slot])
+        in_time = self.sampled_ns[sign_slot] + f.fresh_ns[0] >= self.sampled_ns[slot]
+        if self.quality[sign_slot] != GOOD or not in_time:
+            return unknown * ma
+        if self.value[sign_slot] >= 0:
+            return ma
+        leg = int(slot != f.row_slot[0])
+        gives = sum(f.relieves[j * f.rows + leg] * s.may_ma[j] for j in self.feeds)
+        return -ma if ma <= gives + gives // OUT_SHARE + OUT_MA else unknown * ma
 
     def _see_mains(self, now_ns: int) -> None:
         f, s = self.fixed, self.state
@@ -166,7 +197,8 @@ class Sight:
         if good and sampled > s.mains_ns[0]:
             s.mains_ns[0] = sampled
             for r in range(LEG_ROWS):
-                s.row_ma[r] = max(self.value[f.row_slot[r]], 0)
+                s.flow_ma[r] = self._signed(f.row_slot[r], f.sign_slot[r], 1)
+                s.row_ma[r] = max(s.flow_ma[r], 0)
             # What is taken out of a mains reading is what flowed when it was taken, not later.
             for i in self.modulated:
                 s.apart[i] = 1 - s.stale[i]
@@ -195,17 +227,18 @@ class Sight:
         f, s = self.fixed, self.state
         slots = self._row_slots(r)
         if not slots:
-            s.row_ma[r] = self._sum_of_loads(r)
+            s.row_ma[r] = s.flow_ma[r] = self._sum_of_loads(r)
             return
         sampled = min(self.sampled_ns[slot] for slot in slots)
         if s.row_old[r] or sampled <= s.row_seen_ns[r]:
             return
         s.row_seen_ns[r] = sampled
         carried = self._signed(f.row_slot[r], f.sign_slot[r], 1)
-        carried += self._signed(f.row_slot2[r], -1, 1)
-        carried -= self._signed(f.less_slot[r], f.less_sign_slot[r], -1)
+        carried += self._signed(f.row_slot2[r], f.sign_slot2[r], 1)
+        carried -= self._signed(f.less_slot[r], f.sign_slot2[r], -1)
         for j in self.feeds:
             carried += f.adds[j * f.rows + r] * s.out_ma[j]
+        s.flow_ma[r] = carried
         s.row_ma[r] = max(carried, 0)
         for i in self.modulated:
             k = i * f.rows + r
@@ -249,30 +282,36 @@ class Sight:
             if r >= LEG_ROWS and not s.hard[r]:
                 continue
             first = (r * HOURS + hour) * STEP_BINS
-            if hour != s.hour[0]:
+            if s.hour[0] >= 0 and hour != s.hour[0]:
                 for k in range(first, first + STEP_BINS):
                     s.steps[k] -= s.steps[k] >> FORGET_BITS
             if s.window_ns[0] and not s.disturbed[0]:
                 rise = s.window_top_ma[r] - s.window_from_ma[r]
                 s.steps[first + bin_of(rise // f.scale[r])] += SEEN
             most_ma = s.limit_ma[r] >> MARGIN_BITS
-            s.margin_ma[r] = min(self._margin(r, first), most_ma)
+            # A clock that is wrong may call this hour a calm one: the whole day's holds at least.
+            day = max(self._margin(r, first, 1), self._margin(r, r * HOURS * STEP_BINS, HOURS))
+            s.margin_ma[r] = min(day, most_ma)
         s.hour[0] = hour
         s.window_ns[0] = now_ns
         s.disturbed[0] = 0
         for r in self.rows:
             s.window_from_ma[r] = s.window_top_ma[r] = house[r]
 
-    def _margin(self, r: int, first: int) -> int:
-        """The step that one in 2^TAIL_BITS passes, mA; before much is known, the expected one."""
+    def _margin(self, r: int, first: int, hours: int) -> int:
+        """The step that one in 2^TAIL_BITS passes in these hours, mA; before much is known, the
+        expected one.
+        """
         f, s = self.fixed, self.state
         expected = bin_of(f.prior_ma[r])
         total = PRIOR
-        for k in range(STEP_BINS):
+        for k in range(hours * STEP_BINS):
             total += s.steps[first + k]
         above = 0
         for k in range(STEP_BINS - 1, -1, -1):
-            above += s.steps[first + k] + (PRIOR if k == expected else 0)
+            above += PRIOR if k == expected else 0
+            for hour in range(hours):
+                above += s.steps[first + hour * STEP_BINS + k]
             if above > total >> TAIL_BITS:
                 return bin_top_ma(k)
         return 0

@@ -116,7 +116,8 @@ def plan_bus(panel: Panel) -> list[LinkPlan]:
 def _fast_slots(panel: Panel) -> set[str]:
     names = {"main.a_ma", "main.b_ma", "main.a_w", "main.b_w"}
     for circuit in panel.circuits:
-        if circuit.role is Role.MODULATED:
+        # What a source gives is taken with the mains: of one time, or the sum is of none.
+        if circuit.role is Role.MODULATED or circuit.source is not None:
             names |= {f"{circuit.id}.a_ma", f"{circuit.id}.b_ma"}
             names |= {f"{circuit.id}.{n}_w" for n in range(len(circuit.power))}
     # A feeder is decided on like the mains: its reading and its loads' must be of one time.

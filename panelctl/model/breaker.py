@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 CONTINUOUS_SHARE = 0.80
+# Of a neutral. Two currents that cancel as numbers do so less as vectors, where power factors
+# differ: 40 A at 1.0 against 40 A at 0.8 leave 25 A.
+NEUTRAL_SHARE = 0.80
 
 
 # What is taken off a curve before it is trusted: the meter's error, a hot enclosure, the unit's own

@@ -44,3 +44,4 @@ class Wait(IntEnum):
     MAKING_ROOM = 5  # the compute load is giving way for it
     BLIND = 6  # its meter or relay cannot be read
     COOLING = 7  # its own breaker has to cool down
+    WORN = 8  # its relay moved too often lately

@@ -57,6 +57,7 @@ WAITS = {
     Wait.MAKING_ROOM: "other loads are giving way for it",
     Wait.BLIND: "its meter, its relay and the mains have to be read",
     Wait.COOLING: "its breaker has to cool down",
+    Wait.WORN: "its relay moved too often and has to rest",
 }
 BY_CLAIM = {
     Claim.FAULT: "somebody has to look at its relay or its load, and then close it by hand",
@@ -139,7 +140,7 @@ def place(row: str) -> str:
     if row in ("a", "b"):
         return f"leg {row}"
     if name == "neutral":
-        return f"the neutral, by leg {leg},"
+        return f"the neutral (by leg {leg})"
     words = {
         "import": "the total import",
         "heat": "the heat sink",

@@ -6,7 +6,7 @@ import pytest
 
 from panelctl.core import thermal
 from panelctl.model.reason import Reason, Wait
-from tests.core_cases import MS, Load, Rig, S, compute_load, evse_load
+from tests.core_cases import MS, Load, More, Rig, Row, S, compute_load, evse_load
 
 
 @pytest.fixture(params=[True, False], ids=["compiled", "reference"])
@@ -43,6 +43,73 @@ def test_an_overloaded_branch_is_opened_before_its_breaker_trips(compiled: bool)
     assert rig.state.wait[0] == Wait.COOLING
     run(rig, 60, [16_000])
     assert rig.state.closed[0] == 1, "it comes back when the breaker has cooled down"
+
+
+@pytest.mark.parametrize("period_ms", [100, 500, 700, 1_000, 2_000])
+@pytest.mark.parametrize("phase_ms", [0, 200])
+def test_the_inrush_of_a_motor_opens_nothing_however_slow_its_meter_is(
+    compiled: bool, period_ms: int, phase_ms: int
+) -> None:
+    """Six times the rating for 0.3 s, read every so often: one sample is no overload."""
+    rig = Rig([Load(curve=True, branch_ma=20_000)], compiled)
+    shown = 15_000
+    for n in range(1_200):
+        at_ms = n * 100
+        flows = 120_000 if 60_000 <= at_ms < 60_300 else 15_000
+        seen = rig.sampled_ns[rig.fixed.slot[0]], rig.sampled_ns[rig.fixed.slot[1]]
+        if at_ms % period_ms == phase_ms % period_ms or not n:
+            shown = flows
+            seen = rig.now_ns, rig.now_ns
+        rig.read_all((20_000, 20_000), [shown])
+        rig.sampled_ns[rig.fixed.slot[0]], rig.sampled_ns[rig.fixed.slot[1]] = seen
+        rig.step()
+        assert rig.state.closed[0] == 1
+
+
+def test_what_a_breaker_carries_for_good_opens_nothing(compiled: bool) -> None:
+    """Just under its rating for an hour: derated, the curve ends below that."""
+    rig = Rig([Load(curve=True, branch_ma=20_000)], compiled)
+    for _ in range(36):
+        run(rig, 100, [19_800])
+    assert rig.state.closed[0] == 1
+    assert rig.state.branch_theta_ppm[0] > 1_000_000, "it is believed to be hot"
+
+
+def test_a_breaker_is_not_heated_by_the_silence_of_another_meter(compiled: bool) -> None:
+    more = More(rows=(Row(legs=(0,), limit_ma=90_000, metered=True),))
+    rig = Rig([Load(curve=True, branch_ma=20_000, legs=(0,))], compiled, more=more)
+    run(rig, 300, [2_000])
+    rig.fixed.row_stale_ns[2] = -1
+    run(rig, 60, [2_000])
+    assert rig.state.stale[0] == 1
+    assert rig.state.branch_theta_ppm[0] < 100_000
+
+
+def test_an_open_circuit_cools_down_also_when_nobody_can_read_it(compiled: bool) -> None:
+    rig = Rig([Load(curve=True, branch_ma=20_000, min_on_ns=0, min_off_ns=3_600 * S)], compiled)
+    run(rig, 60, [16_000])
+    run(rig, 8, [40_000])
+    assert rig.state.closed[0] == 0
+    rig.fixed.stale_ns[0] = -1
+    run(rig, 600, [0])
+    assert rig.state.branch_theta_ppm[0] < 100_000
+
+
+def test_a_relay_that_moves_too_often_has_to_rest(compiled: bool) -> None:
+    """Opened and closed by an overload that comes again and again: twenty times, then slowly."""
+    load = Load(min_on_ns=0, min_off_ns=0, wear_ns=600 * S, demand_ma=20_000)
+    rig = Rig([load], compiled, limit_ma=60_000)
+    rig.fixed.restore_hold_ns[0] = rig.fixed.restore_interval_ns[0] = 200 * MS
+    moves, before = 0, 1
+    for n in range(1_500):
+        house = 50_000 if n // 15 % 2 else 10_000
+        rig.read_all((house, house), [20_000])
+        rig.step()
+        moves += rig.state.closed[0] != before
+        before = rig.state.closed[0]
+    assert 18 <= moves <= 24
+    assert rig.state.wait[0] == Wait.WORN
+    assert rig.state.closed[0] == 0
 
 
 @pytest.mark.parametrize("tenths", [1, 2, 3])

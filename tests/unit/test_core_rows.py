@@ -180,6 +180,28 @@ def test_a_hard_limit_keeps_free_what_the_household_may_rise_by(compiled: bool) 
     assert rig.state.margin_ma[0] > 30_000 > calm
 
 
+def test_a_calm_hour_keeps_the_margin_of_the_day(compiled: bool) -> None:
+    """A clock that is wrong may name any hour: what it names never lowers the margin."""
+    rig = Rig([compute_load()], compiled, more=More(hard=True, prior_ma=0))
+    rig.fixed.react_ns[0] = 100 * MS
+    place = (0 * 24 + 18) * 48 + 28  # at 18 o'clock the household rises by 16 to 24 A, often
+    rig.state.steps[place] = 1_000_000
+    rig.state.hour_offset_ns[0] = 3 * 3_600 * S
+    run(rig, 2, (100_000, 100_000), [52_000])
+    assert rig.state.margin_ma[0] == 24_576
+    rig.state.hour_offset_ns[0] = 18 * 3_600 * S
+    run(rig, 1, (100_000, 100_000), [52_000])
+    assert rig.state.margin_ma[0] == 24_576
+
+
+def test_a_start_forgets_nothing(compiled: bool) -> None:
+    rig = Rig([compute_load()], compiled, more=More(hard=True, prior_ma=0))
+    rig.state.steps[18 * 48 + 28] = 1_000_000
+    rig.state.hour_offset_ns[0] = 18 * 3_600 * S
+    run(rig, 2, (100_000, 100_000), [52_000])
+    assert rig.state.steps[18 * 48 + 28] == 1_000_000
+
+
 def test_on_a_hard_limit_a_restore_needs_room_for_the_inrush(compiled: bool) -> None:
     def restored(hard: bool) -> bool:
         motor = Load(demand_ma=10_000, inrush_ma=60_000)

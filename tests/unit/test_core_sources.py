@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from panelctl.model.metering import Quality
-from panelctl.model.reason import Reason
+from panelctl.model.reason import Reason, State
 from tests.core_cases import MS, Feed, Load, More, Rig, Row, S, compute_load, evse_load
 
 
@@ -62,8 +62,10 @@ def test_no_relay_opens_for_what_might_fall_away(compiled: bool) -> None:
     assert rig.state.closed[0] == 1
     run(rig, 2, (50_000, 50_000), [20_000], (5_000, 5_000))
     assert rig.state.closed[0] == 0, "when it has fallen away, it does"
-    run(rig, 20, (30_000, 30_000), [20_000], (40_000, 40_000))
+    run(rig, 20, (40_000, 40_000), [20_000], (40_000, 40_000))
     assert rig.state.closed[0] == 0, "and it does not come back on what may fall away again"
+    run(rig, 20, (30_000, 30_000), [20_000], (40_000, 40_000))
+    assert rig.state.closed[0] == 1, "only into room that is there without the sun"
 
 
 def test_firm_is_the_least_of_the_last_windows(compiled: bool) -> None:
@@ -86,7 +88,7 @@ def test_a_source_that_is_not_read_may_give_all_and_nothing(compiled: bool) -> N
     assert rig.state.set_ma[0] == 52_000
     rig.fixed.feed_stale_ns[0] = -1
     run(rig, 0.2, (30_000, 30_000), [52_000], (20_000, 20_000))
-    assert (rig.state.out_ma[0], rig.state.firm_ma[0]) == (40_000, 0)
+    assert (rig.state.may_ma[0], rig.state.firm_ma[0]) == (40_000, 0)
     assert rig.state.set_ma[0] < 40_000
     rig.fixed.feed_stale_ns[0] = 3 * S
     run(rig, 1.5, (30_000, 30_000), [52_000], (20_000, 20_000))
@@ -118,6 +120,84 @@ def test_export_is_no_load_of_the_lugs_but_one_of_the_busbar(compiled: bool) -> 
     rig = Rig([compute_load()], compiled, more=More(rows=rows, feeds=both(0)))
     run(rig, 3, (10_000, 10_000), [0], (40_000, 40_000))
     assert rig.state.row_ma[2] == 10_000
+    assert (rig.state.row_ma[0], rig.state.flow_ma[0]) == (0, -30_000)
+
+
+@pytest.mark.parametrize("sun", [0, 15_000, 40_000])
+def test_without_credit_the_sun_neither_gives_nor_takes(compiled: bool, sun: int) -> None:
+    """Night, morning and an export at noon: the node gets what it would without a roof."""
+    rig = Rig([compute_load()], compiled, limit_ma=60_000, more=More(feeds=both(0)))
+    run(rig, 12, (10_000, 10_000), [52_000], (sun, sun))
+    assert rig.state.set_ma[0] == 60_000 - 10_000 - 1_600
+
+
+def test_an_export_sheds_nobody(compiled: bool) -> None:
+    """A lease of 47 A in all, 50 A of sun a leg, 10 A of household: what flows, flows out."""
+    more = More(
+        rows=(Row(limit_ma=47_000),), feeds=tuple(Feed(leg=n, most_ma=60_000) for n in (0, 1))
+    )
+    loads = [Load(min_on_ns=0), Load(legs=(0,), min_on_ns=0)]
+    rig = Rig(loads, compiled, limit_ma=20_000, more=more)
+    run(rig, 6, (4_000, 4_000), [5_000, 5_000], (50_000, 50_000))
+    assert rig.state.closed.tolist() == [1, 1]
+    assert rig.state.flow_ma[2] == 2 * (4_000 + 5_000 - 50_000) + 5_000
+
+
+def test_a_transformer_the_wrong_way_round_is_no_export(compiled: bool) -> None:
+    """The power says out, and nothing behind the lugs could give that: it counts as in."""
+    rig = Rig([compute_load()], compiled, limit_ma=60_000)
+    for _ in range(60):
+        rig.read_all((30_000, 30_000), [min(52_000, rig.state.set_ma[0])])
+        rig.read(2, -abs(rig.value[2]))
+        rig.step()
+    assert rig.state.row_ma[0] == 30_000 + rig.state.set_ma[0]
+    assert rig.state.set_ma[0] == 60_000 - 30_000 - 1_600
+
+
+def test_a_direction_that_is_old_is_none(compiled: bool) -> None:
+    rig = Rig([compute_load()], compiled, limit_ma=60_000, more=More(feeds=both(0)))
+    run(rig, 3, (10_000, 10_000), [0], (40_000, 40_000))
+    assert rig.state.flow_ma[0] == -30_000
+    old = rig.sampled_ns[2]
+    for _ in range(20):
+        rig.read_all((10_000, 10_000), [0], (40_000, 40_000))
+        rig.sampled_ns[2] = old
+        rig.step()
+    assert rig.state.flow_ma[0] == 30_000
+
+
+def test_a_battery_whose_power_is_not_read_earns_nothing(compiled: bool) -> None:
+    rig = Rig([compute_load()], compiled, more=More(feeds=both(1_000_000, battery=True)))
+    for _ in range(80):
+        rig.read_all((30_000, 30_000), [0], (15_000, 15_000))
+        rig.read(rig.fixed.feed_w_slot[0], 0, Quality.INVALID)
+        rig.step()
+    assert (rig.state.firm_ma[0], rig.state.firm_ma[1]) == (0, 15_000)
+    assert rig.state.wary_ma[0] == 15_000
+
+
+def test_a_busbar_is_not_shed_for_a_source_that_is_not_read(compiled: bool) -> None:
+    more = More(rows=(Row(legs=(0,), limit_ma=70_000, bus=True),), feeds=both(0))
+    rig = Rig([Load(min_on_ns=0), compute_load()], compiled, limit_ma=80_000, more=more)
+    run(rig, 6, (30_000, 30_000), [10_000, 52_000], (20_000, 20_000))
+    rig.fixed.feed_stale_ns[0] = -1
+    run(rig, 3, (30_000, 30_000), [10_000, 52_000], (20_000, 20_000))
+    assert rig.state.closed[0] == 1
+    assert rig.state.wary_ma[2] == 20_000, "40 A may be given, 20 A were last"
+    assert rig.state.set_ma[1] < 20_000
+
+
+def test_one_bad_reading_of_the_mains_changes_nothing(compiled: bool) -> None:
+    rows = (Row(legs=(0,), limit_ma=70_000, bus=True), Row(limit_ma=150_000))
+    rig = Rig([compute_load()], compiled, more=More(rows=rows, feeds=both(0)))
+    rig.fixed.row_stale_ns[2] = rig.fixed.row_stale_ns[3] = 0  # of the mains
+    run(rig, 12, (30_000, 30_000), [52_000], (5_000, 5_000))
+    before = rig.state.set_ma[0]
+    rig.read_all((30_000, 30_000), [before], (5_000, 5_000))
+    rig.read(1, 0, Quality.INVALID)
+    rig.step()
+    assert rig.state.set_ma[0] == before
+    assert rig.state.state[0] == State.NORMAL
 
 
 NEUTRAL = (
@@ -158,6 +238,41 @@ def test_a_neutral_that_is_over_opens_a_load_of_the_heavy_leg(compiled: bool) ->
     assert rig.state.closed.tolist() == [0, 1, 1]
     assert rig.state.reason_row[0] == 2
     assert rig.state.row_ma[2] == 20_000
+
+
+def test_a_neutral_leaves_room_when_the_other_leg_is_the_heavy_one(compiled: bool) -> None:
+    """Three circuits a leg; one that its user opened and closed again must not wait for ever."""
+    rows = tuple(Row(legs=(n,), limit_ma=60_000, neutral=True) for n in (0, 1))
+    loads = [Load(legs=(n % 2,), demand_ma=15_000, min_off_ns=0) for n in range(6)]
+    rig = Rig(loads, compiled, more=More(rows=rows))
+    run(rig, 2, (10_000, 10_000), [15_000] * 6)
+    rig.core.claim(0, 2, Reason.USER, rig.now_ns)
+    run(rig, 2, (10_000, 10_000), [15_000] * 6)
+    rig.core.release(0, 2, rig.now_ns)
+    run(rig, 10, (10_000, 10_000), [15_000] * 6)
+    assert rig.state.closed[0] == 1
+
+
+def test_a_dryer_loads_the_neutral_with_its_drum(compiled: bool) -> None:
+    """Two CTs, 30 A and 20 A: the 10 A between them flow in the neutral, on either side."""
+    loads = [Load(two_cts=True, min_on_ns=0), compute_load()]
+    rig = Rig(loads, compiled, more=More(rows=NEUTRAL))
+    for _ in range(40):
+        rig.read_all((10_000, 10_000), [20_000, 5_000])
+        rig.read(rig.fixed.slot[0], 30_000)
+        rig.read(0, 10_000 + 30_000 + 5_000)
+        rig.step()
+    assert rig.state.row_ma[2] == 10_000
+    assert rig.state.meas_ma[2] == 10_000, "what leg a draws more"
+    assert (rig.state.wary_ma[2], rig.state.wary_ma[3]) == (0, 10_000)
+    for _ in range(40):  # and a household that leaves no room for it
+        rig.read_all((32_000, 8_000), [20_000, 5_000])
+        if rig.state.closed[0]:
+            rig.read(rig.fixed.slot[0], 30_000)
+            rig.read(0, 32_000 + 30_000 + 5_000)
+        rig.step()
+    assert rig.state.closed[0] == 0
+    assert rig.state.reason_row[0] == 2
 
 
 def test_a_direction_that_is_not_known_counts_against_us(compiled: bool) -> None:

@@ -34,12 +34,23 @@ meter = { device = "tank", a = "l1_a", b = "l2_a", power = ["l1_w", "l2_w"] }
 source = { kind = "pv", firm_share = 0.5, window_s = 2 }
 """
 TANK = """
+[[link]]
+name = "roof"
+url = "tcp://192.0.2.40:502"
+
 [[device]]
 name = "tank"
-link = "node"
+link = "roof"
 unit = 5
 map = "mypv_ac_thor"
 accept_unverified = true
+"""
+FEEDER = """
+[[feeder]]
+id = "barn"
+breaker_a = 100
+circuits = ["evse", "solar"]
+meter = { device = "mains", a = "l1_a", b = "l2_a" }
 """
 HEAT = """
 [heat]
@@ -126,13 +137,14 @@ def test_the_rows_of_everything() -> None:
         assert fixed.feed_share_ppm[j] == 500_000
         assert fixed.feed_w_slot[j] == -1, "PV only ever gives"
     limits = engine.state.limit_value_ma
-    assert [limits[r] for r in range(3, 7)] == [100_000, 225_000, 100_000, 225_000]
+    assert [limits[r] for r in range(3, 7)] == [80_000, 225_000, 80_000, 225_000]
     compute, heater, dryer = (engine.index[name] for name in ("compute", "water_heater", "dryer"))
     heat = names.index("heat")
     assert fixed.coef[compute * rows + heat] == fixed.coef[heater * rows + heat] == 2
     assert fixed.coef[dryer * rows + heat] == 0
     neutral = names.index("neutral.a")
-    assert fixed.coef[dryer * rows + neutral] == 0, "it lies between the legs"
+    assert fixed.coef[dryer * rows + neutral] == 1, "with two CTs what one leg draws more is seen"
+    assert fixed.coef[heater * rows + neutral] == 0, "with one somebody says there is nothing"
 
 
 def test_loads_of_one_leg_stand_on_one_side_of_the_neutral() -> None:
@@ -146,6 +158,29 @@ def test_loads_of_one_leg_stand_on_one_side_of_the_neutral() -> None:
             k = i * engine.fixed.rows + names.index(f"neutral.{name}")
             assert engine.fixed.coef[k] == (name == mine)
             assert engine.fixed.against[k] == (name != mine)
+
+
+def test_a_source_is_read_with_the_mains() -> None:
+    from panelctl.modbus.busplan import plan_bus
+
+    known = panel(TEXT + TANK + SOLAR)
+    fast = [slot.name for plan in plan_bus(known) for read in plan.fast for _, slot in read.slots]
+    assert {"solar.a_ma", "solar.b_ma", "solar.0_w"} <= set(fast)
+    assert Engine(known).fixed.feed_stale_ns[0] == Engine(known).fixed.fresh_ns[0]
+
+
+def test_a_load_with_two_cts_is_on_the_neutral_with_their_difference() -> None:
+    engine = Engine(panel(with_service("neutral_a = 100")))
+    names = [row.name for row in engine.rows]
+    tub, heater = engine.index["hot_tub"], engine.index["water_heater"]
+    for name in "ab":
+        k = tub * engine.fixed.rows + names.index(f"neutral.{name}")
+        slots = [engine.image.slot[f"hot_tub.{leg}_ma"] for leg in ("ab" if name == "a" else "ba")]
+        assert [engine.fixed.slot[k], engine.fixed.slot2[k]] == slots
+        assert (engine.fixed.coef[k], engine.fixed.against[k]) == (1, 1)
+        assert engine.fixed.demand_ma[k] == 23_000 // 4
+        balanced = heater * engine.fixed.rows + names.index(f"neutral.{name}")
+        assert (engine.fixed.coef[balanced], engine.fixed.against[balanced]) == (0, 0)
 
 
 def test_a_battery_shows_its_direction() -> None:
@@ -337,6 +372,22 @@ def test_a_full_disk_costs_the_file_and_no_cycle(tmp_path: Path) -> None:
             + SOLAR.replace('"pv"', '"battery"').replace(', power = ["l1_w", "l2_w"]', ""),
             "circuit solar.meter.power",
             "gives or takes",
+        ),
+        (
+            TEXT + TANK + SOLAR.replace('"pv"', '"battery"')
+            + "\n[backup]\ninverter_a = 48\nshed_tier = 5\n",
+            "circuit solar.source",
+            "behind them",
+        ),
+        (
+            TEXT + TANK + SOLAR + FEEDER, "feeder barn.circuits", "would not be watched",
+        ),
+        (with_service("neutral_a = 20"), "service.neutral_a", "could never close"),
+        (with_service("busbar_a = 100") + TANK + SOLAR, "service.busbar_a", "lugs alone"),
+        (
+            TEXT.replace('id = "dryer"', 'id = "dryer"\ncurve = "home-fast"\nderate = 0.55'),
+            "circuit dryer.derate",
+            "below the 24 A",
         ),
         (TEXT.replace('id = "range"', 'id = "range"\ncurve = "home-fast"'),
          "circuit range.curve", "cannot relieve"),

@@ -29,11 +29,11 @@ cdef void _limits(Memory *m, i64 now_ns) noexcept nogil:
             _heat(m, r, ticks, others_ma, now_ns)
     for i in range(m.n):
         if m.f_branch_ref_ma[i] > 0:
-            _heat_branch(m, i, ticks, now_ns)
+            _heat_branch(m, i, ticks)
 
 
 cdef void _heat(Memory *m, int r, i64 ticks, i64 others_ma, i64 now_ns) noexcept nogil:
-    cdef i64 ma = m.s_row_ma[r], theta_ppm, borne
+    cdef i64 ma = _abs(m.s_flow_ma[r]), theta_ppm, borne
     if now_ns - m.s_mains_ns[0] > m.f_fresh_ns[0] or m.s_row_old[r]:
         ma = _max(ma, _min(m.s_limit_ma[r], m.f_ref_ma[r]))
     theta_ppm = _pole(
@@ -53,19 +53,18 @@ cdef void _heat(Memory *m, int r, i64 ticks, i64 others_ma, i64 now_ns) noexcept
     m.s_limit_ma[r] = _min(m.s_limit_ma[r], m.s_shed_ma[r])
 
 
-cdef void _heat_branch(Memory *m, int i, i64 ticks, i64 now_ns) noexcept nogil:
+cdef void _heat_branch(Memory *m, int i, i64 ticks) noexcept nogil:
     cdef int leg, k
-    cdef i64 ma, theta_ppm = 0, trip_ms = -1, left_ms
+    cdef i64 ma, theta_ppm = 0, trip_ms = -1, left_ms, seen_ns = 0
     cdef bint over = False
     for leg in range(LEG_ROWS):
         if m.f_slot[i * m.rows + leg] < 0:
             continue
-        ma = m.s_meas_ma[i * m.rows + leg]
-        if not m.s_stale[i] and ma > m.f_branch_ref_ma[i]:
-            over = True
-        if m.s_stale[i] and m.s_closed[i] != 0:
-            ma = _max(ma, m.f_branch_ma[i])
         k = i * LEG_ROWS + leg
+        ma = _branch_current(m, i, leg, k)
+        if not m.s_unread[i] and ma > _max(m.f_branch_ref_ma[i], m.f_branch_ma[i]):
+            over = True
+        seen_ns = _max(seen_ns, m.s_branch_seen_ns[k])
         theta_ppm = _max(theta_ppm, _pole(
             &m.s_branch_fast[k], &m.s_branch_slow[k], &left_ms, ma, m.f_branch_ref_ma[i],
             m.f_branch_share[i], ticks,
@@ -78,7 +77,21 @@ cdef void _heat_branch(Memory *m, int i, i64 ticks, i64 now_ns) noexcept nogil:
     if not over or theta_ppm <= BRANCH_HOT_PPM:
         m.s_hot_ns[i] = 0
     elif m.s_hot_ns[i] == 0:
-        m.s_hot_ns[i] = now_ns
+        m.s_hot_ns[i] = seen_ns
+
+
+cdef i64 _branch_current(Memory *m, int i, int leg, int k) noexcept nogil:
+    cdef i64 slot = m.f_slot[i * m.rows + leg], ma
+    if m.sampled_[slot] > m.s_branch_seen_ns[k] and not m.s_unread[i]:
+        ma = m.s_meas_ma[i * m.rows + leg]
+        m.s_branch_both_ma[k] = _min(ma, m.s_branch_last_ma[k])
+        m.s_branch_last_ma[k] = ma
+        m.s_branch_seen_ns[k] = m.sampled_[slot]
+    if not m.s_unread[i]:
+        return m.s_branch_both_ma[k]
+    if m.s_closed[i] == 0 and not m.s_awaits[i] and not m.s_claims[i] & C_FAULT:
+        return 0
+    return _max(m.s_branch_last_ma[k], m.f_branch_ma[i])
 
 
 cdef i64 _branch_top(Memory *m, int i) noexcept nogil:

@@ -4,7 +4,7 @@
 cdef void _house(Memory *m, i64 *house) noexcept nogil:
     cdef int i, r
     for r in range(m.rows):
-        house[r] = m.f_scale[r] * m.s_row_ma[r]
+        house[r] = m.f_scale[r] * m.s_flow_ma[r]
     for i in range(m.n):
         if m.f_kind[i] == MODULATED:
             for r in range(m.rows):
@@ -212,11 +212,13 @@ cdef void _keep(Memory *m, const i64 *house, i64 now_ns) noexcept nogil:
 
 cdef void _cool(Memory *m, i64 now_ns) noexcept nogil:
     cdef int i
+    cdef i64 newest_ns
     for i in range(m.n):
+        newest_ns = _max(m.s_branch_seen_ns[i * LEG_ROWS], m.s_branch_seen_ns[i * LEG_ROWS + 1])
         if (
             m.f_kind[i] == SWITCHED
             and m.s_hot_ns[i]
-            and now_ns - m.s_hot_ns[i] >= m.f_confirm_ns[0]
+            and newest_ns - m.s_hot_ns[i] >= m.f_confirm_ns[0]
             and m.s_closed[i] == 1
             and not m.s_claims[i]
             and _relay_seen(m, i, now_ns)

@@ -15,8 +15,9 @@ cdef struct Memory:
     cells f_stale_ns, f_min_on_ns, f_min_off_ns, f_max_off_ns, f_safe_open, f_floor_ma
     cells f_max_ma, f_fallback_ma, f_can_pause, f_settle_ns, f_change_ns, f_step_ma
     cells f_ramp_ma_s, f_branch_ref_ma, f_branch_share, f_branch_most_ma, f_branch_ma
+    cells f_wear_ns
     cells f_coef, f_plain, f_slot, f_slot2, f_demand_ma, f_inrush_ma, f_against
-    cells f_row_slot, f_row_slot2, f_less_slot, f_sign_slot, f_less_sign_slot, f_row_stale_ns
+    cells f_row_slot, f_row_slot2, f_less_slot, f_sign_slot, f_sign_slot2, f_row_stale_ns
     cells f_scale, f_ref_ma, f_share, f_credit, f_prior_ma
     cells f_feed_slot, f_feed_w_slot, f_feed_w_slot2, f_feed_stale_ns, f_feed_most_ma
     cells f_feed_share_ppm, f_feed_window_ns
@@ -29,15 +30,16 @@ cdef struct Memory:
     cells f_tolerance_ma, f_error_ppm, f_slack_ma, f_idle_ns, f_welded_ma, f_node_fault_ns
     cells f_node_open_ns, f_stop_wait_ns
     cells s_tier, s_promoted, s_closed, s_claims, s_flying, s_order_ns, s_opened_ns
-    cells s_closed_ns, s_awaits, s_stale, s_measured, s_fit_ns, s_apart, s_set_ma, s_moved_ns
-    cells s_raised_ns, s_allow_ma, s_allowed_ma, s_bucket_ns, s_over_ns, s_want_ma
-    cells s_branch_theta_ppm, s_branch_trip_ms, s_hot_ns, s_hungry_ns, s_stop, s_reason
-    cells s_reason_row, s_reason_ma, s_since_ns, s_until_ns, s_wait, s_wait_row, s_wait_ma
+    cells s_closed_ns, s_awaits, s_stale, s_unread, s_measured, s_fit_ns, s_apart, s_set_ma
+    cells s_moved_ns, s_raised_ns, s_allow_ma, s_allowed_ma, s_bucket_ns, s_over_ns, s_want_ma
+    cells s_branch_theta_ppm, s_branch_trip_ms, s_hot_ns, s_worn_ns, s_hungry_ns, s_stop
+    cells s_reason, s_reason_row, s_reason_ma, s_since_ns, s_until_ns, s_wait, s_wait_row
+    cells s_wait_ma
     cells s_meas_ma, s_at_mains_ma, s_relief_of_ma
-    cells s_branch_fast, s_branch_slow
-    cells s_out_ma, s_firm_ma, s_low_ma, s_older_low_ma, s_low_ns
-    cells s_row_ma, s_row_old, s_row_seen_ns, s_wary_ma, s_limit_ma, s_shed_ma, s_fill_ma
-    cells s_binding, s_headroom_ma, s_fast, s_slow, s_theta_ppm, s_trip_ms, s_hard
+    cells s_branch_fast, s_branch_slow, s_branch_seen_ns, s_branch_last_ma, s_branch_both_ma
+    cells s_out_ma, s_may_ma, s_firm_ma, s_low_ma, s_older_low_ma, s_low_ns
+    cells s_row_ma, s_flow_ma, s_row_old, s_row_seen_ns, s_wary_ma, s_limit_ma, s_shed_ma
+    cells s_fill_ma, s_binding, s_headroom_ma, s_fast, s_slow, s_theta_ppm, s_trip_ms, s_hard
     cells s_margin_ma, s_window_from_ma, s_window_top_ma
     cells s_steps
     cells s_limit_on, s_limit_until_ns

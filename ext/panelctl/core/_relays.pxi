@@ -181,6 +181,7 @@ cdef void _order_open(Memory *m, int i, i64 now_ns) noexcept nogil:
         m.s_order_ns[i] = now_ns
         m.s_awaits[i] = 1
         m.s_flying[i] = 1
+        _wear(m, i, now_ns)
         m.s_disturbed[0] = 1
         for r in range(m.rows):
             k = i * m.rows + r

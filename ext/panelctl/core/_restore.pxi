@@ -64,7 +64,7 @@ cdef void _restore(Memory *m, const i64 *house, i64 *reserve, i64 now_ns) noexce
         if m.s_claims[i] == C_PCS:
             order[count] = i
             count += 1
-            size[i] = not _cooling(m, i)
+            size[i] = not _cooling(m, i) and not _worn(m, i, now_ns)
             worth[i] = 1
             for r in range(rows):
                 coef[i * rows + r] = m.f_coef[i * rows + r] * _demand(m, i, r, now_ns)
@@ -85,9 +85,9 @@ cdef void _restore(Memory *m, const i64 *house, i64 *reserve, i64 now_ns) noexce
             m.s_fit_ns[i] = 0
             _wait(m, i, W_BLIND, -1, 0)
             continue
-        if _cooling(m, i):
+        if _cooling(m, i) or _worn(m, i, now_ns):
             m.s_fit_ns[i] = 0
-            _wait(m, i, W_COOLING, -1, 0)
+            _wait(m, i, W_COOLING if _cooling(m, i) else W_WORN, -1, 0)
             continue
         ways = 0
         if not taken[i]:
@@ -203,5 +203,6 @@ cdef void _close(Memory *m, int i, i64 now_ns) noexcept nogil:
         m.s_closed[i] = 1
         m.s_order_ns[i] = now_ns
         m.s_awaits[i] = 1
+        _wear(m, i, now_ns)
     if m.f_kind[i] == MODULATED:
         _raise(m, i, m.f_floor_ma[i], now_ns)

@@ -20,7 +20,7 @@ cdef inline i64 _draw(Memory *m, int i) noexcept nogil:
 
 cdef inline i64 _demand(Memory *m, int i, int r, i64 now_ns) noexcept nogil:
     cdef int k = i * m.rows + r
-    cdef i64 need = m.f_demand_ma[k]
+    cdef i64 need = _max(m.f_demand_ma[k], m.f_relief_ma[0])
     if m.f_kind[i] == MODULATED:
         return m.f_floor_ma[i]
     if now_ns - m.s_opened_ns[i] < RELIEF_COUNTS * m.f_min_off_ns[i]:
@@ -66,6 +66,14 @@ cdef inline void _raise(Memory *m, int i, i64 ma, i64 now_ns) noexcept nogil:
     m.s_raised_ns[i] = now_ns
     m.s_moved_ns[i] = now_ns
     m.s_allow_ma[i] = _max(m.s_allow_ma[i], ma)
+
+
+cdef inline void _wear(Memory *m, int i, i64 now_ns) noexcept nogil:
+    m.s_worn_ns[i] = _max(m.s_worn_ns[i], now_ns) + m.f_wear_ns[i]
+
+
+cdef inline bint _worn(Memory *m, int i, i64 now_ns) noexcept nogil:
+    return m.s_worn_ns[i] - now_ns > WEAR_BURST * m.f_wear_ns[i]
 
 
 cdef void _explain(

@@ -46,6 +46,7 @@ cdef enum:
     W_MAKING_ROOM = 5
     W_BLIND = 6
     W_COOLING = 7
+    W_WORN = 8
     # Claim
     C_FOUND = 1
     C_USER = 2
@@ -63,6 +64,8 @@ cdef enum:
     BRANCH_HOT_PPM = 800000
     BRANCH_COOL_PPM = 750000
     # panelctl/core/sight.py
+    OUT_SHARE = 8
+    OUT_MA = 2000
     SEEN = 1024
     PRIOR = 2048
     FORGET_BITS = 4
@@ -70,6 +73,7 @@ cdef enum:
     MARGIN_BITS = 2
     # panelctl/core/follow.py
     RELIEF_COUNTS = 4
+    WEAR_BURST = 20
     L_FSR = 0
 
 
