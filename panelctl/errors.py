@@ -6,7 +6,8 @@ PanelctlError
 │   ├── LinkDown           the port or socket is closed
 │   ├── ReplyTimeout       nobody answered in time
 │   ├── BadReply           an answer came, and it is not the answer to this question
-│   └── DeviceRefused      the device answered with a Modbus exception code
+│   ├── DeviceRefused      the device answered with a Modbus exception code
+│   └── ReadOnly           a write was asked of a link that is only for reading
 ├── SocketError            the control socket: no controller there, or a message out of shape
 └── CommandRefused         a command was understood and not carried out; `why` tells the person
 """
@@ -69,6 +70,10 @@ class DeviceRefused(FieldError):
     def __init__(self, code: int) -> None:
         self.code = code
         super().__init__(f"the device refused with exception code {code}")
+
+
+class ReadOnly(FieldError):
+    """A write was asked of a link that was opened for reading only."""
 
 
 class SocketError(PanelctlError):

@@ -43,11 +43,18 @@ LOG_FORMAT = "%(levelname)s %(name)s: %(message)s"
 @click.option(
     "--link", "links", multiple=True, metavar="NAME=URL", help="Use another URL for a link."
 )
-def command(config: Path, socket_path: Path, state_path: Path, links: tuple[str, ...]) -> None:
+@click.option(
+    "--read-only", is_flag=True, help="Watch and publish only; nothing is ever written to a device."
+)
+def command(
+    config: Path, socket_path: Path, state_path: Path, links: tuple[str, ...], read_only: bool
+) -> None:
     """Run the controller until SIGTERM or Ctrl-C.
 
     It starts in HOLD, reads every relay back before it writes one, and on an orderly stop leaves
     the compute node at its floor, chargers at their fallback and relays as they are.
+
+    With --read-only no circuit counts as armed, and the links themselves refuse to write.
     """
     logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, stream=sys.stderr)
     logging.getLogger("pymodbus").setLevel(logging.ERROR)
@@ -55,6 +62,9 @@ def command(config: Path, socket_path: Path, state_path: Path, links: tuple[str,
 
     panel = read_panel_apart(config, split_links(links))
     text = config.read_text("utf-8")
+    if read_only:
+        panel = panel.disarmed()
+        state_path = state_path / "read-only"  # what an armed run has to remember stays as it is
     for folder in (socket_path.parent, state_path):
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o750)
@@ -65,6 +75,7 @@ def command(config: Path, socket_path: Path, state_path: Path, links: tuple[str,
             ) from None
     from panelctl.control.app import App, Places
     from panelctl.control.realtime import freeze_garbage, lock_memory, raise_priority
+    from panelctl.field.links import open_link, open_read_only
     from panelctl.field.timing import TimerfdClock
 
     log = logging.getLogger("panelctl")
@@ -76,7 +87,7 @@ def command(config: Path, socket_path: Path, state_path: Path, links: tuple[str,
             loop.add_signal_handler(number, stop.set)
         clock = TimerfdClock()
         places = Places(socket_path, state_path)
-        app = App(panel, text, places, clock)
+        app = App(panel, text, places, clock, open_read_only if read_only else open_link)
         fifo, locked = raise_priority(), lock_memory()
         freeze_garbage()
         log.info(
@@ -89,6 +100,7 @@ def command(config: Path, socket_path: Path, state_path: Path, links: tuple[str,
             socket_path,
         )
         await app.run(stop)
-        log.info("stopped: modulated loads at their fallback, relays as they are")
+        left = "nothing was written" if read_only else "modulated loads at their fallback"
+        log.info("stopped: %s, relays as they are", left)
 
     asyncio.run(serve())

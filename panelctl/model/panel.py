@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from panelctl.model.breaker import Breaker
 from panelctl.model.circuit import Circuit
@@ -155,6 +155,11 @@ class Panel:
             if device.name == name:
                 return device
         raise KeyError(name)
+
+    def disarmed(self) -> Panel:
+        """The same panel, with nothing that panelctl may write to."""
+        circuits = tuple(replace(circuit, armed=False) for circuit in self.circuits)
+        return replace(self, circuits=circuits, heat_sink=None)
 
     @property
     def compute(self) -> Circuit | None:

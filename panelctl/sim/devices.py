@@ -85,6 +85,9 @@ class SimMeter(SimDevice):
         window_s: float = METER_WINDOW_S,
     ) -> None:
         super().__init__(device)
+        legs = [shown[name] for name in ("l1_w", "l2_w", "l3_w") if name in shown]
+        if legs and "total_w" in self.map.points:
+            shown = {"total_w": lambda: sum(leg() for leg in legs), **shown}
         self._shown = [(self.map.points[name], source) for name, source in shown.items()]
         self._random = random.Random(f"{seed} {device.name}")
         self._window_s = window_s

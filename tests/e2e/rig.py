@@ -46,15 +46,15 @@ class PanelRig:
         self.links: dict[str, str] = json.loads(self.sim.stdout.readline())["links"]
         self.desk = DeskClient(folder / "desk.sock")
 
-    def start(self) -> None:
-        """Start the controller and connect to it."""
+    def start(self, *more: str) -> None:
+        """Start the controller, with `more` options, and connect to it."""
         options = [f"--link={name}={url}" for name, url in self.links.items()]
         with (self.folder / "run.log").open("a") as log:
             self.run = subprocess.Popen(
                 [
                     *(sys.executable, "-m", "panelctl", "run", "--config", str(self.config)),
                     *("--socket", str(self.folder / "control.sock")),
-                    *("--state", str(self.folder / "state"), *options),
+                    *("--state", str(self.folder / "state"), *options, *more),
                 ],
                 stdin=subprocess.DEVNULL,
                 stderr=log,

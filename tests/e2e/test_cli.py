@@ -142,6 +142,25 @@ def test_an_orderly_stop(rig: PanelRig) -> None:
     assert not (rig.folder / "control.sock").exists()
 
 
+def test_read_only_watches_and_writes_nothing(tmp_path: Path) -> None:
+    rig = PanelRig(tmp_path)
+    try:
+        before = rig.desk.truth()
+        rig.start("--read-only")
+        record = rig.until(lambda r: r["state"] == "NORMAL" and r["seq"] > 30, 15)
+        assert record["compute"] is None
+        assert record["legs"]["a"]["a"] > 1
+        assert all("ordered" not in item for item in record["circuits"])
+        truth = rig.desk.truth()
+        assert truth["closed"] == before["closed"]
+        at = ("--socket", str(tmp_path / "control.sock"))
+        refused = panelctl("relay", "open", "dryer", *at)
+        assert refused.returncode == 1
+        assert "not armed" in refused.stdout + refused.stderr
+    finally:
+        rig.stop()
+
+
 def test_a_reader_that_is_stuck_costs_no_cycle(rig: PanelRig) -> None:
     stuck = socket.socket(socket.AF_UNIX)
     stuck.connect(str(rig.folder / "control.sock"))
