@@ -239,7 +239,8 @@ class Rig:
                         mine = fixed.slot[i * rows + row.legs[0]]
                         fixed.slot[k] = mine
                         fixed.slot2[k] = fixed.slot[i * rows + 1 - row.legs[0]]
-                        fixed.coef[k] = fixed.plain[k] = fixed.against[k] = 1
+                        fixed.coef[k] = fixed.plain[k] = int(load.kind != MODULATED)
+                        fixed.against[k] = 1
                         fixed.demand_ma[k] = load.demand_ma // 4
                     continue
                 if row.neutral or row.bus:

@@ -27,6 +27,7 @@ EVENT_STYLE = {
     "state": "cyan",
     "limit": "cyan",
     "relay": "magenta",
+    "doubt": "bold red",
 }
 EVENTS_KEPT = 12
 
@@ -35,6 +36,9 @@ WHY = {
     "USER": "opened by its user",
     "FOUND_OPEN": "was open at start",
     "BLIND": "mains not readable",
+    "FROZEN": "the mains meter stands still while circuits move",
+    "BRANCHES": "circuits draw more than the mains meter shows",
+    "DROP": "it fell by much, and once only so far",
     "WELDED": "WELDED: does not open",
     "STUCK_OPEN": "STUCK: does not close",
     "IGNORES_BUDGET": "FAULT: ignores its budget",
@@ -66,6 +70,8 @@ def event_text(event: dict[str, Any], names: dict[str, str]) -> str:
         parts.append(WHY.get(event["text"], event["text"]))
     if "by_a" in event:
         parts.append(f"leg {event['leg']} short by {event['by_a']:.1f} A")
+    elif "leg" in event:
+        parts.append(f"leg {event['leg']}")
     return " · ".join(parts)
 
 
@@ -146,6 +152,8 @@ class PanelView:
             table.add_row(f"Leg {name}", bar, f"{leg['a']:.1f} / {leg['limit_a']:.0f} A")
             room = Text(f"{leg['headroom_a']:+.1f} A", style="bold red" if over else "")
             table.add_row("", Text(f"binding: {leg['binding']}", style="dim"), room)
+            for why in record["doubts"].get(name, ()):
+                table.add_row("", Text(f"not believed: {WHY.get(why, why)}", style="bold red"), "")
         compute = record["compute"]
         if compute is not None:
             bar = ProgressBar(

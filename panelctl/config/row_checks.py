@@ -9,7 +9,7 @@ from panelctl.config.circuit_checks import check_point
 from panelctl.config.curves import load_curve
 from panelctl.config.schema import CircuitTable, FeederTable, HeatTable, PanelFile
 from panelctl.errors import ConfigError, Problem
-from panelctl.model.breaker import CONTINUOUS_SHARE, NEUTRAL_SHARE
+from panelctl.model.breaker import BETWEEN_SHARE, CONTINUOUS_SHARE, NEUTRAL_SHARE
 from panelctl.model.circuit import MAX_FEEDS
 
 OWN_ROWS = {"main", "import", "neutral", "busbar", "heat"}
@@ -180,7 +180,7 @@ def _curve_end(path: str, circuit: CircuitTable) -> Iterator[Problem]:
         end_a = load_curve(str(circuit.curve)).ref_ratio * circuit.breaker_a * circuit.derate
     except ConfigError:
         return  # that there is no such curve is said already
-    least_a = max(circuit.demand_a or 0.0, CONTINUOUS_SHARE * circuit.breaker_a)
+    least_a = CONTINUOUS_SHARE * circuit.breaker_a
     if end_a < least_a:
         remedy = f"ends the curve at {end_a:.1f} A, below the {least_a:g} A that it may well draw"
         yield Problem(f"{path}.derate", f"{circuit.derate:g}", remedy)
@@ -189,14 +189,13 @@ def _curve_end(path: str, circuit: CircuitTable) -> Iterator[Problem]:
 def _rooms(file: PanelFile) -> Iterator[Problem]:
     """Circuits that could never close again, and floors that could never be kept."""
     neutral_a, margin_a = file.service.neutral_a, file.timing.restore_margin_a
-    single = [c for c in file.circuit if c.armed and len(c.legs) == 1]
-    for circuit in single:
-        if neutral_a is None:
-            break
+    for circuit in file.circuit:
+        balanced = circuit.meter is not None and circuit.meter.balanced
+        if neutral_a is None or not circuit.armed or (len(circuit.legs) == 2 and balanced):
+            continue
         room_a = neutral_a * NEUTRAL_SHARE - (margin_a if circuit.role == "switched" else 0.0)
-        given = circuit.setpoint
-        need_a = given.min_a if given else circuit.demand_a or CONTINUOUS_SHARE * circuit.breaker_a
-        if (need_a or 0.0) > room_a:
+        need_a = _need_a(circuit, file.service.voltage_v)
+        if need_a > room_a:
             remedy = (
                 f"leaves {room_a:g} A for {circuit.id}, which needs {need_a:g} A: it could never "
                 "close. panelctl keeps 80 % of it, less restore_margin_a"
@@ -206,6 +205,16 @@ def _rooms(file: PanelFile) -> Iterator[Problem]:
     if busbar_a is not None and busbar_a < setting_a:
         remedy = f"is below the control setting of {setting_a:g} A: the lugs alone could pass it"
         yield Problem("service.busbar_a", f"{busbar_a:g}", remedy)
+
+
+def _need_a(circuit: CircuitTable, voltage_v: float) -> float:
+    """What must be free on the neutral before a circuit runs, A."""
+    if circuit.setpoint is not None:
+        if len(circuit.legs) == 2:
+            return 0.0  # what one leg draws more is measured, not reserved
+        return circuit.setpoint.min_a or (circuit.setpoint.floor_w or 0) / (voltage_v / 2)
+    demand_a = circuit.demand_a or CONTINUOUS_SHARE * circuit.breaker_a
+    return demand_a * BETWEEN_SHARE if len(circuit.legs) == 2 else demand_a
 
 
 def _heat(file: PanelFile, heat: HeatTable) -> Iterator[Problem]:

@@ -137,7 +137,7 @@ class RelayTable(Strict):
 
     device: Ident
     output: Annotated[int, Field(ge=1, le=64)]
-    ops_per_day: Annotated[float, Field(ge=0, le=100_000)] = 60.0
+    ops_per_day: Annotated[int, Field(ge=0, le=100_000)] = 60
 
 
 class MeterTable(Strict):

@@ -7,6 +7,7 @@ from typing import Any
 
 from panelctl.core.engine import Engine
 from panelctl.core.layout import LEG_ROWS, NO_LIMIT_MA
+from panelctl.core.plausible import Doubt
 from panelctl.field.scan import Scanner
 from panelctl.model.circuit import Circuit, Role
 from panelctl.model.command import Command, Verdict, command_to_plain
@@ -84,6 +85,7 @@ class Publisher:
         self._before: list[tuple[int, int, int]] = []
         self._state: State | None = None
         self._binding: tuple[int, ...] = ()
+        self._doubts: set[tuple[str, Doubt]] = set()
         self._stale_ns = int(engine.panel.timing.branch_stale_s * NS_PER_S)
 
     def record(
@@ -113,6 +115,7 @@ class Publisher:
             "limits": self._limits(now_ns),
             "compute": self._compute(now_ns),
             "circuits": [self._circuit(view, now_ns) for view in self._views],
+            "doubts": {leg: list(why) for leg, why in engine.plausible.doubts.items()},
             "events": self._events(now_ns),
             "commands": [command_to_plain(command) for command in commands],
             "verdicts": [asdict(verdict) for verdict in verdicts],
@@ -256,6 +259,11 @@ class Publisher:
             text = ", ".join(f"{LEGS[r]}: {LIMIT_NAMES[binding[r]]}" for r in range(LEG_ROWS))
             events.append({"what": "limit", "text": text})
         self._binding = binding
+        doubts = {(leg, why) for leg, all_of in engine.plausible.doubts.items() for why in all_of}
+        doubts -= {(leg, Doubt.DROP) for leg in LEGS}  # every large load that stops is one
+        for leg, why in sorted(doubts - self._doubts):
+            events.append({"what": "doubt", "leg": leg, "text": str(why)})
+        self._doubts = doubts
         after = [
             (state.claims[i], state.closed[i], state.reason[i]) for i in range(len(engine.loads))
         ]

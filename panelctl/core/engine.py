@@ -16,6 +16,7 @@ from panelctl.core.image import Image
 from panelctl.core.layout import HOURS, LEG_ROWS, MODULATED, STEP_BINS
 from panelctl.core.limits import Limits
 from panelctl.core.memory import Memory
+from panelctl.core.plausible import Plausible
 from panelctl.errors import CommandRefused
 from panelctl.model.circuit import Role
 from panelctl.model.command import (
@@ -60,6 +61,7 @@ class Engine:
         self.core = build_core(
             self.fixed, self.state, image.value, image.quality, image.sampled_ns, compiled
         )
+        self.plausible = Plausible(panel, image)
         self._voltage_slots = [image.slot[f"main.{leg}_mv"] for leg in LEGS]
         self._circuits = {circuit.id: circuit for circuit in panel.circuits}
         self.compute = next((i for i, c in enumerate(self.loads) if c.is_compute), -1)
@@ -67,7 +69,8 @@ class Engine:
     # -- one cycle --------------------------------------------------------------------------------
 
     def step(self, now_ns: int, commands: Iterable[Command] = ()) -> list[Verdict]:
-        """Judge the commands, decide on the latched image, and return a verdict per command."""
+        """Judge the readings and the commands, decide, and return a verdict per command."""
+        self.plausible.judge(now_ns)
         verdicts = []
         for command in commands:
             try:
@@ -284,6 +287,7 @@ class Engine:
     def _close(self, i: int, now_ns: int) -> None:
         claims = Claim(self.state.claims[i])
         name = self.loads[i].name
+        self.state.worn_ns[i] = 0  # a person asked: the relay does not rest
         if claims & ~BY_HAND:
             self.core.release(i, int(BY_HAND), now_ns)
             if claims & BY_HAND:

@@ -272,10 +272,14 @@ class Follow(Heat):
         s = self.state
         s.worn_ns[i] = max(s.worn_ns[i], now_ns) + self.fixed.wear_ns[i]
 
-    def _worn(self, i: int, now_ns: int) -> bool:
-        """Whether the relay of load `i` moved so often that it has to rest before it closes."""
+    def _resting(self, i: int, now_ns: int) -> bool:
+        """Whether the relay of load `i` moved so often that it has to rest before it closes.
+
+        Whoever was off for as long as it may be does not wait for its relay.
+        """
         spent_ns = self.state.worn_ns[i] - now_ns
-        return spent_ns > WEAR_BURST * self.fixed.wear_ns[i]
+        worn = spent_ns > WEAR_BURST * self.fixed.wear_ns[i]
+        return worn and not self.state.promoted[i]
 
     def _explain(self, i: int, reason: int, row: int, ma: int, now_ns: int, until_ns: int) -> None:
         s = self.state

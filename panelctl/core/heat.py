@@ -18,6 +18,7 @@ from panelctl.model.limit import LimitName
 from panelctl.model.relay import Claim
 
 BRANCH_HOT_PPM = 800_000  # a branch this hot and overloaded is opened before it trips,
+START = 3  # times the rating: six times it for 0.3 s heat as much as this for a second
 BRANCH_COOL_PPM = 750_000  # and stays open until it has cooled down to here
 
 
@@ -102,19 +103,20 @@ class Heat(Sight):
     def _branch_current(self, i: int, leg: int, n: int) -> int:
         """What heats a pole of load `i`, mA.
 
-        A sample counts as far as the one before bears it out: a motor's start is shorter than the
-        time between two samples of a slow meter, and would count for all of it. A relay that was
-        read back open carries nothing; one whose meter is silent, all that its breaker does.
+        A sample of more than three times the rating counts as three times, unless the one before
+        was as high: a motor's start is shorter than the time between two samples of a slow meter,
+        and would count for all of it. A relay that was read back open carries nothing; one whose
+        meter is silent, all that its breaker does.
         """
         f, s = self.fixed, self.state
         slot = f.slot[i * f.rows + leg]
         if self.sampled_ns[slot] > s.branch_seen_ns[n] and not s.unread[i]:
             ma = s.meas_ma[i * f.rows + leg]
-            s.branch_both_ma[n] = min(ma, s.branch_last_ma[n])
+            s.branch_draw_ma[n] = min(ma, max(s.branch_last_ma[n], START * f.branch_ma[i]))
             s.branch_last_ma[n] = ma
             s.branch_seen_ns[n] = self.sampled_ns[slot]
         if not s.unread[i]:
-            return s.branch_both_ma[n]
+            return s.branch_draw_ma[n]
         opened = s.closed[i] == 0 and not s.awaits[i] and not s.claims[i] & Claim.FAULT
         return 0 if opened else max(s.branch_last_ma[n], f.branch_ma[i])
 

@@ -172,7 +172,7 @@ STATE_PER_LOAD_LEG: Final = (
     "branch_slow",
     "branch_seen_ns",  # its newest sample,
     "branch_last_ma",  # what that shows,
-    "branch_both_ma",  # and what it and the one before show both
+    "branch_draw_ma",  # and what it counts for
 )
 STATE_PER_FEED: Final = (
     "out_ma",  # what it gave when it was last read,
@@ -181,6 +181,10 @@ STATE_PER_FEED: Final = (
     "low_ma",  # the least it gave in this window,
     "older_low_ma",  # and in the one before
     "low_ns",  # when this window began
+    "high_ma",  # the most it gave in a short window, for its reading and the mains' are not one,
+    "older_high_ma",  # and in the one before
+    "high_ns",
+    "gives_ma",  # what it is known to give, which explains an export
 )
 STATE_PER_ROW: Final = (
     "row_ma",  # what the row carries, 0 where it gives
@@ -201,6 +205,10 @@ STATE_PER_ROW: Final = (
     "margin_ma",
     "window_from_ma",
     "window_top_ma",
+    "rest_ma",  # of a neutral: what it carries without the modulated loads,
+    "top_ma",  # the most of that in a window,
+    "older_top_ma",  # and in the one before
+    "top_ns",
 )
 STATE_TABLES: Final = ("steps",)  # per row, hour and bin: how often the household rose so much
 STATE_PER_LIMIT: Final = ("limit_on", "limit_until_ns")

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from panelctl.core.image import Image
 from panelctl.core.layout import MODULATED, SWITCHED, Changing, Fixed
 from panelctl.core.thermal import ONE, TICK_BITS, Pole, keep_table
-from panelctl.model.breaker import CONTINUOUS_SHARE, NEUTRAL_SHARE, Breaker, Curve
-from panelctl.model.circuit import Circuit, SafeState, SourceKind
+from panelctl.model.breaker import BETWEEN_SHARE, CONTINUOUS_SHARE, NEUTRAL_SHARE, Breaker, Curve
+from panelctl.model.circuit import Circuit, Role, SafeState, SourceKind
 from panelctl.model.limit import LimitName
 from panelctl.model.panel import Panel
 from panelctl.model.reason import Reason
@@ -31,7 +31,6 @@ IDLE_S = 5.0  # an unhungry load keeps its set-point for so long
 WELDED_A = 0.5
 STOP_WAIT_S = 60.0  # cap, ask to stop, and only then open
 HIGH_VOLTAGE_SHARE = 1.06  # highest service voltage (254 V of 240 V, ANSI C84.1 range B)
-BETWEEN_SHARE = 0.25  # of its demand, what a load between the legs may draw to the neutral
 RATING_SCALE = 4  # on a row of a breaker's rating a mA counts four, of a continuous load five
 
 
@@ -322,7 +321,9 @@ class Memory:
             return
         mine, other = (self._current_slot(circuit, leg) for leg in (row.legs[0], 1 - row.legs[0]))
         fixed.slot[k], fixed.slot2[k] = mine, other
-        fixed.coef[k] = fixed.plain[k] = fixed.against[k] = 1
+        # A set-point says nothing about the difference, which is measured and the household's.
+        fixed.coef[k] = fixed.plain[k] = int(circuit.role is not Role.MODULATED)
+        fixed.against[k] = 1
         fixed.demand_ma[k] = ma_from_a(circuit.demand_a * BETWEEN_SHARE)
 
 

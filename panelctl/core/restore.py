@@ -58,7 +58,7 @@ class Restore(Keep):
         size = [0] * f.loads
         worth = [0] * f.loads
         for i in waiting:
-            size[i] = int(not self._cooling(i) and not self._worn(i, now_ns))
+            size[i] = int(not self._cooling(i) and not self._resting(i, now_ns))
             worth[i] = 1
             for r in self.rows:
                 coef[i * rows + r] = f.coef[i * rows + r] * self._demand(i, r, now_ns)
@@ -76,7 +76,7 @@ class Restore(Keep):
                 s.fit_ns[i] = 0
                 self._wait(i, int(Wait.BLIND), -1, 0)
                 continue
-            if self._cooling(i) or self._worn(i, now_ns):
+            if self._cooling(i) or self._resting(i, now_ns):
                 s.fit_ns[i] = 0
                 self._wait(i, int(Wait.COOLING if self._cooling(i) else Wait.WORN), -1, 0)
                 continue

@@ -10,7 +10,8 @@ Rules
 - What PV or a battery gives relieves a row only as far as it is firm. The rest, and what the loads
   of the other leg take off the neutral, is `wary_ma`: set-points and restores leave it free, and no
   relay opens for it.
-- A source that cannot be read gives nothing and may fall away whole.
+- A source that cannot be read gives nothing, explains nothing and may fall away whole.
+- Two readings are never of one moment: what falls away is left free for a while longer.
 """
 
 from __future__ import annotations
@@ -123,6 +124,7 @@ class Sight:
         for j in self.feeds:
             if not self._fresh(f.feed_slot[j], f.feed_stale_ns[j], now_ns):
                 s.may_ma[j] = max(s.out_ma[j], f.feed_most_ma[j])
+                s.gives_ma[j] = 0
                 self._forget(j, now_ns)
                 continue
             s.out_ma[j] = abs(self.value[f.feed_slot[j]])
@@ -130,7 +132,13 @@ class Sight:
             seen = all(self._fresh(slot, f.feed_stale_ns[j], now_ns) for slot in powers)
             if powers and seen and sum(self.value[slot] for slot in powers) > 0:
                 s.out_ma[j] = 0  # a battery that charges
-            s.may_ma[j] = s.out_ma[j]
+            # The mains reading may be older: what a source gave then may still fall away.
+            if now_ns - s.high_ns[j] >= f.fresh_ns[0]:
+                s.older_high_ma[j] = s.high_ma[j]
+                s.high_ma[j] = s.out_ma[j]
+                s.high_ns[j] = now_ns
+            s.high_ma[j] = max(s.high_ma[j], s.out_ma[j])
+            s.may_ma[j] = s.gives_ma[j] = max(s.high_ma[j], s.older_high_ma[j])
             if not seen:
                 self._forget(j, now_ns)  # it may be charging
                 continue
@@ -143,6 +151,9 @@ class Sight:
             s.firm_ma[j] = least_ma * f.feed_share_ppm[j] // 1_000_000
         for r in self.rows:
             s.wary_ma[r] = 0
+            if f.less_slot[r] >= 0:
+                top_ma = max(s.top_ma[r], s.older_top_ma[r])
+                s.wary_ma[r] = max(top_ma - s.rest_ma[r], 0)
             for j in self.feeds:
                 s.wary_ma[r] += f.relieves[j * f.rows + r] * (s.may_ma[j] - s.firm_ma[j])
                 s.wary_ma[r] += f.adds[j * f.rows + r] * (s.may_ma[j] - s.out_ma[j])
@@ -161,7 +172,8 @@ class Sight:
         f, s = self.fixed, self.state
         k = i * f.rows + r
         if f.slot2[k] >= 0:  # on both sides: what it draws more on the other one
-            return self._more(f.slot2[k], f.slot[k])
+            more_ma = self._more(f.slot2[k], f.slot[k])
+            return max(more_ma, f.demand_ma[k]) if s.unread[i] and s.closed[i] != 0 else more_ma
         most = max(s.meas_ma[i * f.rows + leg] for leg in range(LEG_ROWS))
         if s.unread[i] and s.closed[i] != 0:
             demand = max(f.demand_ma[i * f.rows + leg] for leg in range(LEG_ROWS))
@@ -186,7 +198,7 @@ class Sight:
         if self.value[sign_slot] >= 0:
             return ma
         leg = int(slot != f.row_slot[0])
-        gives = sum(f.relieves[j * f.rows + leg] * s.may_ma[j] for j in self.feeds)
+        gives = sum(f.relieves[j * f.rows + leg] * s.gives_ma[j] for j in self.feeds)
         return -ma if ma <= gives + gives // OUT_SHARE + OUT_MA else unknown * ma
 
     def _see_mains(self, now_ns: int) -> None:
@@ -243,6 +255,19 @@ class Sight:
         for i in self.modulated:
             k = i * f.rows + r
             s.at_mains_ma[k] = s.apart[i] * f.plain[k] * s.meas_ma[k]
+            carried -= s.at_mains_ma[k]
+        if f.less_slot[r] >= 0:
+            self._hold(r, carried, sampled)
+
+    def _hold(self, r: int, rest_ma: int, sampled_ns: int) -> None:
+        """What the other leg draws more earns room once its loads' own meters have been read."""
+        f, s = self.fixed, self.state
+        s.rest_ma[r] = rest_ma
+        if sampled_ns - s.top_ns[r] >= f.relay_stale_ns[0]:
+            s.older_top_ma[r] = s.top_ma[r] if s.top_ns[r] else rest_ma
+            s.top_ma[r] = rest_ma
+            s.top_ns[r] = sampled_ns
+        s.top_ma[r] = max(s.top_ma[r], rest_ma)
 
     def _sum_of_loads(self, r: int) -> int:
         """What a row without a meter carries, mA: its own loads, each as drawn or as it may draw.

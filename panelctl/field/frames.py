@@ -1,12 +1,14 @@
 """Questions and replies as bytes. Sans-IO; the only room that knows pymodbus.
 
-pymodbus builds the requests and decodes the replies. Which bytes on a line are the reply to this
-question is decided here, because RTU has no transaction number and pymodbus's framer compares only
-the unit: a reply must match in unit, function, length and checksum, everything else is dropped.
+pymodbus builds the requests. Which bytes on a line are the reply to this question is decided here,
+because RTU has no transaction number and pymodbus's framer compares only the unit: a reply must
+match in unit, function, length and checksum, everything else is dropped. What then stands in it are
+plain big-endian numbers; taking them out here costs a tenth of what pymodbus's decoder does.
 """
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,9 +40,8 @@ EXCEPTION_FRAME = 5  # unit, function, code, CRC
 MOST_BUFFERED = 1024  # more than three frames of garbage: the line is not talking to us
 MBAP_BYTES = 7
 
-_decoder = DecodePDU(False)
-_rtu = FramerRTU(_decoder)
-_socket = FramerSocket(_decoder)
+_rtu = FramerRTU(DecodePDU(False))
+_socket = FramerSocket(DecodePDU(False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,16 +115,12 @@ def tcp_frame(question: Question, transaction: int) -> bytes:
 
 
 def values_of(question: Question, pdu: bytes) -> list[int]:
-    """The registers or bits (0/1) in a matched reply's PDU. Raises BadReply."""
+    """The registers or bits (0/1) in a matched reply's PDU; its length is right already."""
     if question.count == 0:
         return []
-    reply: Any = _decoder.decode(pdu)
-    if reply is None:
-        raise BadReply("the reply cannot be decoded")
-    values = reply.bits if question.bits else reply.registers
-    if len(values) < question.count:
-        raise BadReply(f"{len(values)} values for {question.count} asked")
-    return [int(value) for value in values[: question.count]]
+    if question.bits:
+        return [pdu[2 + n // 8] >> n % 8 & 1 for n in range(question.count)]
+    return list(struct.unpack(f">{question.count}H", pdu[2:]))
 
 
 class RtuReceiver:
@@ -189,9 +186,9 @@ def split_tcp(buffer: bytearray) -> tuple[int, int, bytes] | None:
         raise BadReply("not a Modbus TCP header")
     if len(buffer) < 6 + length:
         return None
-    frame = bytes(buffer[: 6 + length])
+    transaction, unit = buffer[0] << 8 | buffer[1], buffer[6]
+    pdu = bytes(buffer[MBAP_BYTES : 6 + length])
     del buffer[: 6 + length]
-    _, unit, transaction, pdu = _socket.decode(frame)
     return transaction, unit, pdu
 
 

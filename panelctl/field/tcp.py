@@ -71,7 +71,8 @@ class TcpLink(asyncio.Protocol):
         self._drop(LinkDown("the connection was closed"))
 
     async def _exchange(self, question: Question, timeout_ms: int) -> Answer:
-        await self._connect()
+        if self._transport is None:
+            await self._connect()
         assert self._transport is not None
         loop = asyncio.get_running_loop()
         begin_ns = self._clock.now_ns()

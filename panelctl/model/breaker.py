@@ -12,6 +12,7 @@ CONTINUOUS_SHARE = 0.80
 # Of a neutral. Two currents that cancel as numbers do so less as vectors, where power factors
 # differ: 40 A at 1.0 against 40 A at 0.8 leave 25 A.
 NEUTRAL_SHARE = 0.80
+BETWEEN_SHARE = 0.25  # of its demand, what a load between the legs may draw to the neutral
 
 
 # What is taken off a curve before it is trusted: the meter's error, a hot enclosure, the unit's own

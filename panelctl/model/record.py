@@ -117,6 +117,7 @@ class CycleRecord(TypedDict):
     limits: list[LimitRecord]
     compute: ComputeRecord | None
     circuits: list[CircuitRecord]
+    doubts: dict[str, list[str]]
     events: list[EventRecord]
     commands: list[dict[str, Any]]
     verdicts: list[dict[str, Any]]

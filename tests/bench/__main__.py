@@ -1,7 +1,7 @@
 """`python -m tests.bench`: measure, print the table, write build/bench.json.
 
 Exit code 1 when a target is missed. `--seconds 60` shortens the run of the controller, which takes
-ten minutes otherwise; `--only core` or `--only run` leaves the other part out. `--docs` measures
+ten minutes otherwise; `--only core`, `bus` or `run` leaves the others out. `--docs` measures
 nothing and writes docs/reference/performance.md from the last build/bench.json.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from tests.bench.bus_bench import bus_rows
 from tests.bench.core_bench import step_rows
 from tests.bench.mismatch import mismatch_rows
 from tests.bench.rows import Row, machine, page, write
@@ -24,7 +25,7 @@ def main() -> None:
     """See the module."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench")
     parser.add_argument("--seconds", type=float, default=600.0)
-    parser.add_argument("--only", choices=["core", "run"])
+    parser.add_argument("--only", choices=["core", "bus", "run"])
     parser.add_argument("--docs", action="store_true", help="only write the docs page")
     options = parser.parse_args()
     if options.docs:
@@ -33,9 +34,11 @@ def main() -> None:
         return
     rows: list[Row] = []
     print(machine())
-    if options.only != "run":
+    if options.only in (None, "core"):
         rows += solve_rows() + step_rows() + mismatch_rows()
-    if options.only != "core":
+    if options.only in (None, "bus"):
+        rows += bus_rows()
+    if options.only in (None, "run"):
         print(f"running the controller for {options.seconds:g} s …", flush=True)
         rows += run_rows(options.seconds)
     write(OUT, rows)

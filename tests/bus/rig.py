@@ -67,6 +67,7 @@ class BusRig:
             self.places.setdefault(read.device.name, []).extend(n for n, _ in read.slots)
         self.truth: dict[int, int] = {}
         self.wrong: list[tuple[str, int, int]] = []
+        self.judged = 0
         self.gaps_ns: dict[str, int] = dict.fromkeys(self.places, 0)
 
     def _time_s(self) -> float:
@@ -139,6 +140,7 @@ class BusRig:
             if self.image.next_quality[n] != Quality.GOOD:
                 continue
             value = self.image.next_value[n]
+            self.judged += 1
             if abs(value - truth) > ERROR * abs(truth) + 1:
                 self.wrong.append((self.image.names[n], truth, value))
         for device, places in self.places.items():

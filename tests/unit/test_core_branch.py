@@ -6,6 +6,7 @@ import pytest
 
 from panelctl.core import thermal
 from panelctl.model.reason import Reason, Wait
+from panelctl.model.relay import Claim
 from tests.core_cases import MS, Load, More, Rig, Row, S, compute_load, evse_load
 
 
@@ -173,3 +174,33 @@ def test_the_hotter_pole_counts(compiled: bool) -> None:
         rig.step()
     assert rig.state.branch_fast[1] > 4 * rig.state.branch_fast[0]
     assert rig.state.branch_theta_ppm[0] > 600_000
+
+
+def test_a_cycling_load_heats_its_breaker_with_what_it_draws(compiled: bool) -> None:
+    """38 A and 2 A by turns of a second on a 20 A breaker, read once a second: 27 A in the mean."""
+    rig = Rig([Load(curve=True, branch_ma=20_000, min_on_ns=0)], compiled)
+    for n in range(120):
+        run(rig, 0.1, [38_000 if n % 2 else 2_000])
+        for _ in range(9):
+            rig.read(0, 20_000)
+            rig.read(1, 20_000)
+            rig.step()
+        if rig.state.closed[0] == 0:
+            break
+    assert rig.state.branch_theta_ppm[0] > 1_000_000
+
+
+def test_a_relay_does_not_rest_longer_than_its_circuit_may_be_off(compiled: bool) -> None:
+    load = Load(
+        min_on_ns=0, min_off_ns=0, max_off_ns=30 * 60 * S, wear_ns=24 * 60 * S, demand_ma=20_000
+    )
+    rig = Rig([load], compiled, limit_ma=60_000)
+    rig.fixed.restore_hold_ns[0] = rig.fixed.restore_interval_ns[0] = 200 * MS
+    rig.state.worn_ns[0] = rig.now_ns + 40 * 24 * 60 * S
+    rig.core.claim(0, int(Claim.PCS), int(Reason.LIMIT), rig.now_ns)
+    for _ in range(40 * 60):
+        rig.read_all((10_000, 10_000), [20_000])
+        rig.step(1_000 * MS)
+        if rig.state.closed[0]:
+            break
+    assert 30 * 60 * S <= rig.now_ns - rig.state.boot_ns[0] < 32 * 60 * S

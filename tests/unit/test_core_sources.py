@@ -31,8 +31,10 @@ def run(
         rig.step()
 
 
-def both(share_ppm: int, battery: bool = False) -> tuple[Feed, ...]:
-    return tuple(Feed(leg=leg, share_ppm=share_ppm, battery=battery) for leg in (0, 1))
+def both(share_ppm: int, battery: bool = False, most_ma: int = Feed.most_ma) -> tuple[Feed, ...]:
+    return tuple(
+        Feed(leg=leg, share_ppm=share_ppm, battery=battery, most_ma=most_ma) for leg in (0, 1)
+    )
 
 
 @pytest.mark.parametrize("share_ppm", [0, 500_000, 1_000_000])
@@ -286,3 +288,59 @@ def test_a_direction_that_is_not_known_counts_against_us(compiled: bool) -> None
     rig.read(3, 0, Quality.INVALID)
     rig.step(100 * MS)
     assert rig.state.row_ma[2] == 40_000
+
+
+@pytest.mark.parametrize("two_cts", [False, True])
+def test_balanced_set_points_are_no_load_of_the_neutral(compiled: bool, two_cts: bool) -> None:
+    loads = [compute_load(two_cts=two_cts), evse_load(two_cts=two_cts)]
+    rig = Rig(loads, compiled, more=More(rows=NEUTRAL))
+    run(rig, 20, (10_000, 10_000), [52_000, 48_000])
+    assert rig.state.set_ma.tolist() == [52_000, 48_000]
+
+
+def test_a_source_that_falls_earns_no_room_before_the_mains_show_it(compiled: bool) -> None:
+    """The inverter trips, and its zero is read before the mains' next sample."""
+    loads = [evse_load(max_ma=80_000, step_ma=1_000, tier=4), compute_load()]
+    rig = Rig(loads, compiled, limit_ma=60_000, more=More(feeds=both(0)))
+    run(rig, 12, (10_000, 10_000), [80_000, 52_000], (40_000, 40_000))
+    before = rig.state.set_ma.tolist()
+    assert sum(before) > 40_000
+    for _ in range(4):
+        for j in (0, 1):
+            rig.read(rig.fixed.feed_slot[j], 0)
+        for slot in (s for s in rig.fixed.slot if s >= 0):
+            rig.read(slot, rig.value[slot])
+        rig.step()
+        assert rig.state.set_ma.tolist() == before
+
+
+def test_a_silent_source_explains_no_export(compiled: bool) -> None:
+    """Both transformers are put on backwards, and the inverter is silent, as by night."""
+    loads = [compute_load(relay=False), Load(min_on_ns=0)]
+    more = More(feeds=both(0, most_ma=60_000))
+    rig = Rig(loads, compiled, limit_ma=40_000, more=more)
+    for _ in range(60):
+        for j in (0, 1):
+            rig.fixed.feed_stale_ns[j] = -1
+        draw = min(52_000, rig.state.set_ma[0])
+        rig.read_all((40_000, 40_000), [draw, 15_000])
+        for slot in (2, 3):
+            rig.read(slot, -abs(rig.value[slot]))
+        rig.step()
+    assert rig.state.row_ma[0] >= 40_000
+    assert rig.state.closed[1] == 0
+
+
+def test_what_the_other_leg_draws_earns_room_only_once_its_load_is_seen(compiled: bool) -> None:
+    """A 15 A circuit of leg b starts, and its own meter shows it a second and a half later."""
+    loads = [Load(legs=(1,), demand_ma=15_000), evse_load(legs=(0,))]
+    rig = Rig(loads, compiled, more=More(rows=NEUTRAL))
+    run(rig, 8, (20_000, 20_000), [0, 48_000])
+    slot = rig.fixed.slot[1]
+    for _ in range(15):
+        before = rig.sampled_ns[slot], rig.value[slot]
+        rig.read_all((20_000, 20_000), [15_000, min(48_000, rig.state.set_ma[1])])
+        rig.sampled_ns[slot], rig.value[slot] = before
+        rig.step()
+    run(rig, 6, (20_000, 20_000), [15_000, 48_000])
+    assert rig.state.set_ma[1] <= 32_000, "what it draws when the other leg's circuit stops"

@@ -383,6 +383,11 @@ def test_a_full_disk_costs_the_file_and_no_cycle(tmp_path: Path) -> None:
             TEXT + TANK + SOLAR + FEEDER, "feeder barn.circuits", "would not be watched",
         ),
         (with_service("neutral_a = 20"), "service.neutral_a", "could never close"),
+        (
+            TEXT.replace("relay = {", "relay = { ops_per_day = 0.5,", 1),
+            "circuit[1] (compute).relay.ops_per_day",
+            "integer",
+        ),
         (with_service("busbar_a = 100") + TANK + SOLAR, "service.busbar_a", "lugs alone"),
         (
             TEXT.replace('id = "dryer"', 'id = "dryer"\ncurve = "home-fast"\nderate = 0.55'),
@@ -403,3 +408,9 @@ def test_refusals(text: str, path: str, says: str) -> None:
     found = problems(text)
     assert path in found, found
     assert says in found[path]
+
+
+def test_a_load_may_draw_all_of_its_watched_breaker() -> None:
+    text = TEXT.replace("demand_a = 24", "demand_a = 30", 1)
+    text = text.replace('id = "dryer"', 'id = "dryer"\ncurve = "home-fast"', 1)
+    assert panel(text).name

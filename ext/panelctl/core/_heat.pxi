@@ -84,11 +84,13 @@ cdef i64 _branch_current(Memory *m, int i, int leg, int k) noexcept nogil:
     cdef i64 slot = m.f_slot[i * m.rows + leg], ma
     if m.sampled_[slot] > m.s_branch_seen_ns[k] and not m.s_unread[i]:
         ma = m.s_meas_ma[i * m.rows + leg]
-        m.s_branch_both_ma[k] = _min(ma, m.s_branch_last_ma[k])
+        m.s_branch_draw_ma[k] = _min(
+            ma, _max(m.s_branch_last_ma[k], START * m.f_branch_ma[i])
+        )
         m.s_branch_last_ma[k] = ma
         m.s_branch_seen_ns[k] = m.sampled_[slot]
     if not m.s_unread[i]:
-        return m.s_branch_both_ma[k]
+        return m.s_branch_draw_ma[k]
     if m.s_closed[i] == 0 and not m.s_awaits[i] and not m.s_claims[i] & C_FAULT:
         return 0
     return _max(m.s_branch_last_ma[k], m.f_branch_ma[i])

@@ -36,11 +36,13 @@ cdef struct Memory:
     cells s_reason, s_reason_row, s_reason_ma, s_since_ns, s_until_ns, s_wait, s_wait_row
     cells s_wait_ma
     cells s_meas_ma, s_at_mains_ma, s_relief_of_ma
-    cells s_branch_fast, s_branch_slow, s_branch_seen_ns, s_branch_last_ma, s_branch_both_ma
-    cells s_out_ma, s_may_ma, s_firm_ma, s_low_ma, s_older_low_ma, s_low_ns
+    cells s_branch_fast, s_branch_slow, s_branch_seen_ns, s_branch_last_ma, s_branch_draw_ma
+    cells s_out_ma, s_may_ma, s_firm_ma, s_low_ma, s_older_low_ma, s_low_ns, s_high_ma
+    cells s_older_high_ma, s_high_ns, s_gives_ma
     cells s_row_ma, s_flow_ma, s_row_old, s_row_seen_ns, s_wary_ma, s_limit_ma, s_shed_ma
     cells s_fill_ma, s_binding, s_headroom_ma, s_fast, s_slow, s_theta_ppm, s_trip_ms, s_hard
-    cells s_margin_ma, s_window_from_ma, s_window_top_ma
+    cells s_margin_ma, s_window_from_ma, s_window_top_ma, s_rest_ma, s_top_ma, s_older_top_ma
+    cells s_top_ns
     cells s_steps
     cells s_limit_on, s_limit_until_ns
     cells s_limit_value_ma

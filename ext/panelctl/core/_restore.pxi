@@ -64,7 +64,7 @@ cdef void _restore(Memory *m, const i64 *house, i64 *reserve, i64 now_ns) noexce
         if m.s_claims[i] == C_PCS:
             order[count] = i
             count += 1
-            size[i] = not _cooling(m, i) and not _worn(m, i, now_ns)
+            size[i] = not _cooling(m, i) and not _resting(m, i, now_ns)
             worth[i] = 1
             for r in range(rows):
                 coef[i * rows + r] = m.f_coef[i * rows + r] * _demand(m, i, r, now_ns)
@@ -85,7 +85,7 @@ cdef void _restore(Memory *m, const i64 *house, i64 *reserve, i64 now_ns) noexce
             m.s_fit_ns[i] = 0
             _wait(m, i, W_BLIND, -1, 0)
             continue
-        if _cooling(m, i) or _worn(m, i, now_ns):
+        if _cooling(m, i) or _resting(m, i, now_ns):
             m.s_fit_ns[i] = 0
             _wait(m, i, W_COOLING if _cooling(m, i) else W_WORN, -1, 0)
             continue

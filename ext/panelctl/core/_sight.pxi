@@ -59,6 +59,7 @@ cdef void _see_sources(Memory *m, i64 now_ns) noexcept nogil:
         slot = m.f_feed_slot[j]
         if not _fresh(m, slot, m.f_feed_stale_ns[j], now_ns):
             m.s_may_ma[j] = _max(m.s_out_ma[j], m.f_feed_most_ma[j])
+            m.s_gives_ma[j] = 0
             _forget(m, j, now_ns)
             continue
         m.s_out_ma[j] = _abs(m.value_[slot])
@@ -72,7 +73,13 @@ cdef void _see_sources(Memory *m, i64 now_ns) noexcept nogil:
             (m.value_[one] if one >= 0 else 0) + (m.value_[two] if two >= 0 else 0) > 0
         ):
             m.s_out_ma[j] = 0
-        m.s_may_ma[j] = m.s_out_ma[j]
+        if now_ns - m.s_high_ns[j] >= m.f_fresh_ns[0]:
+            m.s_older_high_ma[j] = m.s_high_ma[j]
+            m.s_high_ma[j] = m.s_out_ma[j]
+            m.s_high_ns[j] = now_ns
+        m.s_high_ma[j] = _max(m.s_high_ma[j], m.s_out_ma[j])
+        m.s_gives_ma[j] = _max(m.s_high_ma[j], m.s_older_high_ma[j])
+        m.s_may_ma[j] = m.s_gives_ma[j]
         if not seen:
             _forget(m, j, now_ns)
             continue
@@ -86,6 +93,10 @@ cdef void _see_sources(Memory *m, i64 now_ns) noexcept nogil:
         )
     for r in range(rows):
         m.s_wary_ma[r] = 0
+        if m.f_less_slot[r] >= 0:
+            m.s_wary_ma[r] = _max(
+                _max(m.s_top_ma[r], m.s_older_top_ma[r]) - m.s_rest_ma[r], 0
+            )
         for j in range(m.feeds):
             m.s_wary_ma[r] += m.f_relieves[j * rows + r] * (m.s_may_ma[j] - m.s_firm_ma[j])
             m.s_wary_ma[r] += m.f_adds[j * rows + r] * (m.s_may_ma[j] - m.s_out_ma[j])
@@ -103,8 +114,12 @@ cdef void _forget(Memory *m, int j, i64 now_ns) noexcept nogil:
 
 cdef i64 _may_go(Memory *m, int i, int r) noexcept nogil:
     cdef int leg, k = i * m.rows + r
+    cdef i64 more
     if m.f_slot2[k] >= 0:
-        return _more(m, m.f_slot2[k], m.f_slot[k])
+        more = _more(m, m.f_slot2[k], m.f_slot[k])
+        if m.s_unread[i] and m.s_closed[i] != 0:
+            more = _max(more, m.f_demand_ma[k])
+        return more
     cdef i64 most = m.s_meas_ma[i * m.rows], demand = m.f_demand_ma[i * m.rows]
     for leg in range(1, LEG_ROWS):
         k = i * m.rows + leg
@@ -131,7 +146,7 @@ cdef i64 _signed(Memory *m, i64 slot, i64 sign_slot, i64 unknown) noexcept nogil
         return ma
     leg = slot != m.f_row_slot[0]
     for j in range(m.feeds):
-        gives += m.f_relieves[j * m.rows + leg] * m.s_may_ma[j]
+        gives += m.f_relieves[j * m.rows + leg] * m.s_gives_ma[j]
     return -ma if ma <= gives + gives // OUT_SHARE + OUT_MA else unknown * ma
 
 
@@ -210,6 +225,18 @@ cdef void _see_row(Memory *m, int r) noexcept nogil:
         if m.f_kind[i] == MODULATED:
             k = i * m.rows + r
             m.s_at_mains_ma[k] = m.s_apart[i] * m.f_plain[k] * m.s_meas_ma[k]
+            carried -= m.s_at_mains_ma[k]
+    if less >= 0:
+        _hold(m, r, carried, sampled)
+
+
+cdef void _hold(Memory *m, int r, i64 rest_ma, i64 sampled_ns) noexcept nogil:
+    m.s_rest_ma[r] = rest_ma
+    if sampled_ns - m.s_top_ns[r] >= m.f_relay_stale_ns[0]:
+        m.s_older_top_ma[r] = m.s_top_ma[r] if m.s_top_ns[r] else rest_ma
+        m.s_top_ma[r] = rest_ma
+        m.s_top_ns[r] = sampled_ns
+    m.s_top_ma[r] = _max(m.s_top_ma[r], rest_ma)
 
 
 cdef i64 _sum_of_loads(Memory *m, int r) noexcept nogil:

@@ -72,8 +72,8 @@ cdef inline void _wear(Memory *m, int i, i64 now_ns) noexcept nogil:
     m.s_worn_ns[i] = _max(m.s_worn_ns[i], now_ns) + m.f_wear_ns[i]
 
 
-cdef inline bint _worn(Memory *m, int i, i64 now_ns) noexcept nogil:
-    return m.s_worn_ns[i] - now_ns > WEAR_BURST * m.f_wear_ns[i]
+cdef inline bint _resting(Memory *m, int i, i64 now_ns) noexcept nogil:
+    return m.s_worn_ns[i] - now_ns > WEAR_BURST * m.f_wear_ns[i] and not m.s_promoted[i]
 
 
 cdef void _explain(

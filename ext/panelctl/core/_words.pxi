@@ -63,6 +63,7 @@ cdef enum:
     # panelctl/core/heat.py
     BRANCH_HOT_PPM = 800000
     BRANCH_COOL_PPM = 750000
+    START = 3
     # panelctl/core/sight.py
     OUT_SHARE = 8
     OUT_MA = 2000

@@ -1,0 +1,183 @@
+"""Which readings of the mains cannot be true, judged before anything is decided on them.
+
+What one reading says by itself (its range, "not available") the field judges. Here it is held
+against the ones before and against the branch circuits. A doubt marks the latched reading
+IMPLAUSIBLE; no value is ever changed. The core then sees a mains meter that grows old: set-points
+only fall, and HOLD comes at `hold_s`.
+
+Rules
+- DROP: a leg that falls by much, without the modulated loads falling as much, is believed with the
+  second sample that says so. One damaged frame in some 65,000 passes its checksum; what it would do
+  is raise.
+- FROZEN: not one digit of the mains has changed for long, while the branch circuits have.
+- BRANCHES: the branch circuits draw more than the mains carry, for long: a transformer of the wrong
+  ratio or on the wrong leg, a meter that shows zero, or a source that the panel file does not name.
+  Not judged where the panel has sources: there it may be true.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from panelctl.core.image import Image
+from panelctl.model.circuit import Circuit, Role
+from panelctl.model.metering import Quality
+from panelctl.model.panel import Panel
+from panelctl.model.slots import LEGS
+from panelctl.units import NS_PER_S, ns_from_s
+
+DROP_MA = 15_000  # a fall that has to be confirmed,
+DROP_SHARE = 8  # or an eighth of the control setting, where that is more
+ALIKE_MA = 5_000  # two samples that agree
+MOVED_MA = 3_000  # branch circuits that have moved
+EXCESS_SHARE = 4  # currents of unlike phase add up to less than their sum: a quarter more,
+EXCESS_MA = 5_000  # and so much more, may be true
+FAST_NS = NS_PER_S  # the modulated loads are read with the mains: soon told,
+ALL_NS = 15 * NS_PER_S  # the others seldom
+LOOK_NS = NS_PER_S  # how often the branch circuits are added up
+
+
+class Doubt(StrEnum):
+    """Why a reading of the mains is not believed."""
+
+    DROP = "DROP"
+    FROZEN = "FROZEN"
+    BRANCHES = "BRANCHES"
+
+
+@dataclass(slots=True)
+class _Leg:
+    """One leg: the slots that matter, and what was last seen."""
+
+    mains: int
+    fast: list[int]
+    every: list[int]
+    seen_ns: int = 0
+    believed_ma: int = 0
+    believed_ns: int = 0
+    fast_ma: int = 0  # what the modulated loads drew then
+    falling_ma: int = -1  # a fall that waits for its second sample
+    fast_since_ns: int = 0  # since when the branch circuits draw too much
+    all_since_ns: int = 0
+    looked_ns: int = 0
+    branches_ma: int = 0
+    doubts: set[Doubt] = field(default_factory=set)
+
+
+class Plausible:
+    """Judges the latched mains readings of one panel. `judge` is called once a cycle."""
+
+    def __init__(self, panel: Panel, image: Image) -> None:
+        self._image = image
+        self._drop_ma = max(DROP_MA, int(panel.service.control_setting_a * 1000) // DROP_SHARE)
+        self._fresh_ns = ns_from_s(panel.timing.fresh_s)  # an older one tells nothing of now
+        self._still_ns = ns_from_s(panel.timing.branch_stale_s)
+        self._sources = any(circuit.source is not None for circuit in panel.circuits)
+        self._legs = [
+            _Leg(
+                image.slot[f"main.{leg}_ma"],
+                [s for c in panel.circuits if _modulated(c) for s in _slots(c, n, image)],
+                [s for c in panel.circuits for s in _slots(c, n, image)],
+            )
+            for n, leg in enumerate(LEGS)
+        ]
+        self._digits = [image.slot[f"main.{leg}_{unit}"] for leg in LEGS for unit in ("ma", "w")]
+        self._last: list[int] = []
+        self._still_since_ns = 0
+        self._then: dict[int, int] = {}  # what the branch circuits drew once it stood still
+
+    @property
+    def doubts(self) -> dict[str, list[Doubt]]:
+        """What is in doubt now, by leg."""
+        found = zip(LEGS, self._legs, strict=True)
+        return {name: sorted(leg.doubts) for name, leg in found if leg.doubts}
+
+    def judge(self, now_ns: int) -> None:
+        """Mark what cannot be true in the latched image."""
+        image = self._image
+        for leg in self._legs:
+            sampled_ns = image.sampled_ns[leg.mains]
+            if sampled_ns != leg.seen_ns and image.quality[leg.mains] == Quality.GOOD:
+                leg.seen_ns = sampled_ns
+                self._drop(leg, sampled_ns)
+                if not self._sources:
+                    self._branches(leg, sampled_ns)
+                if leg is self._legs[0]:
+                    self._frozen(sampled_ns)
+        for leg in self._legs:
+            if leg.doubts and image.quality[leg.mains] == Quality.GOOD:
+                image.quality[leg.mains] = Quality.IMPLAUSIBLE
+
+    def _drop(self, leg: _Leg, sampled_ns: int) -> None:
+        ma, fast_ma = self._image.value[leg.mains], self._sum(leg.fast)
+        leg.doubts.discard(Doubt.DROP)
+        fallen_ma = leg.believed_ma - ma - max(leg.fast_ma - fast_ma, 0)
+        known = leg.believed_ns and sampled_ns - leg.believed_ns <= self._fresh_ns
+        if known and fallen_ma > self._drop_ma:
+            alike = leg.falling_ma >= 0 and abs(abs(ma) - leg.falling_ma) <= ALIKE_MA
+            if not alike:
+                leg.falling_ma = abs(ma)
+                leg.doubts.add(Doubt.DROP)
+                return
+        leg.falling_ma = -1
+        leg.believed_ma, leg.believed_ns, leg.fast_ma = ma, sampled_ns, fast_ma
+
+    def _branches(self, leg: _Leg, sampled_ns: int) -> None:
+        ma = abs(self._image.value[leg.mains])
+        most_ma = ma + ma // EXCESS_SHARE + EXCESS_MA
+        if self._sum(leg.fast) <= most_ma:
+            leg.fast_since_ns = 0
+        elif leg.fast_since_ns == 0:
+            leg.fast_since_ns = sampled_ns
+        if sampled_ns - leg.looked_ns >= LOOK_NS:
+            leg.looked_ns, leg.branches_ma = sampled_ns, self._sum(leg.every)
+        if leg.branches_ma <= most_ma:
+            leg.all_since_ns = 0
+        elif leg.all_since_ns == 0:
+            leg.all_since_ns = sampled_ns
+        too_long = (leg.fast_since_ns and sampled_ns - leg.fast_since_ns >= FAST_NS) or (
+            leg.all_since_ns and sampled_ns - leg.all_since_ns >= ALL_NS
+        )
+        if too_long:
+            leg.doubts.add(Doubt.BRANCHES)
+        else:
+            leg.doubts.discard(Doubt.BRANCHES)
+
+    def _frozen(self, sampled_ns: int) -> None:
+        image = self._image
+        digits = [image.value[slot] for slot in self._digits]
+        if digits != self._last:
+            self._last, self._still_since_ns = digits, sampled_ns
+            self._then.clear()
+            for leg in self._legs:
+                leg.doubts.discard(Doubt.FROZEN)
+            return
+        # A branch meter is seldom read, so what it shows first may have been before.
+        if sampled_ns - self._still_since_ns < self._still_ns:
+            return
+        every = {slot for leg in self._legs for slot in leg.every}
+        if not self._then:
+            self._then = {slot: image.value[slot] for slot in every if self._good(slot)}
+            return
+        moved_ma = sum(image.value[s] - ma for s, ma in self._then.items() if self._good(s))
+        if abs(moved_ma) > MOVED_MA:
+            for leg in self._legs:
+                leg.doubts.add(Doubt.FROZEN)
+
+    def _good(self, slot: int) -> bool:
+        return self._image.quality[slot] == Quality.GOOD
+
+    def _sum(self, slots: list[int]) -> int:
+        image = self._image
+        return sum(image.value[s] for s in slots if image.quality[s] == Quality.GOOD)
+
+
+def _modulated(circuit: Circuit) -> bool:
+    return circuit.controlled and circuit.role is Role.MODULATED
+
+
+def _slots(circuit: Circuit, leg: int, image: Image) -> list[int]:
+    """The image slots of what a circuit draws on a leg; a single CT counts on both legs."""
+    first = {m.current: f"{circuit.id}.{LEGS[m.leg]}_ma" for m in reversed(circuit.currents)}
+    return [image.slot[first[m.current]] for m in circuit.currents if m.leg == leg]

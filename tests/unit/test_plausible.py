@@ -1,0 +1,167 @@
+"""Readings of the mains that cannot be true: doubted, and never changed."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from panelctl.config.load import read_panel
+from panelctl.core.engine import Engine
+from panelctl.core.image import Image
+from panelctl.core.plausible import Doubt, Plausible
+from panelctl.model.circuit import Source, SourceKind
+from panelctl.model.metering import Quality
+from panelctl.model.reason import State
+from panelctl.model.slots import image_slots
+
+DEMO = Path("panelctl/sim/demo.toml")
+TENTH_NS = 100_000_000
+PANEL = read_panel(DEMO)
+
+
+class Bench:
+    """The demo panel's image at 10 Hz: what each leg's household and some circuits draw, mA."""
+
+    def __init__(self, sources: bool = False) -> None:
+        panel = PANEL
+        if sources:
+            first = dataclasses.replace(panel.circuits[-1], source=Source(SourceKind.PV, 0.0, 60.0))
+            panel = dataclasses.replace(panel, circuits=(*panel.circuits[:-1], first))
+        self.image = Image([slot.name for slot in image_slots(panel)])
+        self.judge = Plausible(panel, self.image)
+        self.now_ns = 1_000_000_000
+        self.digit = 0
+
+    def put(self, name: str, value: int) -> None:
+        self.image.put(self.image.slot[name], value, Quality.GOOD, self.now_ns)
+
+    def cycle(self, a_ma: int, b_ma: int, frozen: bool = False, **draws: int) -> list[Doubt]:
+        """One cycle; `draws` are of two-pole circuits. The doubts about leg a."""
+        self.now_ns += TENTH_NS
+        self.digit = self.digit if frozen else self.digit + 1
+        self.put("main.a_ma", a_ma + self.digit % 7)
+        self.put("main.b_ma", b_ma)
+        for leg in "ab":
+            self.put(f"main.{leg}_w", 1_000)
+            for name, ma in draws.items():
+                if f"{name}.{leg}_ma" in self.image.slot:
+                    self.put(f"{name}.{leg}_ma", ma)
+        self.image.latch()
+        self.judge.judge(self.now_ns)
+        return self.judge.doubts.get("a", [])
+
+    @property
+    def quality(self) -> int:
+        return self.image.quality[0]
+
+
+def test_a_fall_is_believed_with_its_second_sample() -> None:
+    bench = Bench()
+    for _ in range(10):
+        assert bench.cycle(60_000, 60_000, compute=40_000) == []
+    assert bench.cycle(10_000, 60_000, compute=40_000) == [Doubt.DROP]
+    assert bench.quality == Quality.IMPLAUSIBLE
+    assert bench.image.value[0] // 1000 == 10, "what was read stands there"
+    assert bench.cycle(60_000, 60_000, compute=40_000) == [], "a damaged frame: one cycle"
+    assert bench.cycle(30_000, 60_000, compute=20_000) == [], "the node fell as much"
+    assert bench.cycle(5_000, 60_000, compute=20_000) == [Doubt.DROP]
+    assert bench.cycle(6_000, 60_000, compute=20_000) == [], "a large load has stopped"
+    assert bench.quality == Quality.GOOD
+
+
+def test_small_falls_and_all_rises_are_believed_at_once() -> None:
+    bench = Bench()
+    for ma in (40_000, 25_000, 90_000, 75_000, 160_000, 145_000):
+        assert bench.cycle(ma, 60_000) == []
+
+
+def test_a_frozen_meter_is_found_out_by_the_branch_circuits() -> None:
+    bench = Bench()
+    for _ in range(5):
+        bench.cycle(60_000, 60_000, dryer=0, compute=20_000)
+    for _ in range(35):
+        assert bench.cycle(60_000, 60_000, True, dryer=0, compute=20_000) == []
+    doubts = bench.cycle(60_000, 60_000, True, dryer=20_000, compute=20_000)
+    assert doubts == [Doubt.FROZEN]
+    assert bench.cycle(60_000, 60_000, True, dryer=0, compute=20_000) == [Doubt.FROZEN]
+    assert bench.cycle(60_000, 60_000, dryer=0, compute=20_000) == [], "it lives"
+
+
+def test_a_quiet_house_is_not_a_frozen_meter() -> None:
+    bench = Bench()
+    for _ in range(600):
+        assert bench.cycle(60_000, 60_000, True, dryer=2_000, compute=20_000) == []
+
+
+def test_what_was_before_is_not_held_against_it() -> None:
+    """The load stopped with the last change of the mains; its own meter shows it 2 s later."""
+    bench = Bench()
+    bench.cycle(60_000, 60_000, dryer=20_000)
+    bench.cycle(58_000, 60_000, dryer=20_000)
+    for n in range(100):
+        assert bench.cycle(58_000, 60_000, True, dryer=20_000 if n < 20 else 0) == []
+
+
+def test_mains_that_carry_less_than_the_node_draws_are_doubted_after_a_second() -> None:
+    bench = Bench()
+    seen = [bench.cycle(0, 0, compute=40_000) for _ in range(14)]
+    assert seen[:9] == [[]] * 9
+    assert seen[-1] == [Doubt.BRANCHES]
+
+
+def test_a_transformer_of_the_wrong_ratio_shows_in_the_sum_of_the_branches() -> None:
+    bench = Bench()
+    doubts = [bench.cycle(20_000, 20_000, dryer=20_000, heat_strips=20_000) for _ in range(180)]
+    assert doubts[100] == []
+    assert doubts[-1] == [Doubt.BRANCHES]
+    with_sun = Bench(sources=True)
+    for _ in range(180):
+        assert with_sun.cycle(20_000, 20_000, dryer=20_000, heat_strips=20_000) == []
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 14_000), st.integers(0, 52_000), st.sampled_from([0, 0, 20_000])),
+        min_size=5,
+        max_size=80,
+    )
+)
+def test_a_true_meter_is_believed_but_for_one_sample_after_a_fall(
+    story: list[tuple[int, int, int]],
+) -> None:
+    bench = Bench()
+    doubted = 0
+    for rest, compute, dryer in story:
+        a_ma = rest + compute + dryer
+        for _ in range(2):
+            doubts = bench.cycle(a_ma, a_ma, compute=compute, dryer=dryer)
+            assert set(doubts) <= {Doubt.DROP}
+            assert bench.image.value[0] // 10 == a_ma // 10 or bench.image.value[0] - a_ma < 7
+            doubted = doubted + 1 if doubts else 0
+            assert doubted <= 1
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_doubted_meter_leads_to_hold(compiled: bool) -> None:
+    engine = Engine(PANEL, compiled)
+    now_ns = 1_000_000_000
+    states = []
+    for n in range(60):
+        now_ns += TENTH_NS
+        for slot, name in enumerate(engine.image.names):
+            value = {"main.a_ma": 50_000, "main.b_ma": 50_000, "compute.a_ma": 30_000}.get(name, 0)
+            value = 120_000 if name.endswith("mv") else 1 if name.endswith("relay") else value
+            if n >= 20 and name.startswith("main.") and not name.endswith("mv"):
+                value = 0
+            engine.image.put(slot, value, Quality.GOOD, now_ns)
+        engine.image.latch()
+        engine.step(now_ns)
+        states.append(engine.now)
+    assert states[15] is State.NORMAL
+    assert states[-1] is State.HOLD
+    assert engine.plausible.doubts["a"] == [Doubt.BRANCHES]
