@@ -220,6 +220,9 @@ def _setpoint(file: PanelFile, circuit: CircuitTable) -> Iterator[Problem]:
         limit = known.setpoint.most
         if high > limit:
             yield Problem(f"{path}.max_a", f"{high:g}", f"{known.model} takes at most {limit:g} A")
+        if low < known.setpoint.least:
+            remedy = f"{known.model} takes at least {known.setpoint.least:g} A"
+            yield Problem(f"{path}.min_a", f"{low:g}", remedy)
     if given.fallback_a is not None and given.fallback_a not in (0, low):
         yield Problem(
             f"{path}.fallback_a",

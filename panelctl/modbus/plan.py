@@ -107,7 +107,8 @@ def plan_blocks(device: RegisterMap, names: Sequence[str], wire: Wire) -> list[B
     """The cheapest set of reads that covers the named points (and the scales they need).
 
     Exact: the points are laid out by address and cut where that saves wire time (dynamic
-    programming over the cuts). Raises ConfigError when a point is unknown or longer than a read.
+    programming over the cuts). Raises ConfigError when a point is unknown, longer than a read, or
+    not to be read by the device's own rules.
     """
     wanted: dict[str, Point] = {}
     for name in names:
@@ -140,7 +141,9 @@ def _cut(
             cost = best[j][0] + wire.read_ns(table, end - start, turnround_ns)
             if choice is None or cost < choice[0]:
                 choice = (cost, j)
-        assert choice is not None  # a single point is always allowed
+        if choice is None:
+            remedy = "cannot be read by itself: `align`, `barriers` and `reads_gaps` forbid it"
+            raise ConfigError(device.id, [Problem(f"point.{points[k - 1].name}", "", remedy)])
         best.append(choice)
     blocks: list[Block] = []
     k = len(points)

@@ -1,8 +1,8 @@
 """`python -m tests.bench`: measure, print the table, write build/bench.json.
 
-Exit code 1 when a target is missed. `--seconds 60` shortens the run of the controller, which takes
-ten minutes otherwise; `--only core`, `bus` or `run` leaves the others out. `--docs` measures
-nothing and writes docs/reference/performance.md from the last build/bench.json.
+Exit code 1 when a target is missed. `--seconds 60` shortens the two runs of the controller, which
+take ten minutes each otherwise; `--only core`, `bus` or `run` leaves the others out. `--docs`
+measures nothing and writes docs/reference/performance.md from the last build/bench.json.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 from tests.bench.bus_bench import bus_rows
 from tests.bench.core_bench import step_rows
 from tests.bench.mismatch import mismatch_rows
+from tests.bench.panel48 import panel48_rows
 from tests.bench.rows import Row, machine, page, write
 from tests.bench.run_bench import run_rows
 from tests.bench.solve_bench import solve_rows
@@ -37,7 +38,7 @@ def main() -> None:
     if options.only in (None, "core"):
         rows += solve_rows() + step_rows() + mismatch_rows()
     if options.only in (None, "bus"):
-        rows += bus_rows()
+        rows += bus_rows() + panel48_rows(options.seconds)
     if options.only in (None, "run"):
         print(f"running the controller for {options.seconds:g} s …", flush=True)
         rows += run_rows(options.seconds)

@@ -96,6 +96,12 @@ def test_a_circuit_without_a_meter() -> None:
     assert "is missing" in problems(text)["circuit range.meter"]
 
 
+def test_a_charger_is_not_given_less_than_it_runs_at() -> None:
+    text = changed('map = "abb_terra_ac"', 'map = "phoenix_charx"')
+    text = text.replace("min_a = 6", "min_a = 5").replace("fallback_a = 6", "fallback_a = 5")
+    assert "at least 6 A" in problems(text)["circuit evse.setpoint.min_a"]
+
+
 def test_a_circuit_that_could_never_be_restored() -> None:
     text = changed("demand_a = 42", "demand_a = 60").replace(
         "control_setting_a = 160", "control_setting_a = 66"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import combinations, pairwise
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from panelctl.config.load import read_panel
+from panelctl.errors import ConfigError
 from panelctl.modbus.busplan import plan_bus
 from panelctl.modbus.maps import RegisterMap, load_map, parse_map
 from panelctl.modbus.plan import plan_blocks, resync_span
@@ -16,6 +19,8 @@ from panelctl.modbus.wire import Wire
 from tests.unit.test_maps import HEAD
 
 WIRE = Wire.rtu(9600, "N", 1)
+MOST = 10
+WIDTH = {"u16": 1, "i32": 2}
 
 
 def test_wire_time_of_a_known_transaction() -> None:
@@ -46,49 +51,80 @@ def test_a_resync_read_has_another_shape() -> None:
             assert (span.table, span.count) != (blocks[0].span.table, blocks[0].span.count)
 
 
-def device_of(addresses: list[int], barriers: list[int], isolated: list[int]) -> RegisterMap:
-    text = HEAD + f"barriers = {barriers}\nisolated = {isolated}\nreads_gaps = true\n"
-    for address in addresses:
-        text += f'[point.p{address}]\naddress = {address}\ntype = "u16"\n'
-    return parse_map(text, "x")
+@dataclass(frozen=True)
+class Rules:
+    """What a device asks of whoever reads it."""
+
+    barriers: list[int]
+    isolated: list[int]
+    align: int
+    gaps: bool
+    turnround_ns: int
 
 
-@settings(max_examples=120, deadline=None)
+def device_of(points: list[tuple[int, str]], rules: Rules) -> RegisterMap:
+    text = HEAD + f"barriers = {rules.barriers}\nisolated = {rules.isolated}\n"
+    text += f"align = {rules.align}\nreads_gaps = {str(rules.gaps).lower()}\n"
+    for address, kind in points:
+        text += f'[point.p{address}]\naddress = {address}\ntype = "{kind}"\n'
+    device = parse_map(text, "x")
+    object.__setattr__(device, "turnround_ms", rules.turnround_ns / 1e6)
+    return device
+
+
+def cost_of(group: list[tuple[int, str]], named: set[int], rules: Rules) -> int | None:
+    """The wire time of one read of these points, or None where the device does not allow it."""
+    start = group[0][0] // rules.align * rules.align
+    end = group[-1][0] + WIDTH[group[-1][1]]
+    end = (end + rules.align - 1) // rules.align * rules.align
+    alone = len(group) > 1 and any(a in rules.isolated and k == "u16" for a, k in group)
+    if end - start > MOST or alone or any(start < barrier < end for barrier in rules.barriers):
+        return None
+    if not rules.gaps and not named.issuperset(range(start, end)):
+        return None
+    return WIRE.read_ns("input", end - start, rules.turnround_ns)
+
+
+@settings(max_examples=200, deadline=None)
 @given(
-    addresses=st.lists(st.integers(0, 40), min_size=1, max_size=8, unique=True),
-    barriers=st.lists(st.integers(1, 40), max_size=2),
-    isolated=st.lists(st.integers(0, 40), max_size=1),
-    turnround=st.sampled_from([0, 5_000_000, 50_000_000]),
+    layout=st.lists(
+        st.tuples(st.integers(0, 5), st.sampled_from(["u16", "i32"])), min_size=1, max_size=8
+    ),
+    rules=st.builds(
+        Rules,
+        barriers=st.lists(st.integers(1, 40), max_size=2, unique=True).map(sorted),
+        isolated=st.lists(st.integers(0, 40), max_size=1),
+        align=st.sampled_from([1, 2, 4]),
+        gaps=st.booleans(),
+        turnround_ns=st.sampled_from([0, 5_000_000, 50_000_000]),
+    ),
 )
-def test_no_cut_of_the_points_is_cheaper(
-    addresses: list[int], barriers: list[int], isolated: list[int], turnround: int
-) -> None:
-    device = device_of(sorted(addresses), sorted(barriers), isolated)
-    object.__setattr__(device, "turnround_ms", turnround / 1e6)
-    blocks = plan_blocks(device, [f"p{a}" for a in addresses], WIRE)
-
-    def cost(groups: list[list[int]]) -> int | None:
-        total = 0
-        for group in groups:
-            start, end = group[0], group[-1] + 1
-            alone = len(group) > 1 and any(a in isolated for a in group)
-            if end - start > 10 or alone or any(start < b < end for b in barriers):
-                return None
-            total += WIRE.read_ns("input", end - start, turnround)
-        return total
-
-    points = sorted(addresses)
+def test_no_cut_of_the_points_is_cheaper(layout: list[tuple[int, str]], rules: Rules) -> None:
+    """Points one behind the other, with gaps; every way to cut them is tried."""
+    points, address = [], 0
+    for gap, kind in layout:
+        address += gap
+        points.append((address, kind))
+        address += WIDTH[kind]
+    named = {a + n for a, kind in points for n in range(WIDTH[kind])}
     best = None
     for size in range(len(points)):
         for cuts in combinations(range(1, len(points)), size):
             edges = [0, *cuts, len(points)]
-            groups = [points[a:b] for a, b in pairwise(edges)]
-            value = cost(groups)
-            if value is not None and (best is None or value < best):
-                best = value
-    got = sum(WIRE.read_ns("input", block.span.count, turnround) for block in blocks)
+            costs = [cost_of(points[a:b], named, rules) for a, b in pairwise(edges)]
+            whole = None if None in costs else sum(cost for cost in costs if cost is not None)
+            if whole is not None and (best is None or whole < best):
+                best = whole
+    device = device_of(points, rules)
+    names = [f"p{a}" for a, _ in points]
+    if best is None:  # a point that no read of this device may touch
+        with pytest.raises(ConfigError, match="cannot be read by itself"):
+            plan_blocks(device, names, WIRE)
+        return
+    blocks = plan_blocks(device, names, WIRE)
+    got = sum(WIRE.read_ns("input", b.span.count, rules.turnround_ns) for b in blocks)
     assert got == best
-    assert sorted(p.address for block in blocks for p in block.points) == points
+    assert sorted(p.address for block in blocks for p in block.points) == [a for a, _ in points]
 
 
 def test_the_demos_plan_fits_and_names_every_slot_once() -> None:
