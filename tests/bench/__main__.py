@@ -8,6 +8,7 @@ measures nothing and writes docs/reference/performance.md from the last build/be
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.bench.bus_bench import bus_rows
@@ -33,16 +34,18 @@ def main() -> None:
         PAGE.write_text(page(OUT))
         print(f"{OUT} written into {PAGE}")
         return
+    parts: dict[str, Callable[[], list[Row]]] = {
+        "core": lambda: solve_rows() + step_rows() + mismatch_rows(),
+        "bus": lambda: bus_rows() + panel48_rows(options.seconds),
+        "run": lambda: run_rows(options.seconds),
+    }
     rows: list[Row] = []
     print(machine())
-    if options.only in (None, "core"):
-        rows += solve_rows() + step_rows() + mismatch_rows()
-    if options.only in (None, "bus"):
-        rows += bus_rows() + panel48_rows(options.seconds)
-    if options.only in (None, "run"):
-        print(f"running the controller for {options.seconds:g} s …", flush=True)
-        rows += run_rows(options.seconds)
-    write(OUT, rows)
+    for name, part in parts.items():
+        if options.only in (None, name):
+            print(f"measuring {name} …", flush=True)
+            rows += part()
+            write(OUT, rows)
     for row in rows:
         target = "" if row.target is None else f"target {row.target:g}"
         missed = "" if row.ok else "  MISSED"

@@ -80,6 +80,11 @@ unit = {unit}
 map = "{map}"
 accept_unverified = true
 """
+STORY = """
+repeat_s = 60
+[base]
+evse = 0
+"""
 CIRCUIT = """
 [[circuit]]
 id = "c{n}"
@@ -140,7 +145,9 @@ def panel48_rows(seconds: float) -> list[Row]:
     with tempfile.TemporaryDirectory(prefix="panelctl-bench-") as folder:
         file = Path(folder) / "panel48.toml"
         file.write_text(panel_text(rate_hz))
-        rig = PanelRig(Path(folder), file)
+        story = Path(folder) / "story.toml"
+        story.write_text(STORY + "".join(f"c{n} = {100 + 20 * n}\n" for n in range(CIRCUITS - 1)))
+        rig = PanelRig(Path(folder), file, "--story", str(story))
         try:
             rig.start()
             first = rig.until(lambda r: r["state"] == "NORMAL", 20)
