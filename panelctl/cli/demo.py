@@ -224,6 +224,7 @@ def command(
     for option, path in (("--home", home), ("--story", story)):
         if path is not None:
             source += [option, str(path)]
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # like Ctrl-C: nothing is left behind
     with tempfile.TemporaryDirectory(prefix="panelctl-demo-") as temporary:
         folder = Path(temporary)
         with processes(config or SIM / "demo.toml", folder, source) as (_, run, endpoints):

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import select
 import subprocess
 import sys
+import time
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -46,3 +51,29 @@ def test_a_recorded_home_drives_the_loads() -> None:
     assert summary["breaker_trips"] == 0
     assert summary["worst_overload_s"] <= 2.0
     assert summary["compute_wh"] > 0
+
+
+def test_a_demo_that_is_told_to_end_leaves_nothing_behind(tmp_path: Path) -> None:
+    def children() -> list[str]:
+        found = []
+        for entry in Path("/proc").glob("[0-9]*/cmdline"):
+            with suppress(OSError):
+                words = entry.read_text().split("\0")
+                if any(str(tmp_path) in word for word in words):
+                    found.append(" ".join(words))
+        return found
+
+    demo = subprocess.Popen(
+        [sys.executable, "-m", "panelctl", "demo", "--for", "60s", "--json"],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 20
+    while not any(" run " in line for line in children()):
+        assert time.monotonic() < deadline, "the demo did not start"
+        select.select([], [], [], 0.05)
+    demo.terminate()
+    demo.wait(20)
+    assert children() == []
+    assert list(tmp_path.iterdir()) == []
