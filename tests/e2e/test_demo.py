@@ -69,11 +69,13 @@ def test_a_demo_that_is_told_to_end_leaves_nothing_behind(tmp_path: Path) -> Non
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    deadline = time.monotonic() + 20
-    while not any(" run " in line for line in children()):
-        assert time.monotonic() < deadline, "the demo did not start"
-        select.select([], [], [], 0.05)
-    demo.terminate()
-    demo.wait(20)
+    try:
+        deadline = time.monotonic() + 20
+        while not any(" run " in line for line in children()):
+            assert time.monotonic() < deadline, "the demo did not start"
+            select.select([], [], [], 0.05)
+    finally:
+        demo.terminate()
+        demo.wait(20)
     assert children() == []
     assert list(tmp_path.iterdir()) == []
