@@ -145,7 +145,7 @@ def ours(line: Line, count: int, seconds: float, silence_us: int = 0) -> Run:
 
 
 def rtu_rows() -> list[Row]:
-    """Share of the wire's rate, violations and CPU of each client; see the issue of silences."""
+    """Share of the wire's rate, violated silences and CPU of each client."""
     rows: list[Row] = []
     violations, asked = 0, 0
     with on_core(1):
