@@ -72,7 +72,7 @@ class Plausible:
         self._image = image
         self._drop_ma = max(DROP_MA, int(panel.service.control_setting_a * 1000) // DROP_SHARE)
         self._fresh_ns = ns_from_s(panel.timing.fresh_s)  # an older one tells nothing of now
-        self._still_ns = ns_from_s(panel.timing.branch_stale_s)
+        self._stale_ns = ns_from_s(panel.timing.branch_stale_s)
         self._sources = any(circuit.source is not None for circuit in panel.circuits)
         self._legs = [
             _Leg(
@@ -110,7 +110,8 @@ class Plausible:
                 image.quality[leg.mains] = Quality.IMPLAUSIBLE
 
     def _drop(self, leg: _Leg, sampled_ns: int) -> None:
-        ma, fast_ma = self._image.value[leg.mains], self._sum(leg.fast)
+        ma = self._image.value[leg.mains]
+        fast_ma = self._sum(leg.fast, sampled_ns - self._fresh_ns)
         leg.doubts.discard(Doubt.DROP)
         fallen_ma = leg.believed_ma - ma - max(leg.fast_ma - fast_ma, 0)
         known = leg.believed_ns and sampled_ns - leg.believed_ns <= self._fresh_ns
@@ -126,12 +127,13 @@ class Plausible:
     def _branches(self, leg: _Leg, sampled_ns: int) -> None:
         ma = abs(self._image.value[leg.mains])
         most_ma = ma + ma // EXCESS_SHARE + EXCESS_MA
-        if self._sum(leg.fast) <= most_ma:
+        if self._sum(leg.fast, sampled_ns - self._fresh_ns) <= most_ma:
             leg.fast_since_ns = 0
         elif leg.fast_since_ns == 0:
             leg.fast_since_ns = sampled_ns
         if sampled_ns - leg.looked_ns >= LOOK_NS:
-            leg.looked_ns, leg.branches_ma = sampled_ns, self._sum(leg.every)
+            leg.looked_ns = sampled_ns
+            leg.branches_ma = self._sum(leg.every, sampled_ns - self._stale_ns)
         if leg.branches_ma <= most_ma:
             leg.all_since_ns = 0
         elif leg.all_since_ns == 0:
@@ -154,23 +156,26 @@ class Plausible:
                 leg.doubts.discard(Doubt.FROZEN)
             return
         # A branch meter is seldom read, so what it shows first may have been before.
-        if sampled_ns - self._still_since_ns < self._still_ns:
+        if sampled_ns - self._still_since_ns < self._stale_ns:
             return
         every = {slot for leg in self._legs for slot in leg.every}
         if not self._then:
-            self._then = {slot: image.value[slot] for slot in every if self._good(slot)}
+            good = [slot for slot in every if self._good(slot, sampled_ns - self._stale_ns)]
+            self._then = {slot: image.value[slot] for slot in good}
             return
-        moved_ma = sum(image.value[s] - ma for s, ma in self._then.items() if self._good(s))
+        # One that is not read any more keeps its last value, and so has not moved.
+        moved_ma = sum(image.value[slot] - ma for slot, ma in self._then.items())
         if abs(moved_ma) > MOVED_MA:
             for leg in self._legs:
                 leg.doubts.add(Doubt.FROZEN)
 
-    def _good(self, slot: int) -> bool:
-        return self._image.quality[slot] == Quality.GOOD
-
-    def _sum(self, slots: list[int]) -> int:
+    def _good(self, slot: int, since_ns: int) -> bool:
         image = self._image
-        return sum(image.value[s] for s in slots if image.quality[s] == Quality.GOOD)
+        return image.quality[slot] == Quality.GOOD and image.sampled_ns[slot] >= since_ns
+
+    def _sum(self, slots: list[int], since_ns: int) -> int:
+        """What these circuits draw, mA, as far as they were read since `since_ns`."""
+        return sum(self._image.value[slot] for slot in slots if self._good(slot, since_ns))
 
 
 def _modulated(circuit: Circuit) -> bool:

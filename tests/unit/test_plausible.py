@@ -113,6 +113,17 @@ def test_mains_that_carry_less_than_the_node_draws_are_doubted_after_a_second() 
     assert seen[-1] == [Doubt.BRANCHES]
 
 
+def test_a_meter_that_died_is_not_held_against_the_mains() -> None:
+    """Its last value stands in the image as good; the node that it measured has stopped."""
+    bench = Bench()
+    for _ in range(5):
+        bench.cycle(60_000, 60_000, compute=40_000, dryer=20_000)
+    bench.cycle(20_000, 60_000)
+    for _ in range(200):
+        assert bench.cycle(5_000, 60_000) in ([], [Doubt.DROP])
+    assert bench.judge.doubts == {}
+
+
 def test_a_transformer_of_the_wrong_ratio_shows_in_the_sum_of_the_branches() -> None:
     bench = Bench()
     doubts = [bench.cycle(20_000, 20_000, dryer=20_000, heat_strips=20_000) for _ in range(180)]
