@@ -31,7 +31,7 @@ class Problem:
 
     def __str__(self) -> str:
         found = f" = {self.value}" if self.value else ""
-        return f"{self.path}{found}: {self.remedy}"
+        return f"{self.path}{found}: {self.remedy}" if self.path else self.remedy
 
 
 class ConfigError(PanelctlError):
