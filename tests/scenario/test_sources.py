@@ -11,31 +11,11 @@ import pytest
 from panelctl.config.load import parse_panel
 from panelctl.sim.direct import DirectRun
 from panelctl.sim.plant import Plant
+from tests.engine_rig import TANK, solar
 
 TEXT = Path("panelctl/sim/demo.toml").read_text()
 LIMIT_A, NEUTRAL_A, BUSBAR_A, FULL_C = 80.0, 45.0, 84.0, 60.0
-MORE = """
-[[link]]
-name = "roof"
-url = "tcp://192.0.2.40:502"
-
-[[device]]
-name = "tank"
-link = "roof"
-unit = 5
-map = "mypv_ac_thor"
-accept_unverified = true
-
-[[circuit]]
-id = "solar"
-name = "Roof"
-spaces = [61, 63]
-legs = "ab"
-breaker_a = 40
-role = "monitored"
-meter = { device = "tank", a = "l1_a", b = "l2_a", power = ["l1_w", "l2_w"] }
-source = { kind = "pv", firm_share = SHARE, window_s = 10 }
-
+HEAT = """
 [heat]
 circuits = ["compute"]
 rejector_w = 2000
@@ -86,7 +66,7 @@ def run_of(share: float, seed: int, house: bool = True) -> DirectRun:
         f"control_setting_a = {LIMIT_A:g}\nneutral_a = {NEUTRAL_A:g}\nbusbar_a = {BUSBAR_A:g}",
         1,
     )
-    panel = parse_panel(text + MORE.replace("SHARE", f"{share:g}"), "panel.toml")
+    panel = parse_panel(text + TANK + solar(share, 10) + HEAT, "panel.toml")
     plant = Plant.of(panel)
     run = DirectRun(panel, plant, Weather(plant, seed, house))
     run.judge.limit_a = LIMIT_A

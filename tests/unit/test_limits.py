@@ -13,13 +13,12 @@ from panelctl.config.curves import load_curve
 from panelctl.config.load import parse_panel
 from panelctl.control.store import Kept, StateStore
 from panelctl.core.engine import Engine
-from panelctl.model.command import Command, Envelope, EnvelopeWindow, Grid, RequestLimit
+from panelctl.model.command import Envelope, EnvelopeWindow, Grid, RequestLimit
 from panelctl.model.limit import LimitName
-from panelctl.model.metering import Quality
 from panelctl.model.panel import Backup, Panel
 from panelctl.model.relay import Claim
+from tests.engine_rig import EngineRig
 
-S = 1_000_000_000
 DEMO = Path("panelctl/sim/demo.toml")
 
 
@@ -27,41 +26,14 @@ def demo_panel() -> Panel:
     return parse_panel(DEMO.read_text(), "demo.toml")
 
 
-class Desk:
-    """An engine on the demo's panel, with readings that are always fresh and steady."""
+class Desk(EngineRig):
+    """On the demo's panel, with some keys of its service changed."""
 
     def __init__(self, backup: Backup | None = None, **service: Any) -> None:
         panel = demo_panel()
-        panel = dataclasses.replace(
-            panel, service=dataclasses.replace(panel.service, **service), backup=backup
-        )
-        self.engine = Engine(panel)
-        self.now_ns = S
-        self.voltage_mv = 120_000
-        self.amps_ma = 10_000
+        service_now = dataclasses.replace(panel.service, **service)
+        super().__init__(dataclasses.replace(panel, service=service_now, backup=backup))
         self.run(2)
-
-    def step(self, *commands: Command) -> list[str]:
-        """One step; what was refused."""
-        image = self.engine.image
-        for name, slot in image.slot.items():
-            value = 0
-            if name.endswith("_mv"):
-                value = self.voltage_mv
-            elif name.startswith("main.") and name.endswith("_ma"):
-                value = self.amps_ma
-            elif name.endswith((".relay", ".told")):
-                i = self.engine.index.get(name.split(".")[0])
-                value = 1 if i is None else int(self.engine.state.closed[i] != 0)
-            image.put(slot, value, Quality.GOOD, self.now_ns)
-        image.latch()
-        verdicts = self.engine.step(self.now_ns, commands)
-        self.now_ns += S // 10
-        return [verdict.why for verdict in verdicts if not verdict.accepted]
-
-    def run(self, seconds: float) -> None:
-        for _ in range(round(seconds * 10)):
-            self.step()
 
     def limit(self) -> tuple[float, str]:
         """The effective limit of leg a (A), and what binds."""

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from panelctl.errors import ConfigError
+from panelctl.modbus.capture import models_in
 from panelctl.modbus.codec import FieldDecoder, decode_map, decode_value, encode_value
 from panelctl.modbus.maps import load_map, map_names, parse_map
-from panelctl.modbus.sunspec import Model, walk
 
 CAPTURES = Path("fixtures/captures")
 
@@ -103,22 +103,8 @@ def test_sunspec_meters_of_real_devices(file: str, bases: tuple[int, ...]) -> No
             assert 110 < found["total_w"] / found["total_a"] < 125, "a US split-phase service"
 
 
-def walk_over(words: dict[int, int]) -> list[Model]:
-    steps = walk()
-    answer: list[int] | None = None
-    try:
-        address, count = next(steps)
-        while True:
-            span = range(address, address + count)
-            answer = [words[a] for a in span] if all(a in words for a in span) else None
-            address, count = steps.send(answer)
-    except StopIteration as end:
-        found: list[Model] = end.value
-        return found
-
-
 def test_the_walk_finds_every_model_of_a_real_chain() -> None:
-    models = walk_over(sunspec("kaco/blueplanet_86tl3.json"))
+    models = models_in(sunspec("kaco/blueplanet_86tl3.json"))
     ids = [model.id for model in models]
     assert ids[:2] == [1, 103]
     assert {113, 120, 121, 122, 123, 160} <= set(ids)
@@ -127,10 +113,10 @@ def test_the_walk_finds_every_model_of_a_real_chain() -> None:
 
 
 def test_the_walk_ends_on_a_loop_and_on_nothing() -> None:
-    assert walk_over({}) == []
+    assert models_in({}) == []
     loop = {40000: 0x5375, 40001: 0x6E53}
     loop |= dict.fromkeys(range(40002, 65536), 0)
-    assert len(walk_over(loop)) <= 64
+    assert len(models_in(loop)) <= 64
 
 
 HEAD = """

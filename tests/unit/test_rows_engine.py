@@ -15,36 +15,13 @@ from panelctl.core.engine import Engine
 from panelctl.core.layout import HOURS, NO_LIMIT_MA, STEP_BINS
 from panelctl.errors import ConfigError
 from panelctl.field.ledger import Ledger
-from panelctl.model.command import Command, Grid, Lease, command_from_plain, command_to_plain
+from panelctl.model.command import Grid, Lease, command_from_plain, command_to_plain
 from panelctl.model.limit import KeptLimits, LimitName
-from panelctl.model.metering import Quality
 from panelctl.model.panel import Panel
+from tests.engine_rig import TANK, EngineRig, S, solar
 
-S = 1_000_000_000
 TEXT = Path("panelctl/sim/demo.toml").read_text()
-SOLAR = """
-[[circuit]]
-id = "solar"
-name = "Roof"
-spaces = [61, 63]
-legs = "ab"
-breaker_a = 40
-role = "monitored"
-meter = { device = "tank", a = "l1_a", b = "l2_a", power = ["l1_w", "l2_w"] }
-source = { kind = "pv", firm_share = 0.5, window_s = 2 }
-"""
-TANK = """
-[[link]]
-name = "roof"
-url = "tcp://192.0.2.40:502"
-
-[[device]]
-name = "tank"
-link = "roof"
-unit = 5
-map = "mypv_ac_thor"
-accept_unverified = true
-"""
+SOLAR = solar(0.5, 2)
 FEEDER = """
 [[feeder]]
 id = "barn"
@@ -76,37 +53,11 @@ def problems(text: str) -> dict[str, str]:
     return {problem.path: problem.remedy for problem in caught.value.problems}
 
 
-class Desk:
-    """An engine with readings that are fresh; `shown` overrides single slots (image units)."""
+class Desk(EngineRig):
+    """By the text of a panel file."""
 
     def __init__(self, text: str) -> None:
-        self.engine = Engine(panel(text))
-        self.now_ns = S
-        self.shown: dict[str, int] = {}
-        self.unread: set[str] = set()
-
-    def step(self, *commands: Command) -> list[str]:
-        image = self.engine.image
-        for name, slot in image.slot.items():
-            if name in self.unread:
-                continue
-            value = 0
-            if name.endswith("_mv"):
-                value = 120_000
-            elif name.startswith("main.") and name.endswith("_ma"):
-                value = 10_000
-            elif name.endswith((".relay", ".told")):
-                i = self.engine.index.get(name.split(".")[0])
-                value = 1 if i is None else int(self.engine.state.closed[i] != 0)
-            image.put(slot, self.shown.get(name, value), Quality.GOOD, self.now_ns)
-        image.latch()
-        verdicts = self.engine.step(self.now_ns, commands)
-        self.now_ns += S // 10
-        return [verdict.why for verdict in verdicts if not verdict.accepted]
-
-    def run(self, seconds: float) -> None:
-        for _ in range(round(seconds * 10)):
-            self.step()
+        super().__init__(panel(text))
 
     def row(self, name: str) -> int:
         return [row.name for row in self.engine.rows].index(name)
