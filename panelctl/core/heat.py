@@ -106,7 +106,7 @@ class Heat(Sight):
         A sample of more than three times the rating counts as three times, unless the one before
         was as high: a motor's start is shorter than the time between two samples of a slow meter,
         and would count for all of it. A relay that was read back open carries nothing; one whose
-        meter is silent, all that its breaker does.
+        meter is silent, all that its breaker does, or what it drew last.
         """
         f, s = self.fixed, self.state
         slot = f.slot[i * f.rows + leg]
@@ -118,7 +118,7 @@ class Heat(Sight):
         if not s.unread[i]:
             return s.branch_draw_ma[n]
         opened = s.closed[i] == 0 and not s.awaits[i] and not s.claims[i] & Claim.FAULT
-        return 0 if opened else max(s.branch_last_ma[n], f.branch_ma[i])
+        return 0 if opened else max(s.branch_draw_ma[n], f.branch_ma[i])
 
     def _branch_top(self, i: int) -> int:
         """What load `i` may be given with a view to the heat of its own breaker, mA."""

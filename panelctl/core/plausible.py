@@ -6,13 +6,14 @@ IMPLAUSIBLE; no value is ever changed. The core then sees a mains meter that gro
 only fall, and HOLD comes at `hold_s`.
 
 Rules
-- DROP: a leg that falls by much, without the modulated loads falling as much, is believed with the
-  second sample that says so. One damaged frame in some 65,000 passes its checksum; what it would do
-  is raise.
+- DROP: a leg that falls by much, as the core reads it, without the modulated loads falling as
+  much, is believed with the second sample that says so. One damaged frame in some 65,000 passes its
+  checksum; what it would do is raise.
 - FROZEN: not one digit of the mains has changed for long, while the branch circuits have.
 - BRANCHES: the branch circuits draw more than the mains carry, for long: a transformer of the wrong
   ratio or on the wrong leg, a meter that shows zero, or a source that the panel file does not name.
-  Not judged where the panel has sources: there it may be true.
+  Not judged where the panel has sources: there it may be true. What follows (HOLD) makes it true
+  again, so the doubt stays for a minute, and for twice as long each time that it comes back.
 """
 
 from __future__ import annotations
@@ -33,8 +34,10 @@ ALIKE_MA = 5_000  # two samples that agree
 MOVED_MA = 3_000  # branch circuits that have moved
 EXCESS_SHARE = 4  # currents of unlike phase add up to less than their sum: a quarter more,
 EXCESS_MA = 5_000  # and so much more, may be true
-FAST_NS = NS_PER_S  # the modulated loads are read with the mains: soon told,
-ALL_NS = 15 * NS_PER_S  # the others seldom
+FAST_NS = NS_PER_S  # modulated loads whose meters move are read with the mains: soon told,
+ALL_NS = 15 * NS_PER_S  # the others seldom, and registers may be renewed more seldom still
+LATCH_NS = 60 * NS_PER_S
+LATCH_MOST_NS = 3600 * NS_PER_S
 LOOK_NS = NS_PER_S  # how often the branch circuits are added up
 
 
@@ -51,15 +54,19 @@ class _Leg:
     """One leg: the slots that matter, and what was last seen."""
 
     mains: int
+    power: int
     fast: list[int]
     every: list[int]
     seen_ns: int = 0
     believed_ma: int = 0
     believed_ns: int = 0
     fast_ma: int = 0  # what the modulated loads drew then
-    falling_ma: int = -1  # a fall that waits for its second sample
+    falling_ma: int | None = None  # a fall that waits for its second sample
     fast_since_ns: int = 0  # since when the branch circuits draw too much
     all_since_ns: int = 0
+    fast_then: list[int] = field(default_factory=list)  # what the modulated ones showed at first
+    until_ns: int = 0  # how long they are held against the mains
+    latch_ns: int = LATCH_NS
     looked_ns: int = 0
     branches_ma: int = 0
     doubts: set[Doubt] = field(default_factory=set)
@@ -77,6 +84,7 @@ class Plausible:
         self._legs = [
             _Leg(
                 image.slot[f"main.{leg}_ma"],
+                image.slot[f"main.{leg}_w"],
                 [s for c in panel.circuits if _modulated(c) for s in _slots(c, n, image)],
                 [s for c in panel.circuits for s in _slots(c, n, image)],
             )
@@ -110,27 +118,35 @@ class Plausible:
                 image.quality[leg.mains] = Quality.IMPLAUSIBLE
 
     def _drop(self, leg: _Leg, sampled_ns: int) -> None:
-        ma = self._image.value[leg.mains]
-        fast_ma = self._sum(leg.fast, sampled_ns - self._fresh_ns)
+        image = self._image
+        ma = abs(image.value[leg.mains])
+        if (
+            self._sources
+            and image.quality[leg.power] == Quality.GOOD
+            and image.value[leg.power] < 0
+        ):
+            ma = -ma
+        fast_ma = sum(image.value[slot] for slot in leg.fast)  # one unread has not fallen
         leg.doubts.discard(Doubt.DROP)
         fallen_ma = leg.believed_ma - ma - max(leg.fast_ma - fast_ma, 0)
         known = leg.believed_ns and sampled_ns - leg.believed_ns <= self._fresh_ns
-        if known and fallen_ma > self._drop_ma:
-            alike = leg.falling_ma >= 0 and abs(abs(ma) - leg.falling_ma) <= ALIKE_MA
-            if not alike:
-                leg.falling_ma = abs(ma)
-                leg.doubts.add(Doubt.DROP)
-                return
-        leg.falling_ma = -1
+        alike = leg.falling_ma is not None and abs(ma - leg.falling_ma) <= ALIKE_MA
+        if known and fallen_ma > self._drop_ma and not alike:
+            leg.falling_ma = ma
+            leg.doubts.add(Doubt.DROP)
+            return
+        leg.falling_ma = None
         leg.believed_ma, leg.believed_ns, leg.fast_ma = ma, sampled_ns, fast_ma
 
     def _branches(self, leg: _Leg, sampled_ns: int) -> None:
-        ma = abs(self._image.value[leg.mains])
+        image = self._image
+        ma = abs(image.value[leg.mains])
         most_ma = ma + ma // EXCESS_SHARE + EXCESS_MA
         if self._sum(leg.fast, sampled_ns - self._fresh_ns) <= most_ma:
             leg.fast_since_ns = 0
         elif leg.fast_since_ns == 0:
             leg.fast_since_ns = sampled_ns
+            leg.fast_then = [image.value[slot] for slot in leg.fast]
         if sampled_ns - leg.looked_ns >= LOOK_NS:
             leg.looked_ns = sampled_ns
             leg.branches_ma = self._sum(leg.every, sampled_ns - self._stale_ns)
@@ -138,13 +154,27 @@ class Plausible:
             leg.all_since_ns = 0
         elif leg.all_since_ns == 0:
             leg.all_since_ns = sampled_ns
-        too_long = (leg.fast_since_ns and sampled_ns - leg.fast_since_ns >= FAST_NS) or (
-            leg.all_since_ns and sampled_ns - leg.all_since_ns >= ALL_NS
-        )
-        if too_long:
-            leg.doubts.add(Doubt.BRANCHES)
-        else:
+        if self._too_much(leg, sampled_ns, most_ma):
+            if Doubt.BRANCHES not in leg.doubts:
+                leg.doubts.add(Doubt.BRANCHES)
+                leg.until_ns = sampled_ns + leg.latch_ns
+                leg.latch_ns = min(2 * leg.latch_ns, LATCH_MOST_NS)
+        elif sampled_ns >= leg.until_ns:
             leg.doubts.discard(Doubt.BRANCHES)
+
+    def _too_much(self, leg: _Leg, sampled_ns: int, most_ma: int) -> bool:
+        """Whether the branch circuits have drawn more than the mains show for long enough."""
+        if leg.all_since_ns and sampled_ns - leg.all_since_ns >= ALL_NS:
+            return True
+        if not leg.fast_since_ns or sampled_ns - leg.fast_since_ns < FAST_NS:
+            return False
+        # A register that is renewed every few seconds shows for so long what was.
+        alive = [
+            slot
+            for slot, then in zip(leg.fast, leg.fast_then, strict=True)
+            if self._image.value[slot] != then
+        ]
+        return self._sum(alive, sampled_ns - self._fresh_ns) > most_ma
 
     def _frozen(self, sampled_ns: int) -> None:
         image = self._image

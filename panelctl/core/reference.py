@@ -67,6 +67,7 @@ class Core(Fill):
         self._measure(now_ns)
         self._see_sources(now_ns)
         self._see_mains(now_ns)
+        self._be_wary()
         self._limits(now_ns)
         self._follow_relays(now_ns)
         self._watch_budgets(now_ns)

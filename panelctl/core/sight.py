@@ -119,12 +119,12 @@ class Sight:
         return max(max(self.value[slot], 0) - max(self.value[other], 0), 0)
 
     def _see_sources(self, now_ns: int) -> None:
-        """What PV and batteries give now, what of it is firm, and what the rows must beware of."""
+        """What PV and batteries give now, what of it is known, and what is firm."""
         f, s = self.fixed, self.state
         for j in self.feeds:
             if not self._fresh(f.feed_slot[j], f.feed_stale_ns[j], now_ns):
                 s.may_ma[j] = max(s.out_ma[j], f.feed_most_ma[j])
-                s.gives_ma[j] = 0
+                s.gives_ma[j] = s.high_ma[j] = s.older_high_ma[j] = 0
                 self._forget(j, now_ns)
                 continue
             s.out_ma[j] = abs(self.value[f.feed_slot[j]])
@@ -140,6 +140,7 @@ class Sight:
             s.high_ma[j] = max(s.high_ma[j], s.out_ma[j])
             s.may_ma[j] = s.gives_ma[j] = max(s.high_ma[j], s.older_high_ma[j])
             if not seen:
+                s.gives_ma[j] = 0
                 self._forget(j, now_ns)  # it may be charging
                 continue
             if now_ns - s.low_ns[j] >= f.feed_window_ns[j]:
@@ -149,6 +150,10 @@ class Sight:
             s.low_ma[j] = min(s.low_ma[j], s.out_ma[j])
             least_ma = min(s.low_ma[j], s.older_low_ma[j])
             s.firm_ma[j] = least_ma * f.feed_share_ppm[j] // 1_000_000
+
+    def _be_wary(self) -> None:
+        """What every row would carry besides what it does: on the mains reading just taken."""
+        f, s = self.fixed, self.state
         for r in self.rows:
             s.wary_ma[r] = 0
             if f.less_slot[r] >= 0:

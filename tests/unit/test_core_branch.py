@@ -204,3 +204,14 @@ def test_a_relay_does_not_rest_longer_than_its_circuit_may_be_off(compiled: bool
         if rig.state.closed[0]:
             break
     assert 30 * 60 * S <= rig.now_ns - rig.state.boot_ns[0] < 32 * 60 * S
+
+
+def test_a_start_before_the_meter_fell_silent_heats_as_a_start(compiled: bool) -> None:
+    rig = Rig([Load(curve=True, branch_ma=30_000, min_on_ns=0)], compiled)
+    run(rig, 60, [10_000])
+    run(rig, 0.1, [180_000])
+    draw = rig.state.branch_draw_ma[0]
+    assert draw == 90_000
+    rig.fixed.stale_ns[0] = -1
+    run(rig, 1, [10_000])
+    assert rig.state.branch_theta_ppm[0] < 3 * 1_000_000

@@ -337,10 +337,24 @@ def test_what_the_other_leg_draws_earns_room_only_once_its_load_is_seen(compiled
     rig = Rig(loads, compiled, more=More(rows=NEUTRAL))
     run(rig, 8, (20_000, 20_000), [0, 48_000])
     slot = rig.fixed.slot[1]
+    kept_ma = rig.state.rest_ma[2]
     for _ in range(15):
         before = rig.sampled_ns[slot], rig.value[slot]
         rig.read_all((20_000, 20_000), [15_000, min(48_000, rig.state.set_ma[1])])
         rig.sampled_ns[slot], rig.value[slot] = before
         rig.step()
+        assert rig.state.rest_ma[2] + rig.state.wary_ma[2] >= kept_ma, "in no cycle"
     run(rig, 6, (20_000, 20_000), [15_000, 48_000])
     assert rig.state.set_ma[1] <= 32_000, "what it draws when the other leg's circuit stops"
+
+
+def test_a_battery_that_may_be_charging_explains_no_export(compiled: bool) -> None:
+    rig = Rig([compute_load()], compiled, limit_ma=60_000, more=More(feeds=both(0, battery=True)))
+    for _ in range(20):
+        rig.read_all((30_000, 30_000), [5_000], (20_000, 20_000))
+        for slot in (2, 3):
+            rig.read(slot, -abs(rig.value[slot]))
+        for j in (0, 1):
+            rig.read(rig.fixed.feed_w_slot[j], 0, Quality.INVALID)
+        rig.step()
+    assert rig.state.flow_ma[0] == 15_000

@@ -37,6 +37,7 @@ cdef void _step(Memory *m, i64 now_ns) noexcept nogil:
     _measure(m, now_ns)
     _see_sources(m, now_ns)
     _see_mains(m, now_ns)
+    _be_wary(m)
     _limits(m, now_ns)
     _follow_relays(m, now_ns)
     _watch_budgets(m, now_ns)

@@ -93,7 +93,7 @@ cdef i64 _branch_current(Memory *m, int i, int leg, int k) noexcept nogil:
         return m.s_branch_draw_ma[k]
     if m.s_closed[i] == 0 and not m.s_awaits[i] and not m.s_claims[i] & C_FAULT:
         return 0
-    return _max(m.s_branch_last_ma[k], m.f_branch_ma[i])
+    return _max(m.s_branch_draw_ma[k], m.f_branch_ma[i])
 
 
 cdef i64 _branch_top(Memory *m, int i) noexcept nogil:

@@ -52,7 +52,7 @@ cdef inline i64 _more(Memory *m, i64 slot, i64 other) noexcept nogil:
 
 
 cdef void _see_sources(Memory *m, i64 now_ns) noexcept nogil:
-    cdef int i, j, r, rows = m.rows
+    cdef int j
     cdef i64 one, two, slot
     cdef bint seen
     for j in range(m.feeds):
@@ -60,6 +60,8 @@ cdef void _see_sources(Memory *m, i64 now_ns) noexcept nogil:
         if not _fresh(m, slot, m.f_feed_stale_ns[j], now_ns):
             m.s_may_ma[j] = _max(m.s_out_ma[j], m.f_feed_most_ma[j])
             m.s_gives_ma[j] = 0
+            m.s_high_ma[j] = 0
+            m.s_older_high_ma[j] = 0
             _forget(m, j, now_ns)
             continue
         m.s_out_ma[j] = _abs(m.value_[slot])
@@ -81,6 +83,7 @@ cdef void _see_sources(Memory *m, i64 now_ns) noexcept nogil:
         m.s_gives_ma[j] = _max(m.s_high_ma[j], m.s_older_high_ma[j])
         m.s_may_ma[j] = m.s_gives_ma[j]
         if not seen:
+            m.s_gives_ma[j] = 0
             _forget(m, j, now_ns)
             continue
         if now_ns - m.s_low_ns[j] >= m.f_feed_window_ns[j]:
@@ -91,6 +94,10 @@ cdef void _see_sources(Memory *m, i64 now_ns) noexcept nogil:
         m.s_firm_ma[j] = (
             _min(m.s_low_ma[j], m.s_older_low_ma[j]) * m.f_feed_share_ppm[j] // PPM
         )
+
+
+cdef void _be_wary(Memory *m) noexcept nogil:
+    cdef int i, j, r, rows = m.rows
     for r in range(rows):
         m.s_wary_ma[r] = 0
         if m.f_less_slot[r] >= 0:
