@@ -74,7 +74,8 @@ def test_the_memory_of_c_has_the_fields_of_the_layout() -> None:
 def test_the_suite_passes_under_sanitizers(tmp_path: Path) -> None:
     """Address and undefined-behaviour sanitizers, with the loop bounds asserted.
 
-    Everything that runs compiled code, but for the comparison with HiGHS, which is not ours.
+    Everything that runs compiled code in one process, the comparison with HiGHS and the scenarios
+    among it; not what is run over the Python reference.
     """
     flags = ["-O1", "-g", "-w", "-shared", "-fPIC", "-DPANELCTL_CHECKS"]
     flags += ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
@@ -104,9 +105,10 @@ def test_the_suite_passes_under_sanitizers(tmp_path: Path) -> None:
         [sys.executable, "-c", code], cwd=tmp_path, env=environment, text=True
     )
     assert Path(used.strip()).parent == tmp_path / "panelctl/core"
-    suite = ["tests/unit", "tests/property", "-q", "-x", "-p", "no:cacheprovider"]
+    suite = ["tests/unit", "tests/property", "tests/scenario", "-q", "-x"]
+    suite += ["-p", "no:cacheprovider", "-k", "not reference"]
     run = subprocess.run(
-        [sys.executable, "-m", "pytest", *suite, "-k", "not exact and not reference"],
+        [sys.executable, "-m", "pytest", *suite],
         cwd=tmp_path,
         env=environment,
         capture_output=True,

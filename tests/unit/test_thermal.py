@@ -45,7 +45,7 @@ def test_published_fits(pole: Pole, current: float, before: float, seconds: floa
     assert trip_s(pole, current, before) == pytest.approx(seconds, rel=0.05)
 
 
-def test_below_its_reference_it_stands_for_ever() -> None:
+def test_below_the_end_of_its_curve_it_stands_for_ever() -> None:
     assert trip_s(FAST_HOME, 1.0, 1.0) == -0.01
     assert trip_s(FASTEST_LEGAL, 1.12, 0.0) == -0.01
 
