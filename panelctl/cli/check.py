@@ -80,6 +80,7 @@ def _plain(plan: LinkPlan) -> dict[str, Any]:
         "url": plan.link.url,
         "fast": [_read_plain(read) for read in plan.fast],
         "slow": [_read_plain(read) for read in plan.slow],
+        "counters": [_read_plain(read) for read in plan.counters],
         "fast_ms": round(plan.fast_ns / NS_PER_MS, 3),
         "write_ms": round(plan.write_ns / NS_PER_MS, 3),
         "sweep_ms": round(plan.sweep_ns / NS_PER_MS, 3),
@@ -91,7 +92,8 @@ def _plain(plan: LinkPlan) -> dict[str, Any]:
 def _print(plan: LinkPlan) -> None:
     cycle_ms = plan.period_ns / NS_PER_MS
     click.echo(f"\n{plan.link.name}  {plan.link.url}")
-    for lane, reads in (("every cycle", plan.fast), ("sweep", plan.slow)):
+    lanes = (("every cycle", plan.fast), ("sweep", plan.slow), ("in turn", plan.counters))
+    for lane, reads in lanes:
         for read in reads:
             span = read.block.span
             names = [point.name for point in read.block.points]

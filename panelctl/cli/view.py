@@ -39,6 +39,8 @@ WHY = {
     "FROZEN": "the mains meter stands still while circuits move",
     "BRANCHES": "circuits draw more than the mains meter shows",
     "DROP": "it fell by much, and once only so far",
+    "ENERGY": "its counter counts more than its amps can carry",
+    "STILL": "its energy counter stands still",
     "WELDED": "WELDED: does not open",
     "STUCK_OPEN": "STUCK: does not close",
     "IGNORES_BUDGET": "FAULT: ignores its budget",
@@ -152,7 +154,8 @@ class PanelView:
             table.add_row(f"Leg {name}", bar, f"{leg['a']:.1f} / {leg['limit_a']:.0f} A")
             room = Text(f"{leg['headroom_a']:+.1f} A", style="bold red" if over else "")
             table.add_row("", Text(f"binding: {leg['binding']}", style="dim"), room)
-            for why in record["doubts"].get(name, ()):
+            doubts = record["doubts"]
+            for why in (*doubts.get(name, ()), *doubts.get("main", ())):
                 table.add_row("", Text(f"not believed: {WHY.get(why, why)}", style="bold red"), "")
         compute = record["compute"]
         if compute is not None:

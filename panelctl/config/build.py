@@ -68,6 +68,8 @@ def build_panel(file: PanelFile) -> Panel:
             neutral_a=service.neutral_a,
             busbar_a=service.busbar_a,
             lease_default_w=service.lease_default_w,
+            import_energy=_maybe(mains.device, mains.import_energy),
+            export_energy=_maybe(mains.device, mains.export_energy),
         ),
         links=tuple(build_link(table.name, table.url) for table in file.link),
         devices=tuple(_device(file, index, fast) for index in range(len(file.device))),
@@ -87,6 +89,10 @@ def build_link(name: str, url: str) -> Link:
 
 def _pair(device: str, points: list[str]) -> tuple[PointRef, PointRef]:
     return PointRef(device, points[0]), PointRef(device, points[1])
+
+
+def _maybe(device: str, point: str | None) -> PointRef | None:
+    return None if point is None else PointRef(device, point)
 
 
 def _feeder(table: FeederTable) -> Feeder:
@@ -131,6 +137,7 @@ def _device(file: PanelFile, index: int, fast: set[str]) -> Device:
         late_ms=known.late_ms,
         fast=table.name in fast,
         inverted=table.invert,
+        writes_per_day=table.writes_per_day,
         unverified_accepted=table.accept_unverified,
         failsafe_accepted=bool(table.accept_failsafe),
     )
@@ -142,11 +149,13 @@ def _circuit(file: PanelFile, table: CircuitTable) -> Circuit:
     modulation = _modulation(file, table, is_compute)
     currents: list[LegMeter] = []
     power: tuple[PointRef, ...] = ()
+    energy: tuple[PointRef, ...] = ()
     if meter := table.meter:
         points = {0: meter.a, 1: meter.b}
         shared = meter.a or meter.b or ""
         currents = [LegMeter(leg, PointRef(meter.device, points[leg] or shared)) for leg in legs]
         power = tuple(PointRef(meter.device, point) for point in meter.power)
+        energy = tuple(PointRef(meter.device, point) for point in meter.energy)
     demand_a = table.demand_a
     if demand_a is None:
         demand_a = modulation.min_a if modulation else table.breaker_a * 0.8
@@ -167,6 +176,7 @@ def _circuit(file: PanelFile, table: CircuitTable) -> Circuit:
         demand_a=demand_a,
         currents=tuple(currents),
         power=power,
+        energy=energy,
         balanced=table.meter is not None and table.meter.balanced,
         relay_device=table.relay.device if table.relay else None,
         relay_output=table.relay.output if table.relay else 0,

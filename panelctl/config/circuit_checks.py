@@ -21,7 +21,7 @@ def map_of(file: PanelFile, name: str) -> RegisterMap | None:
     return None
 
 
-UNITS = {"current": "A", "power": "W", "voltage": "V", "temperature": "°C"}
+UNITS = {"current": "A", "power": "W", "voltage": "V", "temperature": "°C", "counter": "Wh"}
 
 
 def check_circuits(file: PanelFile) -> Iterator[Problem]:
@@ -36,6 +36,10 @@ def check_circuits(file: PanelFile) -> Iterator[Problem]:
             yield from check_point(
                 file, f"service.mains.{leg}.{what}", mains.device, getattr(table, what), what
             )
+    for key in ("import_energy", "export_energy"):
+        point = getattr(mains, key)
+        if point is not None:
+            yield from check_point(file, f"service.mains.{key}", mains.device, point, "counter")
     for circuit in file.circuit:
         path = f"circuit {circuit.id}"
         two_pole = circuit.legs == "ab"
@@ -96,6 +100,8 @@ def _metering(
             yield Problem(f"{path}.{leg}", str(given[leg]), f"is already the meter of {owner}")
     for n, name in enumerate(meter.power):
         yield from check_point(file, f"{path}.power[{n}]", meter.device, name, "power")
+    for n, name in enumerate(meter.energy):
+        yield from check_point(file, f"{path}.energy[{n}]", meter.device, name, "counter")
     missing = [leg for leg in circuit.legs if given[leg] is None]
     if meter.balanced:
         if circuit.legs != "ab" or len(used) != 1:
@@ -191,6 +197,12 @@ def _setpoint(file: PanelFile, circuit: CircuitTable) -> Iterator[Problem]:
         remedy = f"the set-point of a {known.model} is in EEPROM, which its writes would wear out"
         yield Problem(f"{path}.device", given.device, remedy)
         return
+    device = next((table for table in file.device if table.name == given.device), None)
+    setpoint = known.setpoint if known is not None else None
+    fed = known is not None and (known.failsafe is not None or (setpoint and setpoint.lease))
+    if device is not None and device.writes_per_day and fed:
+        remedy = "is not for a device whose timer has to be fed by writes: leave it out"
+        yield Problem(f"device {device.name}.writes_per_day", str(device.writes_per_day), remedy)
     in_watts = known is not None and known.setpoint is not None and known.setpoint.point.unit == "W"
     low, high = (given.floor_w, given.max_w) if in_watts else (given.min_a, given.max_a)
     is_compute = file.compute is not None and file.compute.circuit == circuit.id

@@ -58,6 +58,8 @@ class MainsTable(Strict):
     device: Ident
     a: MeterLegs
     b: MeterLegs
+    import_energy: str | None = None
+    export_energy: str | None = None
 
 
 class ServiceTable(Strict):
@@ -126,6 +128,9 @@ class DeviceTable(Strict):
     timeout_ms: Annotated[int, Field(ge=5, le=5000)] | None = None
     turnround_ms: Annotated[float, Field(ge=0, le=1000)] | None = None
     invert: bool = False
+    writes_per_day: Annotated[
+        int, Field(ge=0, le=1_000_000, description="what its set-point's register stands; 0: any")
+    ] = 0
     accept_unverified: bool = False
     accept_failsafe: Annotated[
         str, Field(description="why the board's own fail-safe is acceptable here")
@@ -147,6 +152,7 @@ class MeterTable(Strict):
     a: str | None = None
     b: str | None = None
     power: list[str] = []
+    energy: Annotated[list[str], Field(max_length=3)] = []
     balanced: bool = False
 
 

@@ -53,6 +53,7 @@ class App:
         self.engine.take_heat(kept.heat)
         hour_offset_ns = round(clock.wall_s() * NS_PER_S) - clock.now_ns()
         self.engine.take_learned(before.steps, hour_offset_ns)
+        self.engine.energy.take(before.energy, round(before.at_s * NS_PER_S) - hour_offset_ns)
         self.engine.limits.take(kept.limits, clock.now_ns(), clock.wall_s())
         if kept.limit_a is not None:
             self.engine.take_request(kept.limit_a, kept.until_s - clock.wall_s(), clock.now_ns())

@@ -1,4 +1,5 @@
-"""What builds up over months: what was learned of the household, and what was written how often.
+"""What builds up over months: what was learned of the household, what was written how often,
+and how far the energy counters had come.
 
 A file of its own, written once an hour and at a stop: state.json changes every minute, and a card
 wears out by bytes. A file that is missing, torn or foreign counts as no history: then the
@@ -8,26 +9,34 @@ nameplates' margins hold and the counts start from 0.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from panelctl.control.store import replace_file
+from panelctl.core.energy import Kept as Counts
 from panelctl.core.engine import Learned
 from panelctl.core.layout import HOURS, MAX_ROWS, STEP_BINS
 from panelctl.field.ledger import Ledger
+from panelctl.model.slots import MOST_WH
 
 FORMAT = 1
 MOST_BYTES = 1_048_576
-MOST_COUNT = 1 << 40
+MOST_COUNT = 1 << 50
 MOST_PLACES = 10_000
 
 
 @dataclass(slots=True)
 class History:
-    """The household's steps by row, hour and bin (Engine.learned), and the ledger of writes."""
+    """The household's steps by row, hour and bin (Engine.learned), the ledger of writes, and the
+    energy counters (Energy.keep) as they stood at `at_s`, wall time.
+    """
 
     steps: Learned = field(default_factory=dict)
     ledger: Ledger = field(default_factory=Ledger)
+    energy: Counts = field(default_factory=dict)
+    at_s: float = 0.0
 
 
 class HistoryStore:
@@ -54,13 +63,20 @@ class HistoryStore:
                 for number in bins:
                     _within(number, STEP_BINS)
             registers = _counts(plain["registers"], MOST_PLACES)
-            return History(steps, Ledger(registers, _counts(plain["relays"], MOST_PLACES)))
+            ledger = Ledger(registers, _counts(plain["relays"], MOST_PLACES))
+            return History(steps, ledger, _energy(plain.get("energy", {})), _time(plain))
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return History()
 
     def save(self, history: History) -> None:
         """Write it down. A disk that is full costs the file, never a cycle."""
-        plain = {"format": FORMAT, "steps": history.steps, **asdict(history.ledger)}
+        plain = {
+            "format": FORMAT,
+            "steps": history.steps,
+            **asdict(history.ledger),
+            "energy": history.energy,
+            "at_s": round(history.at_s, 3),
+        }
         try:
             replace_file(self._path, json.dumps(plain))
         except OSError:
@@ -72,6 +88,23 @@ def _counts(given: dict[str, int], most: int) -> dict[str, int]:
     if len(given) > most:
         raise ValueError(f"{len(given)} counts: at most {most}")
     return {str(name): _within(count, MOST_COUNT) for name, count in given.items()}
+
+
+def _energy(given: dict[str, list[int]]) -> Counts:
+    """Counters and totals by slot. Raises ValueError."""
+    if len(given) > MOST_PLACES:
+        raise ValueError(f"{len(given)} counters: at most {MOST_PLACES}")
+    return {
+        str(slot): [_within(int(raw) + MOST_WH, 2 * MOST_WH) - MOST_WH, _within(total, MOST_COUNT)]
+        for slot, (raw, total) in given.items()
+    }
+
+
+def _time(plain: dict[str, Any]) -> float:
+    at_s = float(plain.get("at_s", 0.0))
+    if not math.isfinite(at_s):
+        raise ValueError("at_s is no time")
+    return at_s
 
 
 def _within(given: object, most: int) -> int:

@@ -102,7 +102,8 @@ class ControlLoop:
         """
         hour = self._engine.state.hour[0]
         if last or (hour != self._hour >= 0):
-            self._history.save(History(self._engine.learned(), self._outputs.ledger))
+            learned, energy = self._engine.learned(), self._engine.energy.keep()
+            self._history.save(History(learned, self._outputs.ledger, energy, self._clock.wall_s()))
         self._hour = hour
         if now_ns - self._heat_ns >= HEAT_NS or last:
             self._heat, self._heat_ns = self._engine.heat(), now_ns

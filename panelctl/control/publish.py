@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from panelctl.core.energy import MAINS
 from panelctl.core.engine import Engine
 from panelctl.core.layout import LEG_ROWS, NO_LIMIT_MA
 from panelctl.core.plausible import Doubt
@@ -20,6 +21,7 @@ from panelctl.model.record import (
     CircuitRecord,
     ComputeRecord,
     CycleRecord,
+    EnergyRecord,
     EventRecord,
     LimitRecord,
     RowRecord,
@@ -81,6 +83,7 @@ class Publisher:
         self._engine = engine
         self._scanner = scanner
         self._views = [_CircuitView(engine, circuit) for circuit in engine.panel.circuits]
+        self._circuits = {circuit.id for circuit in engine.panel.circuits}
         self._seq = 0
         self._before: list[tuple[int, int, int]] = []
         self._state: State | None = None
@@ -115,7 +118,8 @@ class Publisher:
             "limits": self._limits(now_ns),
             "compute": self._compute(now_ns),
             "circuits": [self._circuit(view, now_ns) for view in self._views],
-            "doubts": {leg: list(why) for leg, why in engine.plausible.doubts.items()},
+            "energy": self._energy(),
+            "doubts": {name: list(why) for name, why in engine.doubts.items()},
             "events": self._events(now_ns),
             "commands": [command_to_plain(command) for command in commands],
             "verdicts": [asdict(verdict) for verdict in verdicts],
@@ -135,6 +139,13 @@ class Publisher:
                 "quality": image.quality.tolist(),
                 "age_ns": [now_ns - at_ns if at_ns else -1 for at_ns in image.sampled_ns],
             },
+        }
+
+    def _energy(self) -> EnergyRecord:
+        totals = self._engine.energy
+        return {
+            "import_wh": totals.total_wh(MAINS),
+            "export_wh": totals.export_wh,
         }
 
     def _row(self, r: int) -> RowRecord:
@@ -203,6 +214,7 @@ class Publisher:
 
     def _circuit(self, view: _CircuitView, now_ns: int) -> CircuitRecord:
         engine, circuit = self._engine, view.circuit
+        wh = engine.energy.total_wh(circuit.id)
         state, image = engine.state, engine.image
         relay = "NONE"
         if view.relay >= 0:
@@ -217,6 +229,8 @@ class Publisher:
             "relay": relay,
             "tier": circuit.tier,
         }
+        if wh is not None:
+            record["wh"] = wh
         if view.feeds:
             record["firm_a"] = [state.firm_ma[j] / 1000 for j in view.feeds]
         i = view.i
@@ -259,10 +273,15 @@ class Publisher:
             text = ", ".join(f"{LEGS[r]}: {LIMIT_NAMES[binding[r]]}" for r in range(LEG_ROWS))
             events.append({"what": "limit", "text": text})
         self._binding = binding
-        doubts = {(leg, why) for leg, all_of in engine.plausible.doubts.items() for why in all_of}
+        doubts = {(name, why) for name, all_of in engine.doubts.items() for why in all_of}
         doubts -= {(leg, Doubt.DROP) for leg in LEGS}  # every large load that stops is one
-        for leg, why in sorted(doubts - self._doubts):
-            events.append({"what": "doubt", "leg": leg, "text": str(why)})
+        for name, why in sorted(doubts - self._doubts):
+            doubt: EventRecord = {"what": "doubt", "text": str(why)}
+            if name in self._circuits:
+                doubt["circuit"] = name
+            else:
+                doubt["leg"] = name
+            events.append(doubt)
         self._doubts = doubts
         after = [
             (state.claims[i], state.closed[i], state.reason[i]) for i in range(len(engine.loads))

@@ -12,11 +12,12 @@ from array import array
 from collections.abc import Iterable, Iterator
 
 from panelctl.core.chosen import COMPILED, build_core
+from panelctl.core.energy import Energy
 from panelctl.core.image import Image
 from panelctl.core.layout import HOURS, LEG_ROWS, MODULATED, STEP_BINS
 from panelctl.core.limits import Limits
 from panelctl.core.memory import Memory
-from panelctl.core.plausible import Plausible
+from panelctl.core.plausible import Doubt, Plausible
 from panelctl.errors import CommandRefused
 from panelctl.model.circuit import Role
 from panelctl.model.command import (
@@ -62,6 +63,7 @@ class Engine:
             self.fixed, self.state, image.value, image.quality, image.sampled_ns, compiled
         )
         self.plausible = Plausible(panel, image)
+        self.energy = Energy(panel, image)
         self._voltage_slots = [image.slot[f"main.{leg}_mv"] for leg in LEGS]
         self._circuits = {circuit.id: circuit for circuit in panel.circuits}
         self.compute = next((i for i, c in enumerate(self.loads) if c.is_compute), -1)
@@ -71,6 +73,7 @@ class Engine:
     def step(self, now_ns: int, commands: Iterable[Command] = ()) -> list[Verdict]:
         """Judge the readings and the commands, decide, and return a verdict per command."""
         self.plausible.judge(now_ns)
+        self.energy.judge(now_ns)
         verdicts = []
         for command in commands:
             try:
@@ -89,6 +92,11 @@ class Engine:
     def now(self) -> State:
         """The state of the controller."""
         return State(self.state.state[0])
+
+    @property
+    def doubts(self) -> dict[str, list[Doubt]]:
+        """Which readings are in doubt: by leg of the mains, by circuit; `main` is both legs."""
+        return {**self.plausible.doubts, **self.energy.doubts}
 
     def mains_fresh(self, now_ns: int) -> bool:
         """Whether the mains reading is fresh: only then is the compute lease renewed."""

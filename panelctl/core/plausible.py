@@ -6,9 +6,10 @@ IMPLAUSIBLE; no value is ever changed. The core then sees a mains meter that gro
 only fall, and HOLD comes at `hold_s`.
 
 Rules
-- DROP: a leg that falls by much, as the core reads it, without the modulated loads falling as
-  much, is believed with the second sample that says so. One damaged frame in some 65,000 passes its
-  checksum; what it would do is raise.
+- DROP: what a leg carries for others than the modulated loads, as the core reads it, falls by much:
+  believed with the second sample that says so. The mains fell, or a modulated load's own meter rose
+  and the mains did not. One damaged frame in some 65,000 passes its checksum; what either would do
+  is raise.
 - FROZEN: not one digit of the mains has changed for long, while the branch circuits have.
 - BRANCHES: the branch circuits draw more than the mains carry, for long: a transformer of the wrong
   ratio or on the wrong leg, a meter that shows zero, or a source that the panel file does not name.
@@ -42,11 +43,13 @@ LOOK_NS = NS_PER_S  # how often the branch circuits are added up
 
 
 class Doubt(StrEnum):
-    """Why a reading of the mains is not believed."""
+    """Why a reading is not believed."""
 
     DROP = "DROP"
     FROZEN = "FROZEN"
     BRANCHES = "BRANCHES"
+    ENERGY = "ENERGY"  # energy.py's: what was counted is more than these currents carry
+    STILL = "STILL"  # energy.py's: a counter stands still; decides nothing
 
 
 @dataclass(slots=True)
@@ -58,9 +61,8 @@ class _Leg:
     fast: list[int]
     every: list[int]
     seen_ns: int = 0
-    believed_ma: int = 0
+    others_ma: int = 0  # what it carried for others than the modulated loads, as last believed
     believed_ns: int = 0
-    fast_ma: int = 0  # what the modulated loads drew then
     falling_ma: int | None = None  # a fall that waits for its second sample
     fast_since_ns: int = 0  # since when the branch circuits draw too much
     all_since_ns: int = 0
@@ -126,17 +128,16 @@ class Plausible:
             and image.value[leg.power] < 0
         ):
             ma = -ma
-        fast_ma = sum(image.value[slot] for slot in leg.fast)  # one unread has not fallen
+        others_ma = ma - sum(image.value[slot] for slot in leg.fast)  # one unread has not changed
         leg.doubts.discard(Doubt.DROP)
-        fallen_ma = leg.believed_ma - ma - max(leg.fast_ma - fast_ma, 0)
         known = leg.believed_ns and sampled_ns - leg.believed_ns <= self._fresh_ns
-        alike = leg.falling_ma is not None and abs(ma - leg.falling_ma) <= ALIKE_MA
-        if known and fallen_ma > self._drop_ma and not alike:
-            leg.falling_ma = ma
+        alike = leg.falling_ma is not None and abs(others_ma - leg.falling_ma) <= ALIKE_MA
+        if known and leg.others_ma - others_ma > self._drop_ma and not alike:
+            leg.falling_ma = others_ma
             leg.doubts.add(Doubt.DROP)
             return
         leg.falling_ma = None
-        leg.believed_ma, leg.believed_ns, leg.fast_ma = ma, sampled_ns, fast_ma
+        leg.others_ma, leg.believed_ns = others_ma, sampled_ns
 
     def _branches(self, leg: _Leg, sampled_ns: int) -> None:
         image = self._image

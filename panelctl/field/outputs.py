@@ -6,7 +6,8 @@ Rules
 - A relay is written only when its read-back differs from its order, and read back at once.
 - A set-point is written when it changes and when the device's own timer asks for it. The compute
   lease is renewed only on a fresh mains reading.
-- Everything that is written is counted, by register and by relay (ledger.py).
+- Everything that is written is counted, by register and by relay; a register of limited life is
+  raised only while its budget lasts (ledger.py).
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from panelctl.field.frames import (
     write_register_question,
     write_registers_question,
 )
-from panelctl.field.ledger import Ledger
+from panelctl.field.ledger import Budget, Ledger
 from panelctl.field.scan import Scanner
 from panelctl.modbus.codec import encode_value
 from panelctl.modbus.maps import RegisterMap, load_map
@@ -69,6 +70,7 @@ class Target:
     backoff_ns: int = RETRY_NS
     sequence: int = 0
     errors: int = 0
+    budget: Budget | None = None
 
 
 class Outputs:
@@ -170,7 +172,10 @@ class Outputs:
     def _target(self, panel: Panel, name: str, links: dict[str, BusLink]) -> Target:
         if name not in self.targets:
             device = panel.device(name)
-            self.targets[name] = Target(device, load_map(device.map), links[device.link])
+            target = Target(device, load_map(device.map), links[device.link])
+            if device.writes_per_day:
+                target.budget = Budget(device.writes_per_day)
+            self.targets[name] = target
         return self.targets[name]
 
     def _due(self, target: Target, now_ns: int) -> bool:
@@ -178,7 +183,8 @@ class Outputs:
         if wish is None or now_ns < target.retry_ns:
             return False
         if target.written != (wish.value, wish.request):
-            return True
+            raises = target.written is not None and wish.value > target.written[0]
+            return not raises or target.budget is None or target.budget.allows(now_ns)
         return bool(wish.refresh_ns) and now_ns - target.written_ns >= wish.refresh_ns
 
     async def _serve(self, target: Target) -> None:
@@ -239,6 +245,8 @@ class Outputs:
             was_paused = target.written is None or target.written[0] < setpoint.least
             if pause is not None and was_paused:
                 await self._write(target, pause_question(target, pause.run))
+        if target.budget is not None:
+            target.budget.wrote()
         target.written = (wish.value, wish.request)
         target.written_ns = self._clock.now_ns()
 

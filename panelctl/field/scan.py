@@ -12,6 +12,7 @@ Rules
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -101,10 +102,11 @@ class Lane:
         self._clock = clock
         self._fast = [_Read(read) for read in plan.fast]
         self._slow = [_Read(read) for read in plan.slow]
+        self._counters = deque(_Read(read) for read in plan.counters)
         self._next = 0
         self._sweep_ns = 0  # the next sweep begins no earlier
         self._rtu = plan.link.kind == "rtu"
-        for read in (*plan.fast, *plan.slow):
+        for read in (*plan.fast, *plan.slow, *plan.counters):
             unit = self.units.setdefault(read.device.name, Unit(read.device))
             unit.based = not read.map.sunspec_models
         # A line is asked one thing after the other; units behind one host side by side.
@@ -149,10 +151,11 @@ class Lane:
 
     async def _slice(self) -> None:
         asked = 0
-        for _ in range(len(self._slow)):
+        places = len(self._slow) + bool(self._counters)
+        for _ in range(places):
             if self._go.is_set() or self._clock.now_ns() < self._sweep_ns:
                 return
-            read = self._slow[self._next]
+            read = self._slow[self._next] if self._next < len(self._slow) else self._counters[0]
             unit = self.units[read.planned.device.name]
             now_ns = self._clock.now_ns()
             if unit.parked_ns <= now_ns:
@@ -165,8 +168,9 @@ class Lane:
                 asked += 1
                 await self._try(read, Turn.SLOW)
             self._next += 1
-            if self._next == len(self._slow):
+            if self._next == places:
                 self._next = 0
+                self._counters.rotate(-1)  # one read of them ends each sweep
                 self.sweeps += 1
                 # Half the time it may take is left for lost replies and for writes.
                 self._sweep_ns = max(self._sweep_ns + self.plan.sweep_due_ns // 2, now_ns)

@@ -1,7 +1,8 @@
 """The bus plan of a panel: every link's reads, their wire time, and whether the cycle has room.
 
 The fast lane (mains and modulated loads' own meters) is read in every cycle; the slow lane gets
-what is left, and one full sweep of it has to fit `branch_sweep_s`. Room is kept for the writes.
+what is left, and one full sweep of it has to fit `branch_sweep_s`. Energy counters come last: one
+read of them ends each sweep. Room is kept for the writes.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ class LinkPlan:
     wire: Wire
     fast: tuple[PlannedRead, ...]
     slow: tuple[PlannedRead, ...]
+    counters: tuple[PlannedRead, ...]
     fast_ns: int
     sweep_ns: int
     write_ns: int
@@ -48,7 +50,7 @@ class LinkPlan:
     @property
     def longest_slow_ns(self) -> int:
         """The longest slow read: what a write may have to wait for."""
-        return max((read.wire_ns for read in self.slow), default=0)
+        return max((read.wire_ns for read in (*self.slow, *self.counters)), default=0)
 
     @property
     def cycle_ratio(self) -> float:
@@ -87,15 +89,18 @@ def plan_bus(panel: Panel) -> list[LinkPlan]:
         wire = wire_of(link)
         fast: list[PlannedRead] = []
         slow: list[PlannedRead] = []
+        counters: list[PlannedRead] = []
         write_ns = 0
         for device in panel.devices:
             if device.link != link.name:
                 continue
             mine = [(n, slot) for n, slot in slots if slot.source.device == device.name]
             quick = [(n, slot) for n, slot in mine if slot.name in fast_names]
-            rest = [(n, slot) for n, slot in mine if slot.name not in fast_names]
+            counted = [(n, slot) for n, slot in mine if slot.unit == "wh"]
+            rest = [pair for pair in mine if pair not in quick and pair not in counted]
             fast += _reads(device, quick, wire)
             slow += _reads(device, rest, wire)
+            counters += _reads(device, counted, wire)
             write_ns += _writes_ns(panel, device, wire)
         plans.append(
             LinkPlan(
@@ -103,8 +108,10 @@ def plan_bus(panel: Panel) -> list[LinkPlan]:
                 wire=wire,
                 fast=tuple(fast),
                 slow=tuple(_spread(slow)),
+                counters=tuple(counters),
                 fast_ns=sum(read.wire_ns for read in fast),
-                sweep_ns=sum(read.wire_ns for read in slow),
+                sweep_ns=sum(read.wire_ns for read in slow)
+                + max((read.wire_ns for read in counters), default=0),
                 write_ns=write_ns,
                 period_ns=period_ns,
                 sweep_due_ns=int(min(panel.timing.branch_sweep_s, panel.timing.readback_s) * 1e9),

@@ -97,6 +97,7 @@ class Circuit:
     demand_a: float
     currents: tuple[LegMeter, ...]
     power: tuple[PointRef, ...] = ()
+    energy: tuple[PointRef, ...] = ()  # counters of what it has drawn
     balanced: bool = False
     relay_device: str | None = None
     relay_output: int = 0

@@ -39,6 +39,7 @@ class Device:
     late_ms: int
     fast: bool = False  # read in every cycle
     inverted: bool = False  # it counts export as positive: its currents and powers are turned
+    writes_per_day: int = 0  # what the register of its set-point stands in the long run; 0: any
     unverified_accepted: bool = False
     failsafe_accepted: bool = False
 
@@ -62,6 +63,8 @@ class Service:
     voltage_response: bool = False
     neutral_a: float | None = None  # what a reduced neutral carries
     busbar_a: float | None = None  # what the busbar carries, where sources feed it
+    import_energy: PointRef | None = None  # counters of what was drawn from the grid,
+    export_energy: PointRef | None = None  # and of what was given to it
     lease_default_w: int | None = None  # our share of a transformer while no lease is known
 
 

@@ -39,12 +39,19 @@ class ComputeRecord(TypedDict):
     stop: bool
 
 
+class EnergyRecord(TypedDict):
+    """What the counters at the main lugs say, Wh; null where there is none that was read."""
+
+    import_wh: int | None
+    export_wh: int | None
+
+
 class CircuitRecord(TypedDict):
     """One circuit. `a` per leg it is on, `relay` is the read-back, `since_s` counts back from now.
 
     `why` and `wait` are codes of model/reason; `by_a` is how many amps were missing on `leg`, which
     names a row. `theta` and `trip_s` are of its own breaker, where that is watched; `firm_a` is
-    what of a source's current counts as there to stay.
+    what of a source's current counts as there to stay; `wh` is what it has drawn (a source: given).
     """
 
     id: str
@@ -66,6 +73,7 @@ class CircuitRecord(TypedDict):
     theta: NotRequired[float]
     trip_s: NotRequired[float]
     firm_a: NotRequired[list[float]]
+    wh: NotRequired[int]
 
 
 class EventRecord(TypedDict):
@@ -117,6 +125,7 @@ class CycleRecord(TypedDict):
     limits: list[LimitRecord]
     compute: ComputeRecord | None
     circuits: list[CircuitRecord]
+    energy: EnergyRecord
     doubts: dict[str, list[str]]
     events: list[EventRecord]
     commands: list[dict[str, Any]]

@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from panelctl.model.metering import PointRef
-from panelctl.model.panel import Panel
+from panelctl.model.panel import Panel, Service
 
 LEGS = ("a", "b")
+MOST_WH = 10**13  # more than any counter of a home shows
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One reading of the image: its name, its unit (`ma`, `mv`, `mc`, `w`, `state`), its source.
+    """One reading of the image: name, unit (`ma`, `mv`, `mc`, `w`, `wh`, `state`), source.
 
     `least` and `most` bound what is plausible; a reading outside becomes IMPLAUSIBLE.
     """
@@ -38,6 +39,8 @@ def image_slots(panel: Panel) -> list[Slot]:
         slots.append(Slot(f"main.{leg}_w", "w", source, -most_w, most_w))
     for leg, source in zip(LEGS, service.voltages, strict=True):
         slots.append(Slot(f"main.{leg}_mv", "mv", source, nominal_mv // 2, nominal_mv * 3 // 2))
+    for name, counter in energy_counters(panel.service):
+        slots.append(Slot(name, "wh", counter, -MOST_WH, MOST_WH))
     for feeder in panel.feeders:
         feeder_ma = int(feeder.breaker.rating_a * 5_000)
         for number, source in zip(feeder.legs, feeder.currents, strict=False):
@@ -58,7 +61,15 @@ def image_slots(panel: Panel) -> list[Slot]:
         for index, source in enumerate(circuit.power):
             branch_w = branch_ma // 1000 * 250
             slots.append(Slot(f"{circuit.id}.{index}_w", "w", source, -branch_w, branch_w))
+        for index, source in enumerate(circuit.energy):
+            slots.append(Slot(f"{circuit.id}.{index}_wh", "wh", source, -MOST_WH, MOST_WH))
         if circuit.relay_device is not None:
             source = PointRef(circuit.relay_device, f"output_{circuit.relay_output}")
             slots.append(Slot(f"{circuit.id}.relay", "state", source, 0, 1))
     return slots
+
+
+def energy_counters(service: Service) -> list[tuple[str, PointRef]]:
+    """The counters at the main lugs, by the name of their slot."""
+    both = (("main.import_wh", service.import_energy), ("main.export_wh", service.export_energy))
+    return [(name, point) for name, point in both if point is not None]

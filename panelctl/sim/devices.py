@@ -103,8 +103,9 @@ class SimMeter(SimDevice):
         self._renewed_s = time_s
         for point, source in self._shown:
             value = source()
-            noisy = value * (1.0 + NOISE_RATIO * self._random.uniform(-1.0, 1.0))
-            self.show(point, noisy)
+            if point.unit != "Wh":  # a counter only goes on
+                value *= 1.0 + NOISE_RATIO * self._random.uniform(-1.0, 1.0)
+            self.show(point, value)
 
     def read(self, table: str, address: int, count: int, time_s: float) -> list[int]:
         """Registers; an EM540's model code hides behind a single-register read."""
@@ -203,6 +204,10 @@ def build_devices(panel: Panel, plant: Plant, seed: int) -> dict[str, SimDevice]
 
     for leg in (0, 1):
         _show_leg(panel, plant, leg, add)
+    if panel.service.import_energy is not None:
+        add(panel.service.import_energy, lambda: plant.import_wh)
+    if panel.service.export_energy is not None:
+        add(panel.service.export_energy, lambda: plant.export_wh)
     for item in plant.circuits.values():
         _show_circuit(item, add)
     if panel.heat_sink is not None and (tank := plant.tank) is not None:
@@ -245,6 +250,9 @@ def _show_circuit(item: PlantCircuit, add: Show) -> None:
         share /= 2.0  # a single CT is measured against one leg's voltage
     for source in circuit.power:
         add(source, lambda: item.power_w * share)
+    single = circuit.balanced and len(circuit.energy) == 1
+    for source in circuit.energy:
+        add(source, lambda: abs(item.energy_wh) / (2 if single else len(circuit.energy)))
 
 
 def _node_points(node: Node) -> dict[str, Callable[[], float]]:

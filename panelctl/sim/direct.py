@@ -72,6 +72,8 @@ class DirectRun:
     def _read(self, now_ns: int) -> None:
         image, plant = self.engine.image, self.plant
         for slot, owner, what in self._sources:
+            if what.endswith("wh"):
+                continue  # counters have no part in a step
             if owner == "main":
                 leg = 0 if what[0] == "a" else 1
                 if what.endswith("ma"):

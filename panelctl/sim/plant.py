@@ -181,6 +181,8 @@ class Plant:
     bus_a: list[float] = field(default_factory=lambda: [0.0, 0.0])  # what all loads of a leg draw
     neutral_a: float = 0.0  # at the main lugs
     tank: Tank | None = None
+    import_wh: float = 0.0  # through the main lugs
+    export_wh: float = 0.0
 
     @classmethod
     def of(cls, panel: Panel) -> Plant:
@@ -231,6 +233,9 @@ class Plant:
             if plant.breaker.step([current_a], dt_s):
                 self.trips.append(plant.circuit.id)
         self.legs_a, self.bus_a, self.neutral_a = legs, bus, abs(legs[0] - legs[1])
+        grid_wh = sum(legs) * self.volts * dt_s / 3600.0
+        self.import_wh += max(grid_wh, 0.0)
+        self.export_wh += max(-grid_wh, 0.0)
         if self.main.step(legs, dt_s):
             self.trips.append("main")
         if self.tank is not None:

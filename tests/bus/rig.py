@@ -65,6 +65,7 @@ class BusRig:
         self.places: dict[str, list[int]] = {}
         for read in (*self.plan.fast, *self.plan.slow):
             self.places.setdefault(read.device.name, []).extend(n for n, _ in read.slots)
+        self.counters = [n for read in self.plan.counters for n, _ in read.slots]
         self.truth: dict[int, int] = {}
         self.wrong: list[tuple[str, int, int]] = []
         self.judged = 0
@@ -86,7 +87,10 @@ class BusRig:
         for device in self.places:
             await self.until_good(device, 0)
         # What is read while nothing is wrong is what is true: it stands still.
-        self.truth = {n: self.image.next_value[n] for ns in self.places.values() for n in ns}
+        while any(self.image.next_quality[n] != Quality.GOOD for n in self.counters):
+            await self.cycle()
+        every = [n for ns in (*self.places.values(), self.counters) for n in ns]
+        self.truth = {n: self.image.next_value[n] for n in every}
         self.gaps_ns = dict.fromkeys(self.places, 0)
 
     async def stop(self) -> None:

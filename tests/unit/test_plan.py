@@ -131,7 +131,12 @@ def test_the_demos_plan_fits_and_names_every_slot_once() -> None:
     panel = read_panel(Path("panelctl/sim/demo.toml"))
     plans = plan_bus(panel)
     assert all(plan.fits for plan in plans)
-    slots = [n for plan in plans for read in (*plan.fast, *plan.slow) for n, _ in read.slots]
+    slots = [
+        n
+        for plan in plans
+        for read in (*plan.fast, *plan.slow, *plan.counters)
+        for n, _ in read.slots
+    ]
     assert len(slots) == len(set(slots))
     line1 = plans[0]
     assert {read.device.name for read in line1.fast} == {"mains", "compute_meter"}

@@ -1,0 +1,255 @@
+"""What the energy counters counted, and what they say about the currents that were read.
+
+Rules
+- A total never falls, and is the meter's own count for as long as that goes on.
+- A count that goes back, or on by more than could have flowed, is believed with a second reading
+  that goes on from it. What lies between is not counted; of a counter that began again (it wrapped
+  round, or was reset), what it shows is, where that much can have flowed since.
+- Energy is at most volts times amps: what was counted is held against the currents, from one change
+  of a counter to a later one, over 1 kWh and more. Currents that are too small for it are marked
+  IMPLAUSIBLE (ENERGY) until such a stretch agrees. A counter that is too small for the watts that
+  were read is one that stands still (STILL): it decides nothing, and people are told.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from panelctl.core.image import Image
+from panelctl.core.plausible import Doubt
+from panelctl.model.circuit import Circuit, SourceKind
+from panelctl.model.metering import Quality
+from panelctl.model.panel import Panel
+from panelctl.model.slots import LEGS, energy_counters
+from panelctl.units import NS_PER_MS, NS_PER_S, ns_from_s
+
+LOOK_NS = NS_PER_S
+STRETCH_WH = 1_000
+STILL_WH = 5_000  # some meters renew their counters once in a quarter of an hour
+SLACK_WH = 250  # counters go in steps of up to 100 Wh and are read seconds late
+SLACK_SHARE = 4  # meters, nominal volts and skew: a quarter
+MW_MS_PER_WH = 3_600_000_000
+INRUSH = 5  # times its breaker's rating no circuit draws for long
+
+MAINS = "main"
+
+Kept = dict[str, list[int]]  # by slot: what the counter showed last, and the total
+
+
+@dataclass(slots=True)
+class Counter:
+    """One counter. `most_w` is what can flow through it at most; times in ns, energies in Wh."""
+
+    most_w: int
+    total_wh: int = 0
+    raw_wh: int | None = None
+    raw_ns: int = 0
+    odd_wh: int | None = None  # a reading that waits for one that goes on from it
+    odd_ns: int = 0
+
+    def take(self, raw_wh: int, at_ns: int) -> bool:
+        """Count a reading. False when it is not believed yet."""
+        if self.raw_wh is None:
+            self.total_wh = max(raw_wh, 0)
+        elif self._flows(raw_wh - self.raw_wh, at_ns - self.raw_ns):
+            self.total_wh += raw_wh - self.raw_wh
+        elif self.odd_wh is None or not self._flows(raw_wh - self.odd_wh, at_ns - self.odd_ns):
+            self.odd_wh, self.odd_ns = raw_wh, at_ns
+            return False
+        elif raw_wh < self.raw_wh and self._flows(raw_wh, at_ns - self.raw_ns):
+            self.total_wh += raw_wh
+        else:
+            self.total_wh += raw_wh - self.odd_wh
+        self.raw_wh, self.raw_ns, self.odd_wh = raw_wh, at_ns, None
+        return True
+
+    def _flows(self, wh: int, in_ns: int) -> bool:
+        """Whether so much can have flowed in that time."""
+        return 0 <= wh <= SLACK_WH + self.most_w * in_ns // (3600 * NS_PER_S)
+
+
+@dataclass(slots=True)
+class _Metered:
+    """The mains, or a circuit: its counters, currents and powers, and the stretch that is judged.
+
+    `volts` are those of one current. Where one counter or one power point stands for both legs of a
+    balanced load, it counts `factor` or `watts_factor` times.
+    """
+
+    name: str
+    counters: list[int]
+    amps: list[int]
+    watts: list[int]
+    volts: int
+    factor: int
+    watts_factor: int
+    fresh_ns: int
+    total_wh: int = -1
+    begin_wh: int = 0
+    begun: bool = False  # at a change of the counter: then the stretch is exact
+    at_ns: int = 0
+    apparent: int = 0  # mW x ms
+    drawn: int = 0
+    doubts: set[Doubt] = field(default_factory=set)
+
+
+class Energy:
+    """The counters of one panel. `judge` is called once a cycle, after the currents are judged."""
+
+    def __init__(self, panel: Panel, image: Image) -> None:
+        self._image = image
+        self._counters: dict[int, Counter] = {}
+        self._seen_ns: dict[int, int] = {}
+        self._looked_ns = 0
+        self._metered: dict[str, _Metered] = {}
+        half_v = round(panel.service.voltage_v / 2)
+        stale_ns = ns_from_s(panel.timing.branch_stale_s)
+        most_w = int(panel.service.breaker.rating_a * INRUSH * 2 * half_v)
+        for name, _ in energy_counters(panel.service):
+            self._add(image.slot[name], most_w)
+        if "main.import_wh" in image.slot:
+            self._metered[MAINS] = _Metered(
+                MAINS,
+                [image.slot["main.import_wh"]],
+                [image.slot[f"main.{leg}_ma"] for leg in LEGS],
+                [image.slot[f"main.{leg}_w"] for leg in LEGS],
+                half_v,
+                1,
+                1,
+                stale_ns,
+            )
+        for circuit in panel.circuits:
+            if circuit.energy:
+                item = _circuit(circuit, image, half_v, stale_ns)
+                self._metered[circuit.id] = item
+                most_w = int(circuit.breaker.rating_a * INRUSH * len(circuit.legs) * half_v)
+                for slot in item.counters:
+                    self._add(slot, most_w)
+
+    def _add(self, slot: int, most_w: int) -> None:
+        self._counters[slot] = Counter(most_w)
+        self._seen_ns[slot] = 0
+
+    @property
+    def doubts(self) -> dict[str, list[Doubt]]:
+        """What is in doubt now, by circuit; `main` is the mains."""
+        return {name: sorted(item.doubts) for name, item in self._metered.items() if item.doubts}
+
+    def total_wh(self, name: str) -> int | None:
+        """What a circuit has drawn (a source: given) since its meter began to count; None: unknown.
+
+        Of the mains: what was imported.
+        """
+        item = self._metered.get(name)
+        if item is None or any(self._counters[slot].raw_wh is None for slot in item.counters):
+            return None
+        return item.factor * sum(self._counters[slot].total_wh for slot in item.counters)
+
+    @property
+    def export_wh(self) -> int | None:
+        """What was given to the grid, by the counter at the main lugs; None: unknown."""
+        counter = self._counters.get(self._image.slot.get("main.export_wh", -1))
+        return None if counter is None or counter.raw_wh is None else counter.total_wh
+
+    def keep(self) -> Kept:
+        """What has to outlive a restart."""
+        return {
+            self._image.names[slot]: [counter.raw_wh, counter.total_wh]
+            for slot, counter in self._counters.items()
+            if counter.raw_wh is not None
+        }
+
+    def take(self, kept: Kept, then_ns: int) -> None:
+        """Go on from what an earlier run kept at `then_ns`."""
+        for slot, counter in self._counters.items():
+            pair = kept.get(self._image.names[slot])
+            if pair is not None:
+                counter.raw_wh, counter.total_wh = pair
+                counter.raw_ns = then_ns
+
+    def judge(self, now_ns: int) -> None:
+        """Count, compare, and mark the currents that are in doubt in the latched image."""
+        if now_ns - self._looked_ns >= LOOK_NS:
+            self._looked_ns = now_ns
+            self._count()
+            for item in self._metered.values():
+                self._compare(item, now_ns)
+        quality = self._image.quality
+        for item in self._metered.values():
+            if Doubt.ENERGY in item.doubts:
+                for slot in item.amps:
+                    if quality[slot] == Quality.GOOD:
+                        quality[slot] = Quality.IMPLAUSIBLE
+
+    def _count(self) -> None:
+        image = self._image
+        for slot, counter in self._counters.items():
+            at_ns = image.sampled_ns[slot]
+            if at_ns != self._seen_ns[slot] and image.quality[slot] == Quality.GOOD:
+                self._seen_ns[slot] = at_ns
+                if not counter.take(image.value[slot], at_ns):
+                    image.quality[slot] = Quality.IMPLAUSIBLE
+
+    def _compare(self, item: _Metered, now_ns: int) -> None:
+        total = self.total_wh(item.name)
+        if total is None:
+            return
+        image, passed_ns = self._image, now_ns - item.at_ns
+        item.at_ns = now_ns
+        known = all(image.good(slot, now_ns, item.fresh_ns) for slot in (*item.amps, *item.watts))
+        changed, item.total_wh = item.total_wh not in (-1, total), total
+        if not known or passed_ns > item.fresh_ns:
+            self._begin(item, total, changed)
+            return
+        passed_ms = passed_ns // NS_PER_MS
+        amps_ma = sum(abs(image.value[slot]) for slot in item.amps)
+        watts = item.watts_factor * sum(image.value[slot] for slot in item.watts)
+        if item.name != MAINS:  # a source's watts are below 0, and it counts what it gives
+            watts = abs(watts)
+        item.apparent += amps_ma * item.volts * passed_ms
+        item.drawn += max(watts, 0) * 1000 * passed_ms
+        counted_wh = total - item.begin_wh
+        apparent_wh, drawn_wh = item.apparent // MW_MS_PER_WH, item.drawn // MW_MS_PER_WH
+        if not changed:
+            if drawn_wh > max(STILL_WH, _most(counted_wh)):
+                item.doubts.add(Doubt.STILL)
+        elif not item.begun:
+            item.doubts.discard(Doubt.STILL)
+            self._begin(item, total, changed)
+        elif max(counted_wh, apparent_wh) >= STRETCH_WH:
+            _note(item, Doubt.ENERGY, counted_wh > _most(apparent_wh))
+            _note(item, Doubt.STILL, drawn_wh > _most(counted_wh))
+            self._begin(item, total, changed)
+
+    def _begin(self, item: _Metered, total_wh: int, changed: bool) -> None:
+        item.begin_wh, item.begun = total_wh, changed
+        item.apparent = item.drawn = 0
+
+
+def _most(wh: int) -> int:
+    return wh + wh // SLACK_SHARE + SLACK_WH
+
+
+def _note(item: _Metered, doubt: Doubt, holds: bool) -> None:
+    if holds:
+        item.doubts.add(doubt)
+    else:
+        item.doubts.discard(doubt)
+
+
+def _circuit(circuit: Circuit, image: Image, half_v: int, fresh_ns: int) -> _Metered:
+    """The slots of a circuit; the current of a single CT stands there once for each leg."""
+    names = {m.current: f"{circuit.id}.{LEGS[m.leg]}_ma" for m in reversed(circuit.currents)}
+    watts = [image.slot[f"{circuit.id}.{n}_w"] for n in range(len(circuit.power))]
+    # What a battery takes is not what it gives, and its counter counts one of them.
+    battery = circuit.source is not None and circuit.source.kind is SourceKind.BATTERY
+    return _Metered(
+        circuit.id,
+        [image.slot[f"{circuit.id}.{n}_wh"] for n in range(len(circuit.energy))],
+        [image.slot[names[meter.current]] for meter in circuit.currents],
+        [] if battery else watts,
+        half_v,
+        2 if circuit.balanced and len(circuit.energy) == 1 else 1,
+        2 if circuit.balanced and len(circuit.power) == 1 else 1,
+        fresh_ns,
+    )

@@ -1,0 +1,197 @@
+"""Energy counters: totals that never fall, and what they say about the currents."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from panelctl.config.load import read_panel
+from panelctl.control.history import History, HistoryStore
+from panelctl.core.energy import MAINS, Counter, Energy
+from panelctl.core.image import Image
+from panelctl.core.plausible import Doubt
+from panelctl.errors import ConfigError
+from panelctl.field.ledger import Budget, Ledger
+from panelctl.model.metering import Quality
+from panelctl.model.slots import image_slots
+from tests.engine_rig import EngineRig
+
+DEMO = Path("panelctl/sim/demo.toml")
+PANEL = read_panel(DEMO)
+S = 1_000_000_000
+TEN_S = 10 * S
+
+
+@pytest.mark.parametrize(
+    ("shown", "total"),
+    [
+        ([100, 110, 130], 130),
+        ([1000, 1010, 5, 15], 1025),  # reset: what it shows since was drawn
+        ([4_294_967_290, 4_294_967_294, 2, 12], 4_294_967_306),  # 32 bits, wrapped round
+        ([1000, 1010, 900_000, 1020, 1030], 1030),  # one damaged frame upwards
+        ([1000, 1010, 3, 1020, 1030], 1030),  # and downwards
+        ([1000, 1010, 900_000, 900_010], 1020),  # a new meter, with a history of its own
+        ([1000, 1010, 500, 510], 1020),  # and one with a shorter one
+        ([2**31 - 5, -(2**31), -(2**31) + 10], 2**31 + 5),  # a signed one, wrapped round
+    ],
+)
+def test_a_counter_that_goes_on_jumps_or_begins_again(shown: list[int], total: int) -> None:
+    counter = Counter(most_w=10_000)
+    for n, raw_wh in enumerate(shown):
+        counter.take(raw_wh, n * TEN_S)
+    assert counter.total_wh == total
+
+
+@settings(max_examples=200)
+@given(st.lists(st.integers(-(2**40), 2**40), min_size=1, max_size=40), st.data())
+def test_a_total_never_falls_and_never_outruns_what_can_flow(
+    shown: list[int], data: st.DataObject
+) -> None:
+    counter = Counter(most_w=10_000)
+    counter.take(0, 0)
+    now_ns = 0
+    for raw_wh in shown:
+        now_ns += data.draw(st.integers(1, 100)) * S
+        before = counter.total_wh
+        near = data.draw(st.sampled_from([raw_wh, (counter.raw_wh or 0) + raw_wh % 20]))
+        counter.take(near, now_ns)
+        assert counter.total_wh >= before
+    readings = len(shown)
+    assert counter.total_wh <= 10_000 * now_ns // (3600 * S) + 250 * readings
+
+
+class Bench:
+    """The demo's image, each second; what the readings say and what the counters count."""
+
+    def __init__(self) -> None:
+        self.image = Image([slot.name for slot in image_slots(PANEL)])
+        self.energy = Energy(PANEL, self.image)
+        self.now_ns = S
+        self.count_wh = 5_000.0
+
+    def put(self, name: str, value: int) -> None:
+        self.image.put(self.image.slot[name], value, Quality.GOOD, self.now_ns)
+
+    def run(self, seconds: int, counted_w: float, ma: int, watts: int, every_s: int = 1) -> None:
+        """The node's circuit and the mains alike; counters are renewed once in `every_s`."""
+        for _ in range(seconds):
+            self.now_ns += S
+            self.count_wh += counted_w / 3600
+            for name in ("main", "compute"):
+                for leg in "ab":
+                    self.put(f"{name}.{leg}_ma", ma)
+            for name in ("main.a_w", "main.b_w", "compute.0_w", "compute.1_w"):
+                self.put(name, watts // 2)
+            if (self.now_ns // S) % every_s == 0:
+                self.put("compute.0_wh", int(self.count_wh))
+                self.put("main.import_wh", int(self.count_wh))
+            self.image.latch()
+            self.energy.judge(self.now_ns)
+
+
+@pytest.mark.parametrize("every_s", [1, 10, 900])
+def test_a_true_meter_is_never_in_doubt(every_s: int) -> None:
+    bench = Bench()
+    for amps in (5, 40, 0, 52, 20):
+        bench.run(1800, amps * 240, amps * 1000, amps * 240, every_s)
+        assert bench.energy.doubts == {}
+
+
+def test_currents_that_are_too_small_for_the_energy_are_marked() -> None:
+    bench = Bench()
+    bench.run(600, 9_600, 40_000, 9_600)
+    assert bench.energy.doubts == {}
+    bench.run(900, 9_600, 20_000, 4_800)  # a transformer of the wrong ratio from now on
+    assert bench.energy.doubts == {MAINS: [Doubt.ENERGY], "compute": [Doubt.ENERGY]}
+    for name in ("main.a_ma", "main.b_ma", "compute.a_ma"):
+        slot = bench.image.slot[name]
+        assert bench.image.quality[slot] == Quality.IMPLAUSIBLE
+        assert bench.image.value[slot] == 20_000, "what was read stands there"
+    bench.run(900, 9_600, 40_000, 9_600)
+    assert bench.energy.doubts == {}
+
+
+def test_a_counter_that_stands_still_is_told_and_decides_nothing() -> None:
+    bench = Bench()
+    bench.run(60, 9_600, 40_000, 9_600)
+    bench.run(2_400, 0, 40_000, 9_600)
+    assert bench.energy.doubts == {MAINS: [Doubt.STILL], "compute": [Doubt.STILL]}
+    assert bench.image.quality[bench.image.slot["main.a_ma"]] == Quality.GOOD
+
+
+def test_what_was_not_read_is_not_held_against_the_currents() -> None:
+    bench = Bench()
+    bench.run(60, 9_600, 40_000, 9_600)
+    bench.now_ns += 3600 * S  # the meter was away for an hour and counted on
+    bench.count_wh += 9_600
+    bench.run(600, 9_600, 40_000, 9_600)
+    assert bench.energy.doubts == {}
+
+
+def test_totals_outlive_a_restart(tmp_path: Path) -> None:
+    bench = Bench()
+    bench.run(60, 9_600, 40_000, 9_600)
+    before = bench.energy.total_wh("compute")
+    assert before is not None
+    store = HistoryStore(tmp_path)
+    store.save(History({}, Ledger(), bench.energy.keep(), at_s=1000.0))
+    kept = store.load()
+    assert kept.at_s == 1000.0
+    later = Bench()
+    later.energy.take(kept.energy, -3600 * S)
+    assert later.energy.total_wh("compute") == before
+    later.count_wh = 7.0  # the meter was changed meanwhile
+    later.run(3, 3_600, 15_000, 3_600)
+    after = later.energy.total_wh("compute")
+    assert after is not None
+    assert before <= after <= before + 10
+
+
+@pytest.mark.parametrize(
+    "energy", ['{"x": [1]}', '{"x": [1, -5]}', '{"x": [1e99, 4]}', "[1]", '{"x": "no"}']
+)
+def test_a_spoilt_history_counts_as_none(tmp_path: Path, energy: str) -> None:
+    text = f'{{"format": 1, "steps": {{}}, "registers": {{}}, "relays": {{}}, "energy": {energy}}}'
+    (tmp_path / "history.json").write_text(text)
+    assert HistoryStore(tmp_path).load() == History()
+
+
+def test_a_doubted_mains_meter_ends_in_hold() -> None:
+    rig = EngineRig(PANEL)
+    rig.run(5)
+    wh = 1_000
+    seconds = 0
+    while not rig.engine.doubts and seconds < 120:
+        wh += 20
+        rig.shown["main.import_wh"] = wh  # 72 kW, while the legs show 2.4 kW together
+        rig.run(1)
+        seconds += 1
+    assert rig.engine.doubts == {MAINS: [Doubt.ENERGY]}
+    rig.run(3)
+    assert rig.engine.now.name == "HOLD"
+
+
+def test_a_counter_in_the_wrong_unit_is_refused(tmp_path: Path) -> None:
+    text = DEMO.read_text().replace('import_energy = "import_wh"', 'import_energy = "total_w"')
+    file = tmp_path / "panel.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match="a counter in Wh is needed here"):
+        read_panel(file)
+
+
+def test_a_register_that_wears_is_lowered_at_once_and_raised_within_its_budget() -> None:
+    budget = Budget(per_day=24)
+    made = 0
+    for second in range(0, 86_400, 60):
+        if budget.allows(second * S):
+            budget.wrote()
+            made += 1
+    assert made == 24 + 3 - 1  # an eighth of a day's at once, and then one an hour
+    now_ns = 86_400 * S
+    for _ in range(5):
+        budget.wrote()  # lowered, whatever the budget says
+    assert not budget.allows(now_ns + 4 * 3600 * S)
+    assert budget.allows(now_ns + 6 * 3600 * S)
