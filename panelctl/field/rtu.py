@@ -1,4 +1,4 @@
-"""A Modbus RTU line over a serial port's file descriptor.
+"""A Modbus RTU line over a serial port.
 
 Rules
 - 3.5 characters (or the link's fixed silence) pass after the last byte before the next question.
@@ -10,38 +10,33 @@ Rules
 from __future__ import annotations
 
 import asyncio
-import os
-import termios
-from contextlib import suppress
-
-import serial
 
 from panelctl.clock import Clock
 from panelctl.errors import DeviceRefused, LinkDown, ReplyTimeout
 from panelctl.field.bus import Answer, LinkCounts, Turn, TurnQueue
 from panelctl.field.frames import Question, RtuReceiver, rtu_frame, values_of
+from panelctl.field.port import OpenPort, Port, SerialPort
 from panelctl.modbus.wire import Wire
 from panelctl.model.panel import Link
 from panelctl.units import NS_PER_MS
 
 REOPEN_FIRST_NS = 100 * NS_PER_MS
-REOPEN_MOST_NS = 800 * NS_PER_MS
+REOPEN_MOST_NS = 300 * NS_PER_MS  # and a sweep: back within a second
 SHARP_BELOW_NS = 2 * NS_PER_MS  # a silence so short is a good part of the transaction
-CHUNK = 1024
 STRAY_CHARS = 24  # a UART hands bytes over in pieces of its FIFO: silence between two is none
 
 
 class RtuLink:
-    """A serial line as a BusLink. The port is opened with the first question."""
+    """A serial line as a BusLink. The port is opened with the first question, by `open_port`."""
 
-    def __init__(self, link: Link, clock: Clock) -> None:
+    def __init__(self, link: Link, clock: Clock, open_port: OpenPort = SerialPort) -> None:
         self.link = link
         self.counts = LinkCounts()
         self._clock = clock
         self._wire = Wire.rtu(link.baud, link.parity, link.stop_bits, link.silence_us)
         self._turns = TurnQueue()
-        self._port: serial.Serial | None = None
-        self._fd = -1
+        self._open_port = open_port
+        self._port: Port | None = None
         self._quiet_ns = 0
         self._reopen_ns = 0
         self._backoff_ns = REOPEN_FIRST_NS
@@ -104,19 +99,24 @@ class RtuLink:
     def _drain(self) -> int:
         total = 0
         while True:
-            try:
-                data = os.read(self._fd, CHUNK)
-            except BlockingIOError:
+            data = self._take()
+            if data is None:
                 return total
-            except OSError as error:
-                raise self._lost(error) from None
-            if not data:
-                raise self._lost(OSError("end of file"))
             total += len(data)
 
-    def _write(self, frame: bytes) -> None:
+    def _take(self) -> bytes | None:
+        """What has arrived, or None. Raises LinkDown."""
+        if self._port is None:  # lost while we waited
+            raise LinkDown(f"{self.link.path} is not open")
         try:
-            written = os.write(self._fd, frame)
+            return self._port.read()
+        except OSError as error:
+            raise self._lost(error) from None
+
+    def _write(self, frame: bytes) -> None:
+        assert self._port is not None
+        try:
+            written = self._port.write(frame)
         except OSError as error:
             raise self._lost(error) from None
         if written != len(frame):
@@ -124,14 +124,11 @@ class RtuLink:
 
     def _readable(self) -> None:
         try:
-            data = os.read(self._fd, CHUNK)
-        except BlockingIOError:
+            data = self._take()
+        except LinkDown as error:
+            self._fail(error)
             return
-        except OSError as error:
-            self._fail(self._lost(error))
-            return
-        if not data:
-            self._fail(self._lost(OSError("end of file")))
+        if data is None:
             return
         now_ns = self._clock.now_ns()
         self._quiet_ns = now_ns + self._wire.silence_ns
@@ -163,29 +160,14 @@ class RtuLink:
         if now_ns < self._reopen_ns:
             raise LinkDown(f"{self.link.path} is not open")
         try:
-            self._port = serial.Serial(
-                self.link.path,
-                baudrate=self.link.baud,
-                parity=self.link.parity,
-                stopbits=self.link.stop_bits,
-                timeout=0,
-                exclusive=True,
-            )
-            self._fd = self._port.fileno()
-            os.set_blocking(self._fd, False)
-            # pyserial asks for reads that return nothing when there is nothing; then an empty read
-            # could not be told from a port that has hung up.
-            settings = termios.tcgetattr(self._fd)
-            settings[6][termios.VMIN] = 1
-            termios.tcsetattr(self._fd, termios.TCSANOW, settings)
-        except (OSError, ValueError, termios.error) as error:
-            self._drop_port()
+            self._port = self._open_port(self.link)
+        except OSError as error:
             self._wait_longer(now_ns)
             raise LinkDown(f"{self.link.path} cannot be opened: {error}") from None
         self._backoff_ns = REOPEN_FIRST_NS
         self._quiet_ns = now_ns + self._wire.silence_ns
         self.counts.reopened += 1
-        asyncio.get_running_loop().add_reader(self._fd, self._readable)
+        self._port.listen(self._readable)
 
     def _lost(self, error: OSError) -> LinkDown:
         self._drop_port()
@@ -197,10 +179,6 @@ class RtuLink:
         self._backoff_ns = min(2 * self._backoff_ns, REOPEN_MOST_NS)
 
     def _drop_port(self) -> None:
-        if self._port is None:
-            return
-        asyncio.get_running_loop().remove_reader(self._fd)
-        with suppress(OSError, termios.error):
-            self._port.close()
-        self._port = None
-        self._fd = -1
+        if self._port is not None:
+            port, self._port = self._port, None
+            port.close()

@@ -23,7 +23,7 @@ from panelctl.units import NS_PER_MS
 CONNECT_S = 1.0
 SILENT_MOST = 3
 REOPEN_FIRST_NS = 100 * NS_PER_MS
-REOPEN_MOST_NS = 800 * NS_PER_MS
+REOPEN_MOST_NS = 300 * NS_PER_MS  # and a sweep: back within a second
 MOST_BUFFERED = 4096
 
 

@@ -1,8 +1,6 @@
 """A simulated RS-485 line: a pty with the wire time of its baud rate, and devices on it.
 
-A request takes the time of its characters, the device its turn-round, the reply its characters; a
-reply comes in pieces, as a UART's FIFO hands it over. A request that begins before the line has
-been silent for 3.5 characters is counted: a real device may answer it with errors.
+A reply comes in pieces, as a UART's FIFO hands it over. What is on the line is segment.py's.
 """
 
 from __future__ import annotations
@@ -12,23 +10,16 @@ import os
 import tty
 from collections.abc import Callable
 
-from pymodbus.framer import FramerRTU
-from pymodbus.pdu import DecodePDU
-
 from panelctl.clock import Clock
-from panelctl.modbus.wire import Wire
 from panelctl.model.panel import Link
 from panelctl.sim.devices import SimDevice
-from panelctl.sim.server import Fault, answer_pdu, refusal
-from panelctl.units import NS_PER_MS
+from panelctl.sim.segment import Request, Segment
 
 FIFO = 16
 CHUNK = 1024
-NOISE = {"noise": b"\xff\x00\x7f", "header": b"\x01\x04\xf0"}
-TOLERANCE = 0.98  # the two processes' clock readings differ by some microseconds
 
 
-class SimLine:
+class SimLine(Segment):
     """A line with devices by unit id. `path` is the port to open."""
 
     def __init__(
@@ -38,19 +29,10 @@ class SimLine:
         clock: Clock,
         time_s: Callable[[], float],
     ) -> None:
+        super().__init__(link, units)
         self.link = link
-        self.units = units
-        self.faults: dict[int, list[Fault]] = {unit: [] for unit in units}
-        self.requests = 0
-        self.violations = 0
-        self.collisions = 0
         self._clock = clock
         self._time_s = time_s
-        self._wire = Wire.rtu(link.baud, link.parity, link.stop_bits, link.silence_us)
-        self._framer = FramerRTU(DecodePDU(True))
-        self._input = bytearray()
-        self._start_ns = 0
-        self._quiet_ns = 0
         self._replies: set[asyncio.Task[None]] = set()
         self._master, self._slave = os.openpty()
         tty.setraw(self._slave)
@@ -77,7 +59,7 @@ class SimLine:
 
     def speak(self, data: bytes) -> None:
         """Somebody else speaks: another master, a bad contact."""
-        self._quiet_ns = self._clock.now_ns() + self._wire.silence_ns
+        self.spoken(self._clock.now_ns())
         os.write(self._master, data)
 
     def _readable(self) -> None:
@@ -85,60 +67,22 @@ class SimLine:
             data = os.read(self._master, CHUNK)
         except (BlockingIOError, OSError):
             return
-        now_ns = self._clock.now_ns()
-        if not self._input:
-            self._start_ns = now_ns
-            if self._replies:
-                self.collisions += 1
-            silence_ns = self._wire.silence_ns
-            if now_ns < self._quiet_ns - int((1 - TOLERANCE) * silence_ns):
-                self.violations += 1
-        self._input += data
-        used, unit, _, pdu = self._framer.decode(bytes(self._input))
-        if not used and len(self._input) < 256:
-            return
-        end_ns = self._start_ns + len(self._input) * self._wire.char_ns
-        self._input.clear()
-        self._quiet_ns = end_ns + self._wire.silence_ns
-        self.requests += 1
-        device = self.units.get(unit)
-        if not pdu or device is None:
-            return
-        task = asyncio.create_task(self._reply(device, unit, pdu, end_ns))
-        self._replies.add(task)
-        task.add_done_callback(self._replies.discard)
+        request = self.hear(data, self._clock.now_ns(), bool(self._replies))
+        if request is not None:
+            task = asyncio.create_task(self._answer(request))
+            self._replies.add(task)
+            task.add_done_callback(self._replies.discard)
 
-    async def _reply(self, device: SimDevice, unit: int, pdu: bytes, end_ns: int) -> None:
-        turnround_ns = int(device.device.turnround_ms * NS_PER_MS)
-        struck = next((fault for fault in self.faults[unit] if fault.take()), None)
-        kind = struck.kind if struck else ""
-        if kind == "dead":
+    async def _answer(self, request: Request) -> None:
+        await self._clock.sleep_until(request.end_ns)
+        reply = self.reply(request, self._time_s())
+        if reply is None:
             return
-        await self._clock.sleep_until(end_ns)
-        answer = answer_pdu(device, pdu, self._time_s())
-        if kind == "refuse":
-            assert struck is not None
-            answer = refusal(pdu, struck.code)
-        sender = unit % 247 + 1 if kind == "foreign" else unit
-        frame = bytearray(self._framer.encode(answer, sender, 0))
-        if kind == "short":
-            del frame[-3:]
-        if kind == "garbled":
-            frame[len(frame) // 2] ^= 0x55
-        if kind == "duplicate":
-            frame = frame * 2
-        if kind == "echo":
-            frame = bytearray(self._framer.encode(pdu, unit, 0)) + frame
-        if kind in NOISE:
-            frame = bytearray(NOISE[kind]) + frame
-        start_ns = end_ns + max(turnround_ns, self._wire.silence_ns)
-        if struck is not None:
-            start_ns += int(struck.delay_ms * NS_PER_MS)
+        frame, start_ns = reply
         for offset in range(0, len(frame), FIFO):
-            piece = bytes(frame[offset : offset + FIFO])
-            piece_end_ns = start_ns + (offset + len(piece)) * self._wire.char_ns
-            await self._clock.sleep_until(piece_end_ns)
-            self._quiet_ns = self._clock.now_ns() + self._wire.silence_ns
+            piece = frame[offset : offset + FIFO]
+            await self._clock.sleep_until(start_ns + (offset + len(piece)) * self.wire.char_ns)
+            self.spoken(self._clock.now_ns())
             try:
                 os.write(self._master, piece)
             except OSError:

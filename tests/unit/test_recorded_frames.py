@@ -61,7 +61,7 @@ def test_an_inverters_reply_over_tcp() -> None:
     taken = split_tcp(buffer)
     assert taken is not None
     transaction, unit, pdu = taken
-    assert (transaction, unit, buffer) == (0x8103, 0x7F, b"")
+    assert (transaction, unit, bytes(buffer)) == (0x8103, 0x7F, b"")
     assert tcp_answers(read_question(unit, "holding", 0, pdu[1] // 2), unit, pdu)
 
 

@@ -1,0 +1,101 @@
+"""A simulated RS-485 segment: devices on a pair of wires, and how long everything takes on it.
+
+A request takes the time of its characters, the device its turn-round, the reply its characters. A
+request that begins before the line has been silent for 3.5 characters is counted: a real device may
+answer it with errors. No input or output in here: line.py has a pty, bus.py a virtual port.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pymodbus.framer import FramerRTU
+from pymodbus.pdu import DecodePDU
+
+from panelctl.modbus.wire import Wire
+from panelctl.model.panel import Link
+from panelctl.sim.devices import SimDevice
+from panelctl.sim.server import Fault, answer_pdu, refusal
+from panelctl.units import NS_PER_MS
+
+NOISE = {"noise": b"\xff\x00\x7f", "header": b"\x01\x04\xf0"}
+TOLERANCE = 0.98  # the two processes' clock readings differ by some microseconds
+MOST_REQUEST = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request that was heard, its last character sent at `end_ns`."""
+
+    unit: int
+    device: SimDevice
+    pdu: bytes
+    end_ns: int
+
+
+class Segment:
+    """The line, with devices by unit id. Faults strike a unit's replies."""
+
+    def __init__(self, link: Link, units: dict[int, SimDevice]) -> None:
+        self.units = units
+        self.faults: dict[int, list[Fault]] = {unit: [] for unit in units}
+        self.requests = 0
+        self.violations = 0
+        self.collisions = 0
+        self.wire = Wire.rtu(link.baud, link.parity, link.stop_bits, link.silence_us)
+        self.quiet_ns = 0  # from here on the line has been silent for long enough
+        self._framer = FramerRTU(DecodePDU(True))
+        self._input = bytearray()
+        self._start_ns = 0
+
+    def hear(self, data: bytes, now_ns: int, answering: bool) -> Request | None:
+        """Bytes of a request; `answering` while a device still talks."""
+        if not self._input:
+            self._start_ns = now_ns
+            if answering:
+                self.collisions += 1
+            if now_ns < self.quiet_ns - int((1 - TOLERANCE) * self.wire.silence_ns):
+                self.violations += 1
+        self._input += data
+        used, unit, _, pdu = self._framer.decode(bytes(self._input))
+        if not used and len(self._input) < MOST_REQUEST:
+            return None
+        end_ns = self._start_ns + len(self._input) * self.wire.char_ns
+        self._input.clear()
+        self.spoken(end_ns)
+        self.requests += 1
+        device = self.units.get(unit)
+        return Request(unit, device, pdu, end_ns) if pdu and device is not None else None
+
+    def spoken(self, at_ns: int) -> None:
+        """Somebody has spoken until then."""
+        self.quiet_ns = at_ns + self.wire.silence_ns
+
+    def reply(self, request: Request, time_s: float) -> tuple[bytes, int] | None:
+        """The reply's bytes and when the first of them is sent, ns; None for no reply."""
+        unit = request.unit
+        struck = next((fault for fault in self.faults[unit] if fault.take()), None)
+        kind = struck.kind if struck else ""
+        if kind == "dead":
+            return None
+        answer = answer_pdu(request.device, request.pdu, time_s)
+        if kind == "refuse":
+            assert struck is not None
+            answer = refusal(request.pdu, struck.code)
+        sender = unit % 247 + 1 if kind == "foreign" else unit
+        frame = bytearray(self._framer.encode(answer, sender, 0))
+        if kind == "short":
+            del frame[-3:]
+        if kind == "garbled":
+            frame[len(frame) // 2] ^= 0x55
+        if kind == "duplicate":
+            frame = frame * 2
+        if kind == "echo":
+            frame = bytearray(self._framer.encode(request.pdu, unit, 0)) + frame
+        if kind in NOISE:
+            frame = bytearray(NOISE[kind]) + frame
+        turnround_ns = int(request.device.device.turnround_ms * NS_PER_MS)
+        start_ns = request.end_ns + max(turnround_ns, self.wire.silence_ns)
+        if struck is not None:
+            start_ns += int(struck.delay_ms * NS_PER_MS)
+        return bytes(frame), start_ns
