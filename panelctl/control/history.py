@@ -9,7 +9,6 @@ nameplates' margins hold and the counts start from 0.
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ FORMAT = 1
 MOST_BYTES = 1_048_576
 MOST_COUNT = 1 << 50
 MOST_PLACES = 10_000
+MOST_S = 1e11  # a wall time that fits everything it is used for
 
 
 @dataclass(slots=True)
@@ -65,7 +65,15 @@ class HistoryStore:
             registers = _counts(plain["registers"], MOST_PLACES)
             ledger = Ledger(registers, _counts(plain["relays"], MOST_PLACES))
             return History(steps, ledger, _energy(plain.get("energy", {})), _time(plain))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            OverflowError,
+            RecursionError,
+        ):
             return History()
 
     def save(self, history: History) -> None:
@@ -94,15 +102,16 @@ def _energy(given: dict[str, list[int]]) -> Counts:
     """Counters and totals by slot. Raises ValueError."""
     if len(given) > MOST_PLACES:
         raise ValueError(f"{len(given)} counters: at most {MOST_PLACES}")
-    return {
-        str(slot): [_within(int(raw) + MOST_WH, 2 * MOST_WH) - MOST_WH, _within(total, MOST_COUNT)]
-        for slot, (raw, total) in given.items()
-    }
+    for raw, total in given.values():
+        if type(raw) is not int or type(total) is not int or abs(raw) > MOST_WH:
+            raise ValueError(f"{raw!r}, {total!r}: no counter and its total")
+        _within(total, MOST_COUNT)
+    return {str(slot): [raw, total] for slot, (raw, total) in given.items()}
 
 
 def _time(plain: dict[str, Any]) -> float:
     at_s = float(plain.get("at_s", 0.0))
-    if not math.isfinite(at_s):
+    if not 0 <= at_s <= MOST_S:
         raise ValueError("at_s is no time")
     return at_s
 

@@ -3,12 +3,14 @@
 Rules
 - A total never falls, and is the meter's own count for as long as that goes on.
 - A count that goes back, or on by more than could have flowed, is believed with a second reading
-  that goes on from it. What lies between is not counted; of a counter that began again (it wrapped
-  round, or was reset), what it shows is, where that much can have flowed since.
-- Energy is at most volts times amps: what was counted is held against the currents, from one change
-  of a counter to a later one, over 1 kWh and more. Currents that are too small for it are marked
-  IMPLAUSIBLE (ENERGY) until such a stretch agrees. A counter that is too small for the watts that
-  were read is one that stands still (STILL): it decides nothing, and people are told.
+  that goes on from it. What lies between is not counted, but where so much can have flowed since
+  the counter last moved; of a counter that began again (it wrapped round, or was reset), what it
+  shows is.
+- Energy is at most volts times amps. Over a kilowatt-hour and more, what was counted is held
+  against the currents; what was not read counts on neither side. Currents that are too small for it
+  are marked IMPLAUSIBLE (ENERGY) until a kilowatt-hour agrees. A counter that is too small for the
+  watts that were read is one that stands still (STILL): people are told, nothing is decided on it.
+- A current and a counter of one device come from one transformer: its ratio does not show in here.
 """
 
 from __future__ import annotations
@@ -23,10 +25,13 @@ from panelctl.model.panel import Panel
 from panelctl.model.slots import LEGS, energy_counters
 from panelctl.units import NS_PER_MS, NS_PER_S, ns_from_s
 
-LOOK_NS = NS_PER_S
+LOOK_NS = 1_062 * NS_PER_MS  # no heater is switched in bursts of this period
 STRETCH_WH = 1_000
+ENOUGH = 4  # times the slack: that much tells that they agree,
+LONGEST = 20  # and after so much the next stretch begins
 STILL_WH = 5_000  # some meters renew their counters once in a quarter of an hour
-SLACK_WH = 250  # counters go in steps of up to 100 Wh and are read seconds late
+SLACK_WH = 250  # besides the largest step that the counter was seen to take
+COARSE_MA = 1_000  # some meters show whole amps, cut off
 SLACK_SHARE = 4  # meters, nominal volts and skew: a quarter
 MW_MS_PER_WH = 3_600_000_000
 INRUSH = 5  # times its breaker's rating no circuit draws for long
@@ -44,6 +49,7 @@ class Counter:
     total_wh: int = 0
     raw_wh: int | None = None
     raw_ns: int = 0
+    moved_ns: int = 0
     odd_wh: int | None = None  # a reading that waits for one that goes on from it
     odd_ns: int = 0
 
@@ -58,8 +64,12 @@ class Counter:
             return False
         elif raw_wh < self.raw_wh and self._flows(raw_wh, at_ns - self.raw_ns):
             self.total_wh += raw_wh
+        elif self._flows(raw_wh - self.raw_wh, at_ns - self.moved_ns):
+            self.total_wh += raw_wh - self.raw_wh  # it moves in lumps
         else:
             self.total_wh += raw_wh - self.odd_wh
+        if raw_wh != self.raw_wh:
+            self.moved_ns = at_ns
         self.raw_wh, self.raw_ns, self.odd_wh = raw_wh, at_ns, None
         return True
 
@@ -84,13 +94,19 @@ class _Metered:
     factor: int
     watts_factor: int
     fresh_ns: int
-    total_wh: int = -1
-    begin_wh: int = 0
-    begun: bool = False  # at a change of the counter: then the stretch is exact
+    whole: bool = True  # all of `counters` is what the circuit drew, for sure
     at_ns: int = 0
+    since_ns: int | None = 0  # the counters have to be read anew since then; None: they were
+    total_wh: int = 0
+    counted_wh: int = 0
+    step_wh: int = 0  # the most that the counters moved at once
     apparent: int = 0  # mW x ms
     drawn: int = 0
     doubts: set[Doubt] = field(default_factory=set)
+
+    def begin(self) -> None:
+        """A new stretch."""
+        self.counted_wh = self.step_wh = self.apparent = self.drawn = 0
 
 
 class Energy:
@@ -165,7 +181,7 @@ class Energy:
             pair = kept.get(self._image.names[slot])
             if pair is not None:
                 counter.raw_wh, counter.total_wh = pair
-                counter.raw_ns = then_ns
+                counter.raw_ns = counter.moved_ns = then_ns
 
     def judge(self, now_ns: int) -> None:
         """Count, compare, and mark the currents that are in doubt in the latched image."""
@@ -197,50 +213,50 @@ class Energy:
         image, passed_ns = self._image, now_ns - item.at_ns
         item.at_ns = now_ns
         known = all(image.good(slot, now_ns, item.fresh_ns) for slot in (*item.amps, *item.watts))
-        changed, item.total_wh = item.total_wh not in (-1, total), total
         if not known or passed_ns > item.fresh_ns:
-            self._begin(item, total, changed)
+            item.since_ns = now_ns
+        if item.since_ns is not None:
+            if all(self._seen_ns[slot] > item.since_ns for slot in item.counters):
+                item.since_ns, item.total_wh = None, total
             return
-        passed_ms = passed_ns // NS_PER_MS
-        amps_ma = sum(abs(image.value[slot]) for slot in item.amps)
-        watts = item.watts_factor * sum(image.value[slot] for slot in item.watts)
+        moved_wh, item.total_wh = total - item.total_wh, total
+        item.counted_wh += moved_wh
+        item.step_wh = max(item.step_wh, moved_wh)
+        self._add_up(item, passed_ns // NS_PER_MS)
+        self._judge(item, moved_wh > 0)
+
+    def _add_up(self, item: _Metered, passed_ms: int) -> None:
+        value = self._image.value
+        watts = item.watts_factor * sum(value[slot] for slot in item.watts)
         if item.name != MAINS:  # a source's watts are below 0, and it counts what it gives
             watts = abs(watts)
-        item.apparent += amps_ma * item.volts * passed_ms
-        item.drawn += max(watts, 0) * 1000 * passed_ms
-        counted_wh = total - item.begin_wh
+        if watts >= 0:  # the import's counter stands still while the mains export
+            amps_ma = sum(abs(value[slot]) + COARSE_MA for slot in item.amps)
+            item.apparent += amps_ma * item.volts * passed_ms
+            item.drawn += watts * 1000 * passed_ms
+
+    def _judge(self, item: _Metered, moved: bool) -> None:
+        counted_wh, slack_wh = item.counted_wh, SLACK_WH + item.step_wh
         apparent_wh, drawn_wh = item.apparent // MW_MS_PER_WH, item.drawn // MW_MS_PER_WH
-        if not changed:
-            if drawn_wh > max(STILL_WH, _most(counted_wh)):
-                item.doubts.add(Doubt.STILL)
-        elif not item.begun:
+        if drawn_wh > counted_wh + counted_wh // SLACK_SHARE + max(slack_wh, STILL_WH):
+            item.doubts = {Doubt.STILL}  # then it says nothing about the currents either
+            item.begin()
+        elif moved and counted_wh >= STRETCH_WH:
             item.doubts.discard(Doubt.STILL)
-            self._begin(item, total, changed)
-        elif max(counted_wh, apparent_wh) >= STRETCH_WH:
-            _note(item, Doubt.ENERGY, counted_wh > _most(apparent_wh))
-            _note(item, Doubt.STILL, drawn_wh > _most(counted_wh))
-            self._begin(item, total, changed)
-
-    def _begin(self, item: _Metered, total_wh: int, changed: bool) -> None:
-        item.begin_wh, item.begun = total_wh, changed
-        item.apparent = item.drawn = 0
-
-
-def _most(wh: int) -> int:
-    return wh + wh // SLACK_SHARE + SLACK_WH
-
-
-def _note(item: _Metered, doubt: Doubt, holds: bool) -> None:
-    if holds:
-        item.doubts.add(doubt)
-    else:
-        item.doubts.discard(doubt)
+            sure_wh = counted_wh if item.whole else counted_wh // 2
+            if sure_wh > apparent_wh + apparent_wh // SLACK_SHARE + slack_wh:
+                item.doubts.add(Doubt.ENERGY)
+                item.begin()
+            elif counted_wh >= slack_wh * (ENOUGH if Doubt.ENERGY in item.doubts else LONGEST):
+                item.doubts.discard(Doubt.ENERGY)
+                item.begin()
 
 
 def _circuit(circuit: Circuit, image: Image, half_v: int, fresh_ns: int) -> _Metered:
     """The slots of a circuit; the current of a single CT stands there once for each leg."""
     names = {m.current: f"{circuit.id}.{LEGS[m.leg]}_ma" for m in reversed(circuit.currents)}
     watts = [image.slot[f"{circuit.id}.{n}_w"] for n in range(len(circuit.power))]
+    single = circuit.balanced and len(circuit.energy) == 1
     # What a battery takes is not what it gives, and its counter counts one of them.
     battery = circuit.source is not None and circuit.source.kind is SourceKind.BATTERY
     return _Metered(
@@ -249,7 +265,8 @@ def _circuit(circuit: Circuit, image: Image, half_v: int, fresh_ns: int) -> _Met
         [image.slot[names[meter.current]] for meter in circuit.currents],
         [] if battery else watts,
         half_v,
-        2 if circuit.balanced and len(circuit.energy) == 1 else 1,
+        2 if single else 1,
         2 if circuit.balanced and len(circuit.power) == 1 else 1,
         fresh_ns,
+        whole=not single,
     )

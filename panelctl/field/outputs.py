@@ -64,7 +64,8 @@ class Target:
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     relays: set[int] = field(default_factory=set)  # loads whose relay does not stand as ordered
     wish: Wish | None = None
-    written: tuple[float, int] | None = None
+    written: tuple[float, int] | None = None  # as acknowledged,
+    unsure: bool = False  # and whether a later write may have been obeyed all the same
     written_ns: int = 0
     retry_ns: int = 0
     backoff_ns: int = RETRY_NS
@@ -159,7 +160,7 @@ class Outputs:
         try:
             async with asyncio.timeout(timeout_s):
                 while any(
-                    t.wish is not None and t.written != (t.wish.value, t.wish.request)
+                    t.wish is not None and (t.unsure or t.written != (t.wish.value, t.wish.request))
                     for t in self.targets.values()
                 ):
                     for target in self.targets.values():
@@ -182,7 +183,7 @@ class Outputs:
         wish = target.wish
         if wish is None or now_ns < target.retry_ns:
             return False
-        if target.written != (wish.value, wish.request):
+        if target.unsure or target.written != (wish.value, wish.request):
             raises = target.written is not None and wish.value > target.written[0]
             return not raises or target.budget is None or target.budget.allows(now_ns)
         return bool(wish.refresh_ns) and now_ns - target.written_ns >= wish.refresh_ns
@@ -230,6 +231,9 @@ class Outputs:
 
     async def _write_setpoint(self, target: Target) -> None:
         wish, setpoint = target.wish, target.map.setpoint
+        if target.budget is not None:
+            target.budget.wrote()
+        target.unsure = True  # a reply that is lost does not tell what the device does
         assert wish is not None
         assert setpoint is not None
         paused, pause = wish.value < setpoint.least, target.map.pause
@@ -245,9 +249,7 @@ class Outputs:
             was_paused = target.written is None or target.written[0] < setpoint.least
             if pause is not None and was_paused:
                 await self._write(target, pause_question(target, pause.run))
-        if target.budget is not None:
-            target.budget.wrote()
-        target.written = (wish.value, wish.request)
+        target.written, target.unsure = (wish.value, wish.request), False
         target.written_ns = self._clock.now_ns()
 
     async def _write(self, target: Target, question: Question) -> Answer:

@@ -1,0 +1,119 @@
+"""What the writers do when a reply is lost, and with a register that wears."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from panelctl.config.load import read_panel
+from panelctl.core.engine import Engine
+from panelctl.errors import ReplyTimeout
+from panelctl.field.bus import Answer, BusLink, LinkCounts, Turn
+from panelctl.field.frames import Question
+from panelctl.field.ledger import Ledger
+from panelctl.field.outputs import RUN, Outputs, Wish
+from panelctl.field.scan import Scanner
+from panelctl.model.panel import Device, Panel
+from panelctl.units import NS_PER_S
+
+PANEL = read_panel(Path("panelctl/sim/demo.toml"))
+CHARGER = "charger"
+
+
+class HandClock:
+    """A clock that goes on when it is told to."""
+
+    def __init__(self) -> None:
+        self.ns = NS_PER_S
+
+    def now_ns(self) -> int:
+        return self.ns
+
+    def wall_s(self) -> float:
+        return 0.0
+
+    async def sleep_until(self, at_ns: int) -> None:
+        self.ns = max(self.ns, at_ns)
+
+    async def sharp_until(self, at_ns: int) -> None:
+        await self.sleep_until(at_ns)
+
+
+class DeafLink:
+    """A device that obeys every write; `deaf`: its replies are lost."""
+
+    def __init__(self) -> None:
+        self.counts = LinkCounts()
+        self.deaf = False
+        self.obeyed: list[bytes] = []
+
+    async def ask(self, question: Question, timeout_ms: int, turn: Turn) -> Answer:
+        assert question.writes
+        self.obeyed.append(question.pdu)
+        if self.deaf:
+            raise ReplyTimeout("no reply")
+        return Answer([], 0)
+
+    async def close(self) -> None: ...
+
+
+class Bench:
+    """The writer of the demo's charger, called by hand."""
+
+    def __init__(self, panel: Panel = PANEL) -> None:
+        self.clock = HandClock()
+        self.link = DeafLink()
+        links: dict[str, BusLink] = {link.name: self.link for link in panel.links}
+        scanner = Scanner([], {}, Engine(panel).image, self.clock)
+        self.outputs = Outputs(panel, Engine(panel), links, scanner, self.clock, Ledger())
+        self.target = self.outputs.targets[CHARGER]
+
+    def wish(self, value_a: float) -> bool:
+        """One round of the writer; whether something was written."""
+        self.clock.ns += NS_PER_S
+        before = len(self.link.obeyed)
+        self.target.wish = Wish(value_a, RUN, 0)
+
+        async def one() -> None:
+            self.target.wake.set()
+            task = asyncio.create_task(self.outputs._serve(self.target))
+            for _ in range(5):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+        asyncio.run(one())
+        return len(self.link.obeyed) > before
+
+
+def test_a_write_whose_reply_was_lost_is_taken_back_all_the_same() -> None:
+    bench = Bench()
+    assert bench.wish(10)
+    assert not bench.wish(10), "unchanged values are not written"
+    bench.link.deaf = True
+    assert bench.wish(30)
+    bench.link.deaf = False
+    assert bench.wish(10), "the device may stand at 30 A"
+    assert bench.link.obeyed[-1] == bench.link.obeyed[0]
+    assert not bench.wish(10)
+
+
+@pytest.mark.parametrize("deaf", [False, True])
+def test_a_register_that_wears_is_raised_within_its_budget_only(deaf: bool) -> None:
+    devices = tuple(_worn(d) if d.name == CHARGER else d for d in PANEL.devices)
+    bench = Bench(replace(PANEL, devices=devices))
+    assert bench.wish(10)
+    bench.link.deaf = deaf
+    raises = sum(bench.wish(12 + n % 2) for n in range(200))
+    assert raises <= 4, "an eighth of a day's, and no more for being lost"
+    assert bench.wish(6), "what lowers is written in any case"
+    assert not bench.wish(16)
+    bench.clock.ns += 86_400 * NS_PER_S
+    assert bench.wish(16)
+
+
+def _worn(device: Device) -> Device:
+    return replace(device, writes_per_day=24)
