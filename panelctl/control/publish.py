@@ -299,12 +299,15 @@ class Publisher:
         state, ident = self._engine.state, self._engine.loads[i].id
         (claims_before, closed_before, reason_before), (claims, closed, reason) = old, new
         events: list[EventRecord] = []
-        if claims & ~claims_before & Claim.PCS and not claims_before:
+        asked_for = reason == Reason.LIMIT and state.reason_row[i] < 0  # opened and closed at once
+        if claims & ~claims_before & Claim.PCS and not claims_before and not asked_for:
             event: EventRecord = {"what": "shed", "circuit": ident, "text": Reason(reason).name}
             if state.reason_row[i] >= 0:
                 event["leg"] = self._engine.rows[state.reason_row[i]].name
                 event["by_a"] = state.reason_ma[i] / 1000
             events.append(event)
+        elif claims & ~claims_before & Claim.PCS and not claims_before:
+            events.append({"what": "release", "circuit": ident})
         elif claims & ~claims_before and not claims_before & ~claims & BY_HAND:
             named = Claim(claims & ~claims_before).named.name
             text = Reason(reason).name if reason in FAULTS else str(named)

@@ -8,8 +8,9 @@ Rules
   shows is.
 - Energy is at most volts times amps. Over a kilowatt-hour and more, what was counted is held
   against the currents; what was not read counts on neither side. Currents that are too small for it
-  are marked IMPLAUSIBLE (ENERGY) until a kilowatt-hour agrees. A counter that is too small for the
-  watts that were read is one that stands still (STILL): people are told, nothing is decided on it.
+  are marked IMPLAUSIBLE (ENERGY) until as much agrees, or for ten minutes, and for twice as long
+  each time that it comes back. A counter that is too small for the watts that were read is one that
+  stands still (STILL): people are told, nothing is decided on it.
 - A current and a counter of one device come from one transformer: its ratio does not show in here.
 """
 
@@ -29,6 +30,8 @@ LOOK_NS = 1_062 * NS_PER_MS  # no heater is switched in bursts of this period
 STRETCH_WH = 1_000
 ENOUGH = 4  # times the slack: that much tells that they agree,
 LONGEST = 20  # and after so much the next stretch begins
+LATCH_NS = 600 * NS_PER_S  # a house in HOLD draws so little that nothing might ever agree
+LATCH_MOST_NS = 4 * 3600 * NS_PER_S
 STILL_WH = 5_000  # some meters renew their counters once in a quarter of an hour
 SLACK_WH = 250  # besides the largest step that the counter was seen to take
 COARSE_MA = 1_000  # some meters show whole amps, cut off
@@ -102,6 +105,8 @@ class _Metered:
     step_wh: int = 0  # the most that the counters moved at once
     apparent: int = 0  # mW x ms
     drawn: int = 0
+    until_ns: int = 0  # how long its currents are doubted without new evidence
+    latch_ns: int = LATCH_NS
     doubts: set[Doubt] = field(default_factory=set)
 
     def begin(self) -> None:
@@ -117,6 +122,7 @@ class Energy:
         self._counters: dict[int, Counter] = {}
         self._seen_ns: dict[int, int] = {}
         self._looked_ns = 0
+        self._totals: dict[str, int] = {}
         self._metered: dict[str, _Metered] = {}
         half_v = round(panel.service.voltage_v / 2)
         stale_ns = ns_from_s(panel.timing.branch_stale_s)
@@ -156,10 +162,13 @@ class Energy:
 
         Of the mains: what was imported.
         """
-        item = self._metered.get(name)
-        if item is None or any(self._counters[slot].raw_wh is None for slot in item.counters):
+        return self._totals.get(name)
+
+    def _total_wh(self, item: _Metered) -> int | None:
+        counters = [self._counters[slot] for slot in item.counters]
+        if any(counter.raw_wh is None for counter in counters):
             return None
-        return item.factor * sum(self._counters[slot].total_wh for slot in item.counters)
+        return item.factor * sum(counter.total_wh for counter in counters)
 
     @property
     def export_wh(self) -> int | None:
@@ -182,14 +191,21 @@ class Energy:
             if pair is not None:
                 counter.raw_wh, counter.total_wh = pair
                 counter.raw_ns = counter.moved_ns = then_ns
+        for name, item in self._metered.items():
+            total = self._total_wh(item)
+            if total is not None:
+                self._totals[name] = total
 
     def judge(self, now_ns: int) -> None:
         """Count, compare, and mark the currents that are in doubt in the latched image."""
         if now_ns - self._looked_ns >= LOOK_NS:
             self._looked_ns = now_ns
             self._count()
-            for item in self._metered.values():
-                self._compare(item, now_ns)
+            for name, item in self._metered.items():
+                total = self._total_wh(item)
+                if total is not None:
+                    self._totals[name] = total
+                    self._compare(item, total, now_ns)
         quality = self._image.quality
         for item in self._metered.values():
             if Doubt.ENERGY in item.doubts:
@@ -206,10 +222,7 @@ class Energy:
                 if not counter.take(image.value[slot], at_ns):
                     image.quality[slot] = Quality.IMPLAUSIBLE
 
-    def _compare(self, item: _Metered, now_ns: int) -> None:
-        total = self.total_wh(item.name)
-        if total is None:
-            return
+    def _compare(self, item: _Metered, total: int, now_ns: int) -> None:
         image, passed_ns = self._image, now_ns - item.at_ns
         item.at_ns = now_ns
         known = all(image.good(slot, now_ns, item.fresh_ns) for slot in (*item.amps, *item.watts))
@@ -223,7 +236,7 @@ class Energy:
         item.counted_wh += moved_wh
         item.step_wh = max(item.step_wh, moved_wh)
         self._add_up(item, passed_ns // NS_PER_MS)
-        self._judge(item, moved_wh > 0)
+        self._judge(item, moved_wh > 0, now_ns)
 
     def _add_up(self, item: _Metered, passed_ms: int) -> None:
         value = self._image.value
@@ -235,7 +248,9 @@ class Energy:
             item.apparent += amps_ma * item.volts * passed_ms
             item.drawn += watts * 1000 * passed_ms
 
-    def _judge(self, item: _Metered, moved: bool) -> None:
+    def _judge(self, item: _Metered, moved: bool, now_ns: int) -> None:
+        if now_ns >= item.until_ns:
+            item.doubts.discard(Doubt.ENERGY)
         counted_wh, slack_wh = item.counted_wh, SLACK_WH + item.step_wh
         apparent_wh, drawn_wh = item.apparent // MW_MS_PER_WH, item.drawn // MW_MS_PER_WH
         if drawn_wh > counted_wh + counted_wh // SLACK_SHARE + max(slack_wh, STILL_WH):
@@ -246,6 +261,8 @@ class Energy:
             sure_wh = counted_wh if item.whole else counted_wh // 2
             if sure_wh > apparent_wh + apparent_wh // SLACK_SHARE + slack_wh:
                 item.doubts.add(Doubt.ENERGY)
+                item.until_ns = now_ns + item.latch_ns
+                item.latch_ns = min(2 * item.latch_ns, LATCH_MOST_NS)
                 item.begin()
             elif counted_wh >= slack_wh * (ENOUGH if Doubt.ENERGY in item.doubts else LONGEST):
                 item.doubts.discard(Doubt.ENERGY)

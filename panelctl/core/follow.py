@@ -46,6 +46,9 @@ class Follow(Heat):
                     s.flying[i] = 0
             if s.awaits[i] and seen and position == s.closed[i]:
                 s.awaits[i] = int(self.sampled_ns[slot] <= s.order_ns[i])
+                late = since_order > f.relay_confirm_ns[0]
+                if late and not position and not s.awaits[i]:
+                    s.opened_ns[i] = now_ns  # its board could not be reached: it rests from now on
             settled_ns = self._told_ns(i) + f.relay_confirm_ns[0]
             if s.claims[i] & Claim.FAULT or now_ns <= settled_ns:
                 continue
@@ -194,7 +197,8 @@ class Follow(Heat):
             for r in self.rows:
                 k = i * f.rows + r
                 s.relief_of_ma[k] = s.meas_ma[k] if s.measured[i] else 0
-        if f.kind[i] == SWITCHED:
+            s.opened_ns[i] = now_ns
+        elif f.kind[i] == SWITCHED:
             s.opened_ns[i] = now_ns
 
     def _relay_seen(self, i: int, now_ns: int) -> bool:

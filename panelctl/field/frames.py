@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from pymodbus.framer import FramerRTU, FramerSocket
@@ -39,6 +40,7 @@ CRC_BYTES = 2
 EXCEPTION_FRAME = 5  # unit, function, code, CRC
 MOST_BUFFERED = 1024  # more than three frames of garbage: the line is not talking to us
 MBAP_BYTES = 7
+QUESTIONS_KEPT = 1024  # a panel asks the same ones for ever
 
 _rtu = FramerRTU(DecodePDU(False))
 _socket = FramerSocket(DecodePDU(False))
@@ -66,6 +68,7 @@ class Question:
         return self.function not in READ_FUNCTIONS
 
 
+@lru_cache(QUESTIONS_KEPT)
 def read_question(unit: int, table: str, address: int, count: int) -> Question:
     """A read of `count` registers or bits of `table` from `address`."""
     request = READS[table](address=address, count=count)
@@ -104,6 +107,7 @@ def write_register_question(unit: int, address: int, word: int) -> Question:
     return Question(unit, request.function_code, pdu, pdu, len(pdu), 0, False)
 
 
+@lru_cache(QUESTIONS_KEPT)
 def rtu_frame(question: Question) -> bytes:
     """The bytes of a question on a serial line."""
     return bytes(_rtu.encode(question.pdu, question.unit, 0))

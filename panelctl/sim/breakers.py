@@ -29,15 +29,19 @@ class ThermalBreaker:
         self._pick_up_a = PICK_UP * rating_a / sensitivity
         self._haste = 1.0 + 3.0 * (sensitivity - 1.0)
         self.tripped = False
+        self.holds_a = self._pick_up_a  # so much it carries for ever
+        self._shares: tuple[float, float, float] = (0.0, 0.0, 0.0)  # of a time step, worked out
         self._fast = [PRELOAD] * legs
         self._slow = [PRELOAD] * legs
 
     def step(self, currents_a: list[float], dt_s: float) -> bool:
-        """Carry these currents for `dt_s`; True when that made it trip."""
+        """Carry these currents for `dt_s`, exactly; True when that made it trip."""
         if self.tripped:
             return False
-        fast_share = 1.0 - math.exp(-dt_s * self._haste / FAST_TAU_S)
-        slow_share = 1.0 - math.exp(-dt_s * self._haste / SLOW_TAU_S)
+        if dt_s != self._shares[0]:
+            fast_share = 1.0 - math.exp(-dt_s * self._haste / FAST_TAU_S)
+            self._shares = (dt_s, fast_share, 1.0 - math.exp(-dt_s * self._haste / SLOW_TAU_S))
+        _, fast_share, slow_share = self._shares
         for pole, current_a in enumerate(currents_a):
             u = current_a / self._pick_up_a
             self._fast[pole] += (u * u - self._fast[pole]) * fast_share

@@ -7,11 +7,12 @@ recording of a real device can prove one, which is why maps carry their evidence
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
 from fractions import Fraction
 
-from panelctl.modbus.codec import decode_value, encode_value
+from panelctl.modbus.codec import FLOATS, decode_value, encode_value
 from panelctl.modbus.maps import Point, RegisterMap, load_map
 from panelctl.model.metering import PointRef
 from panelctl.model.panel import Device, Panel
@@ -44,15 +45,15 @@ class SimDevice:
                 for address in range(point.address, point.end):
                     self.words[point.table].setdefault(address, 0)
 
-    def renew(self, time_s: float) -> None:
-        """Bring the registers up to date."""
+    def renew(self, table: str, address: int, count: int, time_s: float) -> None:
+        """Bring these registers up to date."""
 
     def read(self, table: str, address: int, count: int, time_s: float) -> list[int]:
         """Registers or bits. Raises Refusal."""
-        self.renew(time_s)
         words = self.words.get(table)
         if words is None or count > self.map.max_registers:
             raise Refusal(ILLEGAL_ADDRESS)
+        self.renew(table, address, count, time_s)
         try:
             return [words[a] for a in range(address, address + count)]
         except KeyError:
@@ -66,12 +67,49 @@ class SimDevice:
         """Write holding registers. Raises Refusal."""
         raise Refusal(ILLEGAL_ADDRESS)
 
-    def show(self, point: Point, value: float) -> None:
-        """Put a value (in the point's unit) into the point's registers."""
-        for offset, word in enumerate(
-            encode_value(point, Fraction(value).limit_denominator(10**9))
-        ):
-            self.words[point.table][point.address + offset] = word
+
+class _Shown:
+    """One point of a meter: what it shows, and the registers it stands in."""
+
+    def __init__(self, point: Point, source: Callable[[], float], words: dict[int, int]) -> None:
+        self.point = point
+        self.source = source
+        self.renewed_s = -1.0
+        self._words = words
+        # Most points are whole numbers of a fixed scale; those are written out, for speed.
+        self._plain = (
+            point.type[0] in "iu"
+            and point.scale_point is None
+            and point.offset == 0
+            and point.count <= 2
+        )
+        self._factor = float(1 / point.scale)
+        bits = 16 * point.count
+        self._least, self._most = (0, (1 << bits) - 1)
+        if point.type[0] == "i":
+            self._least, self._most = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
+
+    def put(self, value: float, swapped: bool) -> None:
+        """Put a value (in the point's unit) into the registers; `swapped`: in the wrong order."""
+        point, words = self.point, self._words
+        if self._plain and math.isfinite(value):
+            raw = max(self._least, min(self._most, math.floor(value * self._factor + 0.5)))
+            if point.count == 1:
+                words[point.address] = raw & 0xFFFF
+                return
+            first, second = raw >> 16 & 0xFFFF, raw & 0xFFFF
+            if point.low_first is not swapped:
+                first, second = second, first
+            words[point.address], words[point.address + 1] = first, second
+            return
+        if point.type in FLOATS and not math.isfinite(value):
+            encoded = [0x7FC0] + [0] * (point.count - 1)  # not a number
+        elif math.isfinite(value):
+            encoded = encode_value(point, Fraction(value).limit_denominator(10**9))
+        else:
+            encoded = [0x8000] * point.count
+        for offset, word in enumerate(reversed(encoded) if swapped else encoded):
+            words[point.address + offset] = word
 
 
 class SimMeter(SimDevice):
@@ -88,24 +126,39 @@ class SimMeter(SimDevice):
         legs = [shown[name] for name in ("l1_w", "l2_w", "l3_w") if name in shown]
         if legs and "total_w" in self.map.points:
             shown = {"total_w": lambda: sum(leg() for leg in legs), **shown}
-        self._shown = [(self.map.points[name], source) for name, source in shown.items()]
+        self._shown = [
+            _Shown(self.map.points[name], source, self.words[self.map.points[name].table])
+            for name, source in shown.items()
+        ]
+        self._in: dict[tuple[str, int, int], list[_Shown]] = {}  # what a read touches
         self._random = random.Random(f"{seed} {device.name}")
-        self._window_s = window_s
-        self._renewed_s = -1.0
+        self.window_s = window_s
         self.frozen = False
+        self.swapped = False  # the words of what it shows stand in the wrong order
+        self.spoil: Callable[[Point, float], float] | None = None  # what it shows instead
         if self.map.id == "carlo_gavazzi_em540":
             self.words["input"].update(dict.fromkeys(range(52), 0))
 
-    def renew(self, time_s: float) -> None:
+    def renew(self, table: str, address: int, count: int, time_s: float) -> None:
         """Take new values once a window."""
-        if self.frozen or time_s - self._renewed_s < self._window_s:
+        if self.frozen:
             return
-        self._renewed_s = time_s
-        for point, source in self._shown:
-            value = source()
-            if point.unit != "Wh":  # a counter only goes on
-                value *= 1.0 + NOISE_RATIO * self._random.uniform(-1.0, 1.0)
-            self.show(point, value)
+        place = (table, address, count)
+        touched = self._in.get(place)
+        if touched is None:
+            span = range(address, address + count)
+            touched = [s for s in self._shown if s.point.table == table and s.point.address in span]
+            self._in[place] = touched
+        for shown in touched:
+            if time_s - shown.renewed_s < self.window_s:
+                continue
+            shown.renewed_s = time_s
+            value = shown.source()
+            if shown.point.unit != "Wh":  # a counter only goes on
+                value *= 1.0 + NOISE_RATIO * (2.0 * self._random.random() - 1.0)
+            if self.spoil is not None:
+                value = self.spoil(shown.point, value)
+            shown.put(value, self.swapped)
 
     def read(self, table: str, address: int, count: int, time_s: float) -> list[int]:
         """Registers; an EM540's model code hides behind a single-register read."""
@@ -120,7 +173,7 @@ class SimRelayBoard(SimDevice):
     def __init__(self, device: Device, contacts: dict[int, Contact]) -> None:
         super().__init__(device)
         assert self.map.relay is not None
-        self._contacts = contacts
+        self.contacts = contacts
         self._outputs = self.map.relay.outputs
         self._coil = self.map.relay.coil
         self._state = self.map.points["output_1"].address
@@ -128,7 +181,7 @@ class SimRelayBoard(SimDevice):
         self.on_open: Callable[[], None] = lambda: None
 
     def _contact(self, output: int) -> Contact:
-        return self._contacts.get(output, self._spare)
+        return self.contacts.get(output, self._spare)
 
     def read(self, table: str, address: int, count: int, time_s: float) -> list[int]:
         """Coils (as ordered) or discrete inputs (as they are)."""
@@ -179,7 +232,7 @@ class SimNode(SimMeter):
         self, device: Device, shown: dict[str, Callable[[], float]], seed: int, node: Node
     ) -> None:
         super().__init__(device, shown, seed)
-        self._node = node
+        self.node = node
         self.on_budget: Callable[[float], None] = lambda budget_w: None
         self.words["holding"].update({0: 0x504E, 1: 1})
 
@@ -191,7 +244,7 @@ class SimNode(SimMeter):
         budget_w = words[0] << 16 | words[1]
         if budget_w > setpoint.most or words[3] not in (0, 1):
             raise Refusal(ILLEGAL_VALUE)
-        self._node.tell(float(budget_w), words[2] / 1000.0, words[3] == 1)
+        self.node.tell(float(budget_w), words[2] / 1000.0, words[3] == 1)
         self.on_budget(float(budget_w))
 
 

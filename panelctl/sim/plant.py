@@ -33,12 +33,13 @@ class Contact:
     moves_in_s: float = 0.0
     welded: bool = False
     stuck_open: bool = False
+    takes_s: float = RELAY_S
 
     def order(self, closed: bool) -> None:
         """The board drives the coil."""
         if closed != self.ordered:
             self.ordered = closed
-            self.moves_in_s = RELAY_S
+            self.moves_in_s = self.takes_s
 
     def step(self, dt_s: float) -> None:
         """Let the contact follow."""
@@ -53,7 +54,7 @@ class Contact:
 class Node:
     """A compute node: draws up to its budget, falls to its floor when the lease runs out.
 
-    `ignores` makes it draw `max_w` whatever it is told, until its power is cut.
+    `ignores` makes it draw `max_w` whatever it is told, until its power is cut; `dead` nothing.
     """
 
     floor_w: float
@@ -62,6 +63,8 @@ class Node:
     lease_s: float = 0.0
     stopped: bool = False
     ignores: bool = False
+    dead: bool = False
+    tau_s: float = NODE_TAU_S
     draw_w: float = 0.0
     jobs_ratio: float = 1.0
 
@@ -73,7 +76,7 @@ class Node:
 
     def step(self, powered: bool, dt_s: float) -> None:
         """Follow the budget with a lag."""
-        if not powered:
+        if not powered or self.dead:
             self.draw_w = 0.0
             return
         self.lease_s = max(0.0, self.lease_s - dt_s)
@@ -83,7 +86,7 @@ class Node:
             wanted_w = NODE_IDLE_W
         if self.ignores:
             wanted_w = self.max_w
-        self.draw_w += (wanted_w - self.draw_w) * (1.0 - math.exp(-dt_s / NODE_TAU_S))
+        self.draw_w += (wanted_w - self.draw_w) * (1.0 - math.exp(-dt_s / self.tau_s))
 
 
 @dataclass(slots=True)
@@ -149,8 +152,10 @@ class PlantCircuit:
     node: Node | None = None
     charger: Charger | None = None
     current_a: float = 0.0
-    energy_wh: float = 0.0
     opened: int = 0
+    still_s: float = 0.0  # for so long the current has been the same and is not accounted for yet
+    _energy_wh: float = 0.0
+    _known: tuple[float, float, bool] = (-1.0, 0.0, False)
 
     @property
     def powered(self) -> bool:
@@ -167,8 +172,50 @@ class PlantCircuit:
         """Watts that flow into the circuit now; below 0 for a source that gives."""
         return self.current_a * self.volts
 
+    @property
+    def energy_wh(self) -> float:
+        """What has flowed into the circuit, Wh."""
+        return self._energy_wh + self.power_w * self.still_s / 3600.0
 
-@dataclass(slots=True)
+    def flow(self, main_closed: bool, dt_s: float) -> bool:
+        """Let `dt_s` pass; True when another current flows at its end."""
+        contact = self.contact
+        if contact.closed is not contact.ordered:
+            was_closed = contact.closed
+            contact.step(dt_s)
+            self.opened += was_closed and not contact.closed
+        powered = contact.closed and not self.breaker.tripped and main_closed
+        if self.node is not None:
+            self.node.step(powered, dt_s)
+            current_a = self.node.draw_w / self.volts
+        elif self.charger is not None:
+            self.charger.step(powered, dt_s)
+            current_a = self.charger.draw_a
+        else:
+            known = (self.demand_w, self.flicker_ratio, powered)
+            if known == self._known:
+                return False
+            self._known = known
+            demand_w = self.demand_w * (1.0 + self.flicker_ratio)
+            current_a = demand_w / self.volts if powered else 0.0
+        if self.circuit.source is not None:
+            current_a = -current_a
+        if current_a == self.current_a:
+            return False
+        self.settle()
+        self.current_a = current_a
+        return True
+
+    def settle(self) -> bool:
+        """Account for the time in which nothing changed; True when the breaker tripped in it."""
+        if self.still_s == 0.0:
+            return False
+        still_s, self.still_s = self.still_s, 0.0
+        self._energy_wh += self.power_w * still_s / 3600.0
+        return self.breaker.step([self.current_a], still_s)
+
+
+@dataclass
 class Plant:
     """The whole panel. `legs_a` are the currents at the main lugs, `trips` what has tripped."""
 
@@ -181,8 +228,12 @@ class Plant:
     bus_a: list[float] = field(default_factory=lambda: [0.0, 0.0])  # what all loads of a leg draw
     neutral_a: float = 0.0  # at the main lugs
     tank: Tank | None = None
+    grid: bool = True  # False: an outage
     import_wh: float = 0.0  # through the main lugs
     export_wh: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._items = list(self.circuits.values())
 
     @classmethod
     def of(cls, panel: Panel) -> Plant:
@@ -206,41 +257,38 @@ class Plant:
 
     def step(self, dt_s: float) -> None:
         """Let `dt_s` pass."""
-        legs, bus = [0.0, 0.0], [0.0, 0.0]
         self.time_s += dt_s
-        for plant in self.circuits.values():
-            was_closed = plant.contact.closed
-            plant.contact.step(dt_s)
-            if was_closed and not plant.contact.closed:
-                plant.opened += 1
-            powered = plant.powered and not self.main.tripped
-            if plant.node is not None:
-                plant.node.step(powered, dt_s)
-                current_a = plant.node.draw_w / plant.volts
-            elif plant.charger is not None:
-                plant.charger.step(powered, dt_s)
-                current_a = plant.charger.draw_a
-            else:
-                demand_w = plant.demand_w * (1.0 + plant.flicker_ratio)
-                current_a = demand_w / plant.volts if powered else 0.0
-            if plant.circuit.source is not None:
-                current_a = -current_a
-            plant.current_a = current_a
-            for leg in plant.circuit.legs:
-                legs[leg] += current_a
-                bus[leg] += max(current_a, 0.0)
-            plant.energy_wh += plant.power_w * dt_s / 3600.0
-            if plant.breaker.step([current_a], dt_s):
-                self.trips.append(plant.circuit.id)
-        self.legs_a, self.bus_a, self.neutral_a = legs, bus, abs(legs[0] - legs[1])
-        grid_wh = sum(legs) * self.volts * dt_s / 3600.0
-        self.import_wh += max(grid_wh, 0.0)
-        self.export_wh += max(-grid_wh, 0.0)
-        if self.main.step(legs, dt_s):
+        changed = False
+        main_closed = self.grid and not self.main.tripped
+        for item in self._items:
+            if item.flow(main_closed, dt_s):
+                changed = True
+            item.still_s += dt_s
+            # Below what its breaker carries for ever nothing can trip: then it is settled later.
+            if abs(item.current_a) > item.breaker.holds_a and item.settle():
+                self.trips.append(item.circuit.id)
+        if changed:
+            self._add_up()
+        grid_wh = (self.legs_a[0] + self.legs_a[1]) * self.volts * dt_s / 3600.0
+        if grid_wh >= 0.0:
+            self.import_wh += grid_wh
+        else:
+            self.export_wh -= grid_wh
+        if self.main.step(self.legs_a, dt_s):
             self.trips.append("main")
         if self.tank is not None:
-            node_w = sum(p.power_w for p in self.circuits.values() if p.node is not None)
+            node_w = sum(p.power_w for p in self._items if p.node is not None)
             self.tank.step(node_w, dt_s)
+
+    def _add_up(self) -> None:
+        legs, bus = [0.0, 0.0], [0.0, 0.0]
+        for item in self._items:
+            current_a = item.current_a
+            if current_a != 0.0:
+                for leg in item.circuit.legs:
+                    legs[leg] += current_a
+                    bus[leg] += max(current_a, 0.0)
+        self.legs_a, self.bus_a, self.neutral_a = legs, bus, abs(legs[0] - legs[1])
 
     def household_a(self, leg: int) -> float:
         """What the leg carries apart from the compute circuits, A."""

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from panelctl.clock import Clock
 from panelctl.model.panel import Link
 from panelctl.sim.devices import SimDevice
-from panelctl.sim.server import Fault, answer_pdu, refusal
+from panelctl.sim.server import Gateway
 from panelctl.units import NS_PER_MS
 
 HEADER = 7
 
 
-class SimHost:
+class SimHost(Gateway):
     """A host with devices by unit id, speaking Modbus TCP."""
 
     def __init__(
@@ -24,10 +24,8 @@ class SimHost:
         clock: Clock,
         time_s: Callable[[], float],
     ) -> None:
+        super().__init__(units)
         self.link = link
-        self.units = units
-        self.faults: dict[int, list[Fault]] = {unit: [] for unit in units}
-        self.requests = 0
         self.port = 0
         self._clock = clock
         self._time_s = time_s
@@ -70,39 +68,16 @@ class SimHost:
 
     async def _answer(self, writer: asyncio.StreamWriter, header: bytes, pdu: bytes) -> None:
         came_ns = self._clock.now_ns()
-        self.requests += 1
-        unit = header[6]
-        device = self.units.get(unit)
-        if device is None:
+        reply = self.reply(header, pdu, self._time_s())
+        if reply is None:
             return
-        struck = next((fault for fault in self.faults[unit] if fault.take()), None)
-        kind = struck.kind if struck else ""
-        if kind == "dead":
-            return
-        answer = answer_pdu(device, pdu, self._time_s())
-        if kind == "refuse":
-            assert struck is not None
-            answer = refusal(pdu, struck.code)
-        wait_ms = device.device.turnround_ms
-        if struck is not None:
-            wait_ms += struck.delay_ms
-        await self._clock.sleep_until(came_ns + int(wait_ms * NS_PER_MS))
-        length = (len(answer) + 1).to_bytes(2, "big")
-        sender = unit % 247 + 1 if kind == "foreign" else unit
-        frame = header[:4] + length + bytes([sender]) + answer
-        if kind == "closed":
+        await self._clock.sleep_until(came_ns + reply.wait_ns)
+        if reply.kind == "closed":
             writer.close()
-            return
-        if kind == "short":
-            frame = frame[:-2]
-        if kind == "garbled":
-            frame = bytes([frame[0] ^ 0x55]) + frame[1:]  # another transaction's number
-        if kind == "noise":
-            frame = b"\xff\x00\x7f" + frame
-        if kind == "split":
-            for n in range(len(frame)):
-                writer.write(frame[n : n + 1])
+        elif reply.kind == "split":
+            for n in range(len(reply.frame)):
+                writer.write(reply.frame[n : n + 1])
                 await writer.drain()
                 await self._clock.sleep_until(self._clock.now_ns() + NS_PER_MS // 4)
-            return
-        writer.write(frame * 2 if kind == "duplicate" else frame)
+        else:
+            writer.write(reply.frame)

@@ -322,6 +322,40 @@ def test_a_load_that_is_not_there(compiled: bool, wrong: int) -> None:
         rig.core.release(wrong, int(BY_HAND), 0)
 
 
+def test_a_relay_that_opened_late_rests_from_then_on(compiled: bool) -> None:
+    """Its board could not be reached for 20 s; the contact itself must not close too soon."""
+    rig = Rig([Load(tier=3, min_off_ns=30 * S), compute_load()], compiled)
+    run(rig, 2)
+    slots = (rig.fixed.relay_slot[0], rig.fixed.told_slot[0])
+    for _ in range(200):
+        kept = [(rig.value[n], rig.sampled_ns[n]) for n in slots]
+        rig.read_all((150_000, 150_000), draws_of(rig, {}))
+        for n, (value, sampled_ns) in zip(slots, kept, strict=True):
+            rig.value[n], rig.sampled_ns[n] = value, sampled_ns
+        rig.step()
+    assert rig.state.closed[0] == 0
+    assert rig.state.awaits[0] == 1
+    run(rig, 0.3)
+    opened_ns = rig.now_ns
+    run(rig, 28)
+    assert rig.state.closed[0] == 0
+    run(rig, 6)
+    assert rig.state.closed[0] == 1
+    assert rig.state.closed_ns[0] - opened_ns >= 29 * S
+
+
+def test_a_paused_charger_whose_relay_opens_later_rests_from_then_on(compiled: bool) -> None:
+    rig = Rig([evse_load(min_off_ns=30 * S, relay=True), compute_load()], compiled)
+    run(rig, 5)
+    run(rig, 25, house=(158_000, 158_000))
+    assert rig.state.set_ma[0] == 0, "paused for want of room"
+    paused_ns = rig.state.opened_ns[0]
+    rig.core.claim(0, int(Claim.USER), int(Reason.USER), rig.now_ns)
+    run(rig, 1)
+    assert rig.state.closed[0] == 0
+    assert rig.state.opened_ns[0] > paused_ns
+
+
 def test_an_outage_makes_no_false_fault(compiled: bool) -> None:
     """Orders that never arrived are given again when the line is back; nothing was welded."""
     rig = Rig([Load(), Load(), compute_load()], compiled)

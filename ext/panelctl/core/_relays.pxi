@@ -25,6 +25,8 @@ cdef void _follow_relays(Memory *m, i64 now_ns) noexcept nogil:
                 m.s_flying[i] = 0
         if m.s_awaits[i] and seen and position == m.s_closed[i]:
             m.s_awaits[i] = 1 if m.sampled_[slot] <= m.s_order_ns[i] else 0
+            if since_order > m.f_relay_confirm_ns[0] and not position and not m.s_awaits[i]:
+                m.s_opened_ns[i] = now_ns
         settled_ns = _told_ns(m, i) + m.f_relay_confirm_ns[0]
         if m.s_claims[i] & C_FAULT or now_ns <= settled_ns:
             continue
@@ -186,7 +188,8 @@ cdef void _order_open(Memory *m, int i, i64 now_ns) noexcept nogil:
         for r in range(m.rows):
             k = i * m.rows + r
             m.s_relief_of_ma[k] = m.s_meas_ma[k] if m.s_measured[i] else 0
-    if m.f_kind[i] == SWITCHED:
+        m.s_opened_ns[i] = now_ns
+    elif m.f_kind[i] == SWITCHED:
         m.s_opened_ns[i] = now_ns
 
 

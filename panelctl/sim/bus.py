@@ -1,0 +1,209 @@
+"""Simulated devices on virtual wires: a serial line behind a virtual port, a TCP host on a network.
+
+The application's own transports talk to them: field/rtu.py through the port, field/tcp.py through
+the virtual loop's connections. What can happen to a cable is here; what a device does wrong is a
+fault of its replies (server.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections.abc import Callable
+
+from panelctl.model.panel import Link
+from panelctl.sim.devices import SimDevice
+from panelctl.sim.network import Host, Network, Wire
+from panelctl.sim.segment import Segment
+from panelctl.sim.server import Gateway
+from panelctl.units import NS_PER_S
+
+HEADER = 7
+
+
+class VirtualLine(Segment):
+    """An RS-485 line with a port at one end. `cut`: the cable, or the USB adapter, is out.
+
+    A reply is handed over in one piece when its last character has come, or in pieces of `fifo`.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        units: dict[int, SimDevice],
+        loop: Network,
+        time_s: Callable[[], float],
+    ) -> None:
+        super().__init__(link, units)
+        self.link = link
+        self.fifo = 0
+        self.cut = False  # the adapter is gone: the port cannot be used or opened
+        self.full = False  # our process has no descriptor left
+        self._loop = loop
+        self._time_s = time_s
+        self._port: VirtualPort | None = None
+        self._answering = 0
+
+    def open(self, link: Link) -> VirtualPort:
+        """Open the port. Raises OSError."""
+        if self.cut:
+            raise OSError(errno.ENODEV, "no such device")
+        if self.full:
+            raise OSError(errno.EMFILE, "too many open files")
+        self._port = VirtualPort(self)
+        return self._port
+
+    def pull(self) -> None:
+        """Pull the adapter out."""
+        self.cut = True
+        if self._port is not None:
+            self._port.hear(b"")
+
+    def speak(self, data: bytes) -> None:
+        """Somebody else speaks: another master, a bad contact."""
+        self.spoken(self._loop.now_ns)
+        self._deliver(data)
+
+    def take(self, data: bytes) -> None:
+        """The application sends."""
+        now_ns = self._loop.now_ns
+        request = self.hear(data, now_ns, self._answering > 0)
+        if request is None:
+            return
+        reply = self.reply(request, self._time_s())
+        if reply is None:
+            return
+        frame, start_ns = reply
+        size = self.fifo or len(frame)
+        for offset in range(0, len(frame), size):
+            piece = frame[offset : offset + size]
+            at_ns = start_ns + (offset + len(piece)) * self.wire.char_ns
+            self._answering += 1
+            self._loop.call_at(at_ns / NS_PER_S, self._answer, piece)
+
+    def _answer(self, piece: bytes) -> None:
+        self._answering -= 1
+        self.spoken(self._loop.now_ns)
+        self._deliver(piece)
+
+    def _deliver(self, data: bytes) -> None:
+        if self._port is not None and not self.cut:
+            self._port.hear(data)
+
+    def closed(self, port: VirtualPort) -> None:
+        """The application gave the port back."""
+        if self._port is port:
+            self._port = None
+
+
+class VirtualPort:
+    """An open port of a virtual line (field/port.py's Port)."""
+
+    def __init__(self, line: VirtualLine) -> None:
+        self._line = line
+        self._input = bytearray()
+        self._readable: Callable[[], None] = lambda: None
+
+    def listen(self, readable: Callable[[], None]) -> None:
+        """See Port."""
+        self._readable = readable
+
+    def hear(self, data: bytes) -> None:
+        """Bytes came; none: something is wrong with the port."""
+        self._input += data
+        self._readable()
+
+    def read(self) -> bytes | None:
+        """See Port."""
+        if self._line.cut:
+            raise OSError(errno.EIO, "input/output error")
+        if not self._input:
+            return None
+        data = bytes(self._input)
+        self._input.clear()
+        return data
+
+    def write(self, data: bytes) -> int:
+        """See Port."""
+        if self._line.cut:
+            raise OSError(errno.EIO, "input/output error")
+        self._line.take(data)
+        return len(data)
+
+    def close(self) -> None:
+        """See Port."""
+        self._line.closed(self)
+        self._readable = lambda: None
+
+
+class VirtualHost(Gateway):
+    """A Modbus TCP host that listens on a virtual network. `host` is how it stands with it."""
+
+    def __init__(
+        self,
+        link: Link,
+        units: dict[int, SimDevice],
+        loop: Network,
+        time_s: Callable[[], float],
+    ) -> None:
+        super().__init__(units)
+        self.link = link
+        self.address = (link.host, link.port)
+        self._loop = loop
+        self._time_s = time_s
+        self.host: Host = loop.listen(self.address, lambda: _Serving(self))
+
+    def reset(self) -> None:
+        """End every connection."""
+        for wire in self._ends():
+            wire.abort()
+
+    def darken(self) -> None:
+        """The other end is gone without a word: what is sent is swallowed."""
+        for wire in self._ends():
+            wire.dark = True
+            if wire.other is not None:
+                wire.other.dark = True
+
+    def _ends(self) -> list[Wire]:
+        return list(self._loop.wires.get(self.address, ()))
+
+    def serve(self, wire: Wire, header: bytes, pdu: bytes) -> None:
+        """Answer a request."""
+        reply = self.reply(header, pdu, self._time_s())
+        if reply is None:
+            return
+        wait_s = reply.wait_ns / NS_PER_S
+        if reply.kind == "closed":
+            self._loop.call_later(wait_s, wire.close)
+        elif reply.kind == "split":
+            for n in range(len(reply.frame)):
+                self._loop.call_later(wait_s + n / 4000, wire.write, reply.frame[n : n + 1])
+        else:
+            self._loop.call_later(wait_s, wire.write, reply.frame)
+
+
+class _Serving(asyncio.Protocol):
+    """One connection to a virtual host."""
+
+    def __init__(self, host: VirtualHost) -> None:
+        self._host = host
+        self._wire: Wire | None = None
+        self._input = bytearray()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See asyncio."""
+        assert isinstance(transport, Wire)
+        self._wire = transport
+
+    def data_received(self, data: bytes) -> None:
+        """See asyncio."""
+        self._input += data
+        while len(self._input) >= HEADER:
+            size = 6 + (self._input[4] << 8 | self._input[5])
+            if len(self._input) < size:
+                return
+            header, pdu = bytes(self._input[:HEADER]), bytes(self._input[HEADER:size])
+            del self._input[:size]
+            assert self._wire is not None
+            self._host.serve(self._wire, header, pdu)

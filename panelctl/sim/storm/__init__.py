@@ -1,0 +1,1 @@
+"""The whole application on simulated time, under faults, judged by what really happens."""

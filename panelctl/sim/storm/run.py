@@ -1,0 +1,143 @@
+"""One storm: a world, its schedule, its checkers; the same seed gives the same digest."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import hashlib
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from panelctl.model.panel import Panel
+from panelctl.sim.storm.faults import KINDS
+from panelctl.sim.storm.strike import Pace, Strike, draw
+from panelctl.sim.storm.watch import Figures, Violation, Watch
+from panelctl.sim.storm.world import World
+
+SUPERVISE_S = 0.25
+RELEASE_S = 30.0  # after the last fault people take back what they opened,
+RELEASES = 5  # and look again, for who was told nothing tries once more
+HURRY_S = 60.0  # how often the progress is told
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a storm came to."""
+
+    seed: int
+    duration_s: float
+    strikes: list[Strike]
+    violations: list[Violation]
+    figures: Figures
+    digest: str
+
+
+def plan(panel: Panel, config: str, seed: int, duration_s: float, pace: Pace) -> list[Strike]:
+    """The schedule that a seed draws for a panel."""
+    with tempfile.TemporaryDirectory() as folder:
+        world = World(panel, config, seed, Path(folder) / "state")
+        targets = {name: kind.targets(world) for name, kind in KINDS.items()}
+        world.loop.close()
+    longest_s = {name: kind.longest_s for name, kind in KINDS.items()}
+    return draw(seed, duration_s, pace, targets, longest_s)
+
+
+def run(
+    panel: Panel,
+    config: str,
+    seed: int,
+    duration_s: float,
+    strikes: list[Strike],
+    rest_s: float,
+    progress: Callable[[float, int], None] = lambda now_s, found: None,
+    stop_at_first: bool = False,
+) -> Result:
+    """Run a storm. Raises nothing for what the application does; that is a violation."""
+    with tempfile.TemporaryDirectory() as folder:
+        state = Path(folder) / "state"
+        state.mkdir()
+        world = World(panel, config, seed, state)
+        watch = Watch(world)
+        digest = hashlib.blake2b(digest_size=16)
+        heard = world.line
+
+        def line(data: bytes) -> None:
+            digest.update(data)
+            heard(data)
+
+        world.line = line
+        gc.collect()
+        gc.freeze()
+        try:
+            world.loop.run_until_complete(
+                _storm(world, watch, duration_s, strikes, rest_s, progress, stop_at_first)
+            )
+        finally:
+            gc.unfreeze()
+            world.loop.close()
+    for legs_a in world.plant.legs_a:
+        digest.update(repr(legs_a).encode())
+    figures = watch.figures
+    found = watch.violations
+    return Result(seed, duration_s, strikes, found, figures, digest.hexdigest())
+
+
+async def _storm(
+    world: World,
+    watch: Watch,
+    duration_s: float,
+    strikes: list[Strike],
+    rest_s: float,
+    progress: Callable[[float, int], None],
+    stop_at_first: bool,
+) -> None:
+    world.start()
+    listening = asyncio.create_task(world.listen())
+    storming = asyncio.create_task(_strikes(world, watch, strikes))
+    released = 0
+    told_s = 0.0
+    while world.now_s < duration_s:
+        await asyncio.sleep(SUPERVISE_S)
+        world.look()
+        world.watch_over()
+        if world.now_s - told_s >= HURRY_S:
+            told_s = world.now_s
+            progress(world.now_s, len(watch.violations))
+        if stop_at_first and watch.violations:
+            break
+        if world.now_s >= duration_s - rest_s + RELEASE_S * (1 + released):
+            if not released:
+                world.household.rest()
+            released += 1
+            if released > RELEASES:
+                continue
+            for circuit in world.panel.circuits:
+                if circuit.controlled:
+                    world.say(do="close", id=f"end-{circuit.id}", circuit=circuit.id)
+    else:
+        watch.finish(duration_s / 86_400.0)
+    storming.cancel()
+    await world.stop()
+    listening.cancel()
+    await asyncio.gather(listening, storming, return_exceptions=True)
+
+
+async def _strikes(world: World, watch: Watch, strikes: list[Strike]) -> None:
+    """Begin and end every strike in its time."""
+    running: list[asyncio.Task[None]] = []
+    for strike in strikes:
+        await world.clock.sleep_until(round((strike.at_s + 1.0) * 1e9))
+        running.append(asyncio.create_task(_one(world, watch, strike)))
+    await asyncio.gather(*running)
+
+
+async def _one(world: World, watch: Watch, strike: Strike) -> None:
+    world.look()
+    watch.begins(strike)
+    undo = KINDS[strike.kind].begin(world, strike)
+    await world.clock.sleep_until(round((strike.end_s + 1.0) * 1e9))
+    world.look()
+    undo()
+    watch.ends(strike)

@@ -1,0 +1,251 @@
+"""One world: a plant, its devices on virtual wires, and the unmodified application that runs it.
+
+The plant goes on by itself, step by step on a fixed grid, whenever somebody looks at it: a device
+that is asked, a load that changes, a checker. The application is started, stopped and killed like a
+process; its state directory is a real one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from panelctl.clock import Clock
+from panelctl.control.app import App, Places
+from panelctl.errors import PanelctlError
+from panelctl.field.bus import BusLink
+from panelctl.field.rtu import RtuLink
+from panelctl.field.tcp import TcpLink
+from panelctl.model.panel import Link, Panel
+from panelctl.sim.bus import VirtualHost, VirtualLine
+from panelctl.sim.devices import SimDevice, build_devices
+from panelctl.sim.network import Network, Wire
+from panelctl.sim.plant import Plant
+from panelctl.sim.storm.life import Household
+from panelctl.sim.virtual import VirtualClock
+from panelctl.units import NS_PER_S
+
+STEP_NS = 20_000_000  # of the plant
+SOCKET = "/run/panelctl/control.sock"  # on the virtual network
+Looker = Callable[[int], None]
+
+
+class World:
+    """A panel's plant and devices, and its controller. `state` is a directory for the latter."""
+
+    def __init__(self, panel: Panel, config: str, seed: int, state: Path) -> None:
+        self.panel = panel
+        self.loop = Network()
+        self.clock = VirtualClock(self.loop)
+        self.plant = Plant.of(panel)
+        self.devices: dict[str, SimDevice] = build_devices(panel, self.plant, seed)
+        self.lines: dict[str, VirtualLine] = {}
+        self.hosts: dict[str, VirtualHost] = {}
+        self.after_step: list[Looker] = []  # called with the time, ns, after each step of the plant
+        self.app: App | None = None
+        self.crashes: list[BaseException] = []
+        self._config = config
+        self._state = state
+        self._task: asyncio.Task[None] | None = None
+        self._restarting: asyncio.Task[None] | None = None
+        self._stop = asyncio.Event()
+        self.household = Household(panel, self.plant, seed)
+        self.resets: list[tuple[float, str]] = []  # boards that started anew, and when
+        self.gone_ns = 0  # since when there is no controller
+        self.line: Callable[[bytes], None] = lambda line: None  # told every line of the socket
+        self._people: _Person | None = None
+        self._plant_ns = self.loop.now_ns
+        self._looking = False
+        for link in panel.links:
+            units = {d.device.unit: d for d in self.devices.values() if d.device.link == link.name}
+            if link.kind == "tcp":
+                self.hosts[link.name] = VirtualHost(link, units, self.loop, self.look)
+            else:
+                self.lines[link.name] = VirtualLine(link, units, self.loop, self.look)
+
+    @property
+    def now_s(self) -> float:
+        """Simulated seconds since the world began."""
+        return (self.loop.now_ns - NS_PER_S) / NS_PER_S
+
+    def look(self) -> float:
+        """Bring the plant up to now; its time, s."""
+        if not self._looking:  # a checker may look too
+            self._looking = True
+            while self.loop.now_ns - self._plant_ns >= STEP_NS:
+                self._plant_ns += STEP_NS
+                self.household.tell((self._plant_ns - NS_PER_S) / NS_PER_S)
+                self.plant.step(STEP_NS / NS_PER_S)
+                for looker in self.after_step:
+                    looker(self._plant_ns)
+            self._looking = False
+        return self.plant.time_s
+
+    def wire(self, link: str) -> VirtualLine | VirtualHost:
+        """The wire of a link."""
+        return self.lines.get(link) or self.hosts[link]
+
+    def _open(self, link: Link, clock: Clock) -> BusLink:
+        if link.kind == "tcp":
+            return TcpLink(link, clock)
+        return RtuLink(link, clock, self.lines[link.name].open)
+
+    # -- the controller as a process --------------------------------------------------------------
+
+    @property
+    def running(self) -> bool:
+        """Whether the controller's process is there."""
+        return self._task is not None and not self._task.done()
+
+    def start(self, panel: Panel | None = None) -> None:
+        """Start the controller, as the service manager does; with another panel file, if given."""
+        places = Places(Path(SOCKET), self._state)
+        self.app = App(panel or self.panel, self._config, places, self.clock, self._open)
+        self._stop = asyncio.Event()
+        self._task = self.loop.create_task(self._run(self.app), name="controller")
+
+    async def _run(self, app: App) -> None:
+        try:
+            await app.run(self._stop)
+        except asyncio.CancelledError:
+            raise
+        except (PanelctlError, Exception) as error:  # whatever it is: the process would be gone
+            self.crashes.append(error)
+
+    async def stop(self) -> None:
+        """An orderly stop: SIGTERM, and wait for the end."""
+        self._stop.set()
+        if self._task is not None:
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def kill(self) -> None:
+        """The process is gone at once; its connections and ports are closed by the system."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def restart(self, after_s: float, orderly: bool) -> None:
+        """End the controller and start it again after a while, as the service manager would."""
+        if not self.running:
+            return
+
+        async def again() -> None:
+            await (self.stop() if orderly else self.kill())
+            self.gone_ns = self.loop.now_ns
+            await asyncio.sleep(after_s)
+            if not self.running:
+                self.start()
+
+        self._restarting = self.loop.create_task(again())
+
+    def watch_over(self) -> None:
+        """Start the controller again when it has ended by itself. Called now and then."""
+        busy = self._restarting is not None and not self._restarting.done()
+        if not self.running and not busy:
+            self.gone_ns = self.loop.now_ns
+            self.start()
+
+    def disk_full(self, full: bool) -> None:
+        """Whether nothing can be written to the state directory."""
+        away = self._state.with_suffix(".away")
+        if full and self._state.exists():
+            self._state.rename(away)
+        elif not full and away.exists():
+            away.rename(self._state)
+
+    # -- people -----------------------------------------------------------------------------------
+
+    def say(self, **command: Any) -> None:
+        """Somebody sends a command to the control socket."""
+        self.shout(json.dumps({"v": 1, **command}).encode() + b"\n")
+
+    def shout(self, line: bytes) -> None:
+        """Somebody sends bytes to the control socket."""
+        if self._people is None or self._people.wire is None:
+            self._people = _Person(self)
+            self.loop.create_task(self._join(self._people))
+        self._people.send(line)
+
+    async def _join(self, person: _Person) -> None:
+        try:
+            await self.loop.join(person.itself, SOCKET)
+        except OSError:
+            person.unsent.clear()  # nobody is there to hear it
+
+    async def listen(self) -> None:
+        """Watch every record of the controller, `line` is told each; again after a restart."""
+        while True:
+            person = _Person(self)
+            person.send(b'{"v":1,"do":"watch"}\n')
+            person.heard = self._heard
+            try:
+                await self.loop.join(person.itself, SOCKET)
+                await person.gone.wait()
+            except OSError:
+                await asyncio.sleep(0.05)
+
+    def _heard(self, line: bytes) -> None:
+        self.line(line)
+
+    def stuck_reader(self) -> Callable[[], None]:
+        """Somebody watches and does not read. Returns what ends it."""
+        person = _Person(self)
+        person.send(b'{"v":1,"do":"watch"}\n')
+        self.loop.create_task(self._join(person))
+
+        def choke() -> None:
+            if person.wire is not None:
+                person.wire.take(False)
+
+        self.loop.call_later(0.5, choke)
+
+        def end() -> None:
+            if person.wire is not None:
+                person.wire.abort()
+
+        return end
+
+
+class _Person(asyncio.Protocol):
+    """Somebody at the control socket."""
+
+    def __init__(self, world: World) -> None:
+        self.wire: Wire | None = None
+        self.unsent: list[bytes] = []
+        self.gone = asyncio.Event()
+        self.heard: Callable[[bytes], None] = lambda line: None
+        self._input = bytearray()
+
+    def itself(self) -> _Person:
+        """What a connection is made with."""
+        return self
+
+    def send(self, line: bytes) -> None:
+        """Send, now or when connected."""
+        if self.wire is None:
+            self.unsent.append(line)
+        else:
+            self.wire.write(line)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See asyncio."""
+        assert isinstance(transport, Wire)
+        self.wire = transport
+        for line in self.unsent:
+            transport.write(line)
+        self.unsent.clear()
+
+    def data_received(self, data: bytes) -> None:
+        """See asyncio."""
+        self._input += data
+        while (end := self._input.find(b"\n")) >= 0:
+            self.heard(bytes(self._input[:end]))
+            del self._input[: end + 1]
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See asyncio."""
+        self.wire = None
+        self.gone.set()
