@@ -27,6 +27,8 @@ VERBS = {
     "grid": "Say whether the panel is on the grid.",
     "tier": "Move a circuit to another tier.",
     "record": "Record every cycle into a file.",
+    "replay": "Decide a recording again, to the bit.",
+    "storm": "The whole application under faults, on simulated time.",
     "explain": "Why a circuit is off, now or in a recording.",
 }
 

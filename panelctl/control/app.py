@@ -14,6 +14,7 @@ from panelctl.clock import Clock
 from panelctl.control.history import HistoryStore
 from panelctl.control.loop import ControlLoop
 from panelctl.control.publish import describe_panel
+from panelctl.control.start import Start
 from panelctl.control.store import StateStore
 from panelctl.core.engine import Engine
 from panelctl.field.links import OpenLink, open_link
@@ -23,7 +24,6 @@ from panelctl.link.server import ControlServer
 from panelctl.link.watchdog import Watchdog
 from panelctl.modbus.busplan import plan_bus
 from panelctl.model.panel import Panel
-from panelctl.units import NS_PER_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +44,13 @@ class App:
         self.links = {link.name: opener(link, clock) for link in panel.links}
         self.scanner = Scanner(plan_bus(panel), self.links, self.engine.image, clock)
         self.history = HistoryStore(places.state)
-        before = self.history.load()
-        self.outputs = Outputs(panel, self.engine, self.links, self.scanner, clock, before.ledger)
-        self.server = ControlServer(places.socket, describe_panel(panel, config))
         self.store = StateStore(places.state)
-        kept = self.store.load()
-        self.engine.take_claims(kept.claims)
-        self.engine.take_heat(kept.heat)
-        hour_offset_ns = round(clock.wall_s() * NS_PER_S) - clock.now_ns()
-        self.engine.take_learned(before.steps, hour_offset_ns)
-        self.engine.energy.take(before.energy, round(before.at_s * NS_PER_S) - hour_offset_ns)
-        self.engine.limits.take(kept.limits, clock.now_ns(), clock.wall_s())
-        if kept.limit_a is not None:
-            self.engine.take_request(kept.limit_a, kept.until_s - clock.wall_s(), clock.now_ns())
+        start = Start(self.store.load(), self.history.load(), clock.now_ns(), clock.wall_s())
+        start.resume(self.engine)
+        ledger = start.history.ledger
+        self.outputs = Outputs(panel, self.engine, self.links, self.scanner, clock, ledger)
+        hello = {**describe_panel(panel, config), "start": start.to_plain()}
+        self.server = ControlServer(places.socket, hello)
         self.loop = ControlLoop(
             self.engine,
             self.scanner,

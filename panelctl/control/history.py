@@ -49,22 +49,7 @@ class HistoryStore:
     def load(self) -> History:
         """What the runs before this one left."""
         try:
-            plain = json.loads(self._path.read_bytes()[:MOST_BYTES])
-            if plain["format"] != FORMAT or len(plain["steps"]) > MAX_ROWS:
-                return History()
-            steps = {
-                str(row): {
-                    str(_within(hour, HOURS)): _counts(bins, STEP_BINS)
-                    for hour, bins in hours.items()
-                }
-                for row, hours in plain["steps"].items()
-            }
-            for bins in (bins for hours in steps.values() for bins in hours.values()):
-                for number in bins:
-                    _within(number, STEP_BINS)
-            registers = _counts(plain["registers"], MOST_PLACES)
-            ledger = Ledger(registers, _counts(plain["relays"], MOST_PLACES))
-            return History(steps, ledger, _energy(plain.get("energy", {})), _time(plain))
+            return history_from(json.loads(self._path.read_bytes()[:MOST_BYTES]))
         except (
             OSError,
             ValueError,
@@ -78,17 +63,39 @@ class HistoryStore:
 
     def save(self, history: History) -> None:
         """Write it down. A disk that is full costs the file, never a cycle."""
-        plain = {
-            "format": FORMAT,
-            "steps": history.steps,
-            **asdict(history.ledger),
-            "energy": history.energy,
-            "at_s": round(history.at_s, 3),
-        }
+        plain = history_to_plain(history)
         try:
             replace_file(self._path, json.dumps(plain))
         except OSError:
             self.failures += 1
+
+
+def history_to_plain(history: History) -> dict[str, Any]:
+    """A history, ready for JSON."""
+    return {
+        "format": FORMAT,
+        "steps": history.steps,
+        **asdict(history.ledger),
+        "energy": history.energy,
+        "at_s": round(history.at_s, 3),
+    }
+
+
+def history_from(plain: dict[str, Any]) -> History:
+    """What `history_to_plain` made of it. Raises ValueError and the like when out of shape."""
+    if plain["format"] != FORMAT or len(plain["steps"]) > MAX_ROWS:
+        return History()
+    steps = {
+        str(row): {
+            str(_within(hour, HOURS)): _counts(bins, STEP_BINS) for hour, bins in hours.items()
+        }
+        for row, hours in plain["steps"].items()
+    }
+    for bins in (bins for hours in steps.values() for bins in hours.values()):
+        for number in bins:
+            _within(number, STEP_BINS)
+    ledger = Ledger(_counts(plain["registers"], MOST_PLACES), _counts(plain["relays"], MOST_PLACES))
+    return History(steps, ledger, _energy(plain.get("energy", {})), _time(plain))
 
 
 def _counts(given: dict[str, int], most: int) -> dict[str, int]:

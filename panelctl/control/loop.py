@@ -66,7 +66,7 @@ class ControlLoop:
         self._history = history
         self._watchdog = watchdog
         self._clock = clock
-        self._publisher = Publisher(engine, scanner)
+        self._publisher = Publisher(engine, scanner.units)
         self._request_ns = 0
         self._until_s = 0.0
         self._heat: dict[str, list[int]] = {}

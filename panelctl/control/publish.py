@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -9,7 +10,7 @@ from panelctl.core.energy import MAINS
 from panelctl.core.engine import Engine
 from panelctl.core.layout import LEG_ROWS, NO_LIMIT_MA
 from panelctl.core.plausible import Doubt
-from panelctl.field.scan import Scanner
+from panelctl.field.scan import Unit
 from panelctl.model.circuit import Circuit, Role
 from panelctl.model.command import Command, Verdict, command_to_plain
 from panelctl.model.limit import LimitName
@@ -32,6 +33,8 @@ from panelctl.model.slots import LEGS
 from panelctl.units import NS_PER_S
 
 LIMIT_NAMES = tuple(name.name for name in LimitName)
+REASON_NAMES = {reason.value: reason.name for reason in Reason}
+WAIT_NAMES = {wait.value: wait.name for wait in Wait}
 FAULTS = {Reason.WELDED, Reason.STUCK_OPEN, Reason.IGNORES_BUDGET}
 
 
@@ -79,9 +82,9 @@ class _CircuitView:
 class Publisher:
     """Builds records; it remembers the last one's decisions, to tell what changed."""
 
-    def __init__(self, engine: Engine, scanner: Scanner) -> None:
+    def __init__(self, engine: Engine, units: Callable[[], Mapping[str, Unit]]) -> None:
         self._engine = engine
-        self._scanner = scanner
+        self._units = units
         self._views = [_CircuitView(engine, circuit) for circuit in engine.panel.circuits]
         self._circuits = {circuit.id for circuit in engine.panel.circuits}
         self._seq = 0
@@ -131,12 +134,12 @@ class Publisher:
                     "refused": unit.refused,
                     "dead": int(unit.dead),
                 }
-                for name, unit in self._scanner.units().items()
+                for name, unit in self._units().items()
             },
             "timing": timing,
             "image": {
                 "value": image.value.tolist(),
-                "quality": image.quality.tolist(),
+                "quality": image.next_quality.tolist(),  # as it was read: nothing came since
                 "age_ns": [now_ns - at_ns if at_ns else -1 for at_ns in image.sampled_ns],
             },
         }
@@ -206,9 +209,12 @@ class Publisher:
     def _watts(self, view: _CircuitView, now_ns: int) -> int:
         """The circuit's power, or its current at the nominal voltage where no power is read."""
         image = self._engine.image
-        good = [image.quality[slot] == Quality.GOOD for slot in view.watts]
-        if view.watts and all(good):
-            return view.factor * sum(image.value[slot] for slot in view.watts)
+        watts, known = 0, bool(view.watts)
+        for slot in view.watts:
+            known = known and image.quality[slot] == Quality.GOOD
+            watts += image.value[slot]
+        if known:
+            return view.factor * watts
         half_v = self._engine.panel.service.voltage_v / 2
         return round(sum(image.value[slot] for slot in view.amps) / 1000 * half_v)
 
@@ -221,11 +227,15 @@ class Publisher:
             relay = "UNKNOWN"
             if image.good(view.relay, now_ns, self._stale_ns):
                 relay = "CLOSED" if image.value[view.relay] else "OPEN"
+        fresh = True
+        for slot in view.amps:
+            if not image.good(slot, now_ns, self._stale_ns):
+                fresh = False
         record: CircuitRecord = {
             "id": circuit.id,
             "w": self._watts(view, now_ns),
             "a": [image.value[slot] / 1000 for slot in view.amps],
-            "fresh": all(image.good(slot, now_ns, self._stale_ns) for slot in view.amps),
+            "fresh": fresh,
             "relay": relay,
             "tier": circuit.tier,
         }
@@ -243,7 +253,7 @@ class Publisher:
         record["tier"] = state.tier[i]
         if view.relay >= 0 and state.closed[i] >= 0:
             record["ordered"] = "CLOSED" if state.closed[i] else "OPEN"
-        record["why"] = Reason(state.reason[i]).name
+        record["why"] = REASON_NAMES[state.reason[i]]
         record["since_s"] = round((now_ns - state.since_ns[i]) / NS_PER_S, 1)
         if state.reason_row[i] >= 0:
             record["leg"] = engine.rows[state.reason_row[i]].name
@@ -251,7 +261,7 @@ class Publisher:
         if state.until_ns[i] > now_ns:
             record["until_s"] = round((state.until_ns[i] - now_ns) / NS_PER_S, 1)
         if state.wait[i]:
-            record["wait"] = Wait(state.wait[i]).name
+            record["wait"] = WAIT_NAMES[state.wait[i]]
             if state.wait_row[i] >= 0:
                 record["leg"] = engine.rows[state.wait_row[i]].name
                 record["wait_a"] = state.wait_ma[i] / 1000

@@ -45,24 +45,7 @@ class StateStore:
     def load(self) -> Kept:
         """What the last run kept."""
         try:
-            plain = json.loads(self._path.read_bytes()[:MOST_BYTES])
-            if plain["format"] != FORMAT:
-                return Kept()
-            claims = {
-                str(name): int(claim)
-                for name, claim in dict(plain["claims"]).items()
-                if isinstance(claim, int) and 0 < claim <= MOST_CLAIM
-            }
-            heat = {
-                str(row): [int(fast), int(slow)]
-                for row, (fast, slow) in dict(plain.get("heat", {})).items()
-                if 0 <= int(fast) <= MOST_HEAT and 0 <= int(slow) <= MOST_HEAT
-            }
-            limit_a, until_s = plain["limit_a"], plain["until_s"]
-            if limit_a is None or not 0 <= float(limit_a) < math.inf:
-                return Kept(claims, heat=heat, limits=_limits(plain.get("limits", {})))
-            limits = _limits(plain.get("limits", {}))
-            return Kept(claims, float(limit_a), float(until_s), heat, limits)
+            return kept_from(json.loads(self._path.read_bytes()[:MOST_BYTES]))
         except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
             return Kept()
 
@@ -70,19 +53,45 @@ class StateStore:
         """Write it down if it changed."""
         if kept == self._saved:
             return
-        plain = {
-            "format": FORMAT,
-            "claims": kept.claims,
-            "limit_a": kept.limit_a,
-            "until_s": kept.until_s,
-            "heat": kept.heat,
-            "limits": asdict(kept.limits),
-        }
+        plain = kept_to_plain(kept)
         try:
             replace_file(self._path, json.dumps(plain))
             self._saved = kept
         except OSError:
             self.failures += 1
+
+
+def kept_to_plain(kept: Kept) -> dict[str, Any]:
+    """What is kept, ready for JSON."""
+    return {
+        "format": FORMAT,
+        "claims": kept.claims,
+        "limit_a": kept.limit_a,
+        "until_s": kept.until_s,
+        "heat": kept.heat,
+        "limits": asdict(kept.limits),
+    }
+
+
+def kept_from(plain: dict[str, Any]) -> Kept:
+    """What `kept_to_plain` made of it. Raises ValueError, KeyError or TypeError out of shape."""
+    if plain["format"] != FORMAT:
+        return Kept()
+    claims = {
+        str(name): int(claim)
+        for name, claim in dict(plain["claims"]).items()
+        if isinstance(claim, int) and 0 < claim <= MOST_CLAIM
+    }
+    heat = {
+        str(row): [int(fast), int(slow)]
+        for row, (fast, slow) in dict(plain.get("heat", {})).items()
+        if 0 <= int(fast) <= MOST_HEAT and 0 <= int(slow) <= MOST_HEAT
+    }
+    limits = _limits(plain.get("limits", {}))
+    limit_a, until_s = plain["limit_a"], plain["until_s"]
+    if limit_a is None or not 0 <= float(limit_a) < math.inf:
+        return Kept(claims, heat=heat, limits=limits)
+    return Kept(claims, float(limit_a), float(until_s), heat, limits)
 
 
 def replace_file(path: Path, text: str) -> None:

@@ -153,9 +153,23 @@ class PlantCircuit:
     charger: Charger | None = None
     current_a: float = 0.0
     opened: int = 0
+    moves: bool = False  # it has a node or a charger, which go on by themselves
     still_s: float = 0.0  # for so long the current has been the same and is not accounted for yet
     _energy_wh: float = 0.0
     _known: tuple[float, float, bool] = (-1.0, 0.0, False)
+
+    def changes(self, main_closed: bool) -> bool:
+        """Whether another current may flow in the next step."""
+        contact = self.contact
+        closed = contact.closed
+        if self.moves or closed is not contact.ordered:
+            return True
+        demand_w, flicker_ratio, powered = self._known
+        return (
+            demand_w != self.demand_w
+            or flicker_ratio != self.flicker_ratio
+            or powered is not (closed and main_closed and not self.breaker.tripped)
+        )
 
     @property
     def powered(self) -> bool:
@@ -192,10 +206,7 @@ class PlantCircuit:
             self.charger.step(powered, dt_s)
             current_a = self.charger.draw_a
         else:
-            known = (self.demand_w, self.flicker_ratio, powered)
-            if known == self._known:
-                return False
-            self._known = known
+            self._known = (self.demand_w, self.flicker_ratio, powered)
             demand_w = self.demand_w * (1.0 + self.flicker_ratio)
             current_a = demand_w / self.volts if powered else 0.0
         if self.circuit.source is not None:
@@ -251,6 +262,7 @@ class Plant:
             elif modulation is not None and circuit.role is Role.MODULATED:
                 plant.charger = Charger(modulation.max_a, modulation.fallback_a)
                 plant.charger.setpoint_a = modulation.fallback_a
+            plant.moves = plant.node is not None or plant.charger is not None
             circuits[circuit.id] = plant
         tank = Tank(float(panel.heat_sink.rejector_w)) if panel.heat_sink else None
         return cls(circuits, ThermalBreaker(panel.service.breaker.rating_a, 2), tank=tank)
@@ -261,7 +273,7 @@ class Plant:
         changed = False
         main_closed = self.grid and not self.main.tripped
         for item in self._items:
-            if item.flow(main_closed, dt_s):
+            if item.changes(main_closed) and item.flow(main_closed, dt_s):
                 changed = True
             item.still_s += dt_s
             # Below what its breaker carries for ever nothing can trip: then it is settled later.

@@ -21,6 +21,7 @@ from panelctl.units import NS_PER_MS
 NOISE = {"noise": b"\xff\x00\x7f", "header": b"\x01\x04\xf0"}
 TOLERANCE = 0.98  # the two processes' clock readings differ by some microseconds
 MOST_REQUEST = 256
+MOST_KNOWN = 1024  # requests that are asked again and again
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ class Segment:
         self.quiet_ns = 0  # from here on the line has been silent for long enough
         self._framer = FramerRTU(DecodePDU(True))
         self._input = bytearray()
+        self._known: dict[bytes, tuple[int, bytes]] = {}
         self._start_ns = 0
 
     def hear(self, data: bytes, now_ns: int, answering: bool) -> Request | None:
@@ -57,9 +59,16 @@ class Segment:
             if now_ns < self.quiet_ns - int((1 - TOLERANCE) * self.wire.silence_ns):
                 self.violations += 1
         self._input += data
-        used, unit, _, pdu = self._framer.decode(bytes(self._input))
-        if not used and len(self._input) < MOST_REQUEST:
-            return None
+        frame = bytes(self._input)
+        found = self._known.get(frame)
+        if found is None:
+            used, unit, _, pdu = self._framer.decode(frame)
+            if not used and len(frame) < MOST_REQUEST:
+                return None
+            found = (unit, pdu)
+            if len(self._known) < MOST_KNOWN:
+                self._known[frame] = found
+        unit, pdu = found
         end_ns = self._start_ns + len(self._input) * self.wire.char_ns
         self._input.clear()
         self.spoken(end_ns)

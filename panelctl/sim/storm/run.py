@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import gc
 import hashlib
+import json
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
+from panelctl.link.recording import header
 from panelctl.model.panel import Panel
 from panelctl.sim.storm.faults import KINDS
 from panelctl.sim.storm.strike import Pace, Strike, draw
-from panelctl.sim.storm.watch import Figures, Violation, Watch
+from panelctl.sim.storm.watch import Figures, Sample, Violation, Watch
 from panelctl.sim.storm.world import World
 
 SUPERVISE_S = 0.25
@@ -32,6 +35,7 @@ class Result:
     violations: list[Violation]
     figures: Figures
     digest: str
+    worst: list[Sample]
 
 
 def plan(panel: Panel, config: str, seed: int, duration_s: float, pace: Pace) -> list[Strike]:
@@ -53,8 +57,12 @@ def run(
     rest_s: float,
     progress: Callable[[float, int], None] = lambda now_s, found: None,
     stop_at_first: bool = False,
+    record: IO[bytes] | None = None,
 ) -> Result:
-    """Run a storm. Raises nothing for what the application does; that is a violation."""
+    """Run a storm. Raises nothing for what the application does; that is a violation.
+
+    `record` takes a recording of the controller's first life, up to its first restart.
+    """
     with tempfile.TemporaryDirectory() as folder:
         state = Path(folder) / "state"
         state.mkdir()
@@ -62,26 +70,51 @@ def run(
         watch = Watch(world)
         digest = hashlib.blake2b(digest_size=16)
         heard = world.line
+        tape = _Tape(record)
 
         def line(data: bytes) -> None:
             digest.update(data)
             heard(data)
+            tape.put(data)
 
         world.line = line
         gc.collect()
         gc.freeze()
+        gc.disable()  # the application collects by itself, in its idle slots
         try:
             world.loop.run_until_complete(
                 _storm(world, watch, duration_s, strikes, rest_s, progress, stop_at_first)
             )
         finally:
+            gc.enable()
             gc.unfreeze()
             world.loop.close()
     for legs_a in world.plant.legs_a:
         digest.update(repr(legs_a).encode())
     figures = watch.figures
     found = watch.violations
-    return Result(seed, duration_s, strikes, found, figures, digest.hexdigest())
+    return Result(seed, duration_s, strikes, found, figures, digest.hexdigest(), watch.worst)
+
+
+class _Tape:
+    """Writes what was heard into a recording, until the controller starts again."""
+
+    def __init__(self, file: IO[bytes] | None) -> None:
+        self._file = file
+        self._hello = False
+
+    def put(self, line: bytes) -> None:
+        """One line of the socket."""
+        if self._file is None:
+            return
+        if not line.startswith(b'{"v":1,"hello"'):
+            if line.startswith(b'{"v":1,"seq"'):
+                self._file.write(line + b"\n")
+        elif self._hello:
+            self._file = None
+        else:
+            self._hello = True
+            self._file.write(header(json.loads(line)["hello"]))
 
 
 async def _storm(
@@ -105,6 +138,7 @@ async def _storm(
         if world.now_s - told_s >= HURRY_S:
             told_s = world.now_s
             progress(world.now_s, len(watch.violations))
+            watch.size()
         if stop_at_first and watch.violations:
             break
         if world.now_s >= duration_s - rest_s + RELEASE_S * (1 + released):

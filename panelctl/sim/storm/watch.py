@@ -8,11 +8,15 @@ S5 what is shed was short of room on a leg that it is on, and the mains were rea
 S6 without a mains reading the node goes to its floor, chargers to their fallback, in time
 S7 the node is never handed more than the limit leaves, in a time without faults
 L1 when the faults have ended everything that fits comes back
+M1 the controller's memory and its tasks do not grow
 """
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import json
+import sys
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,7 +37,11 @@ SETTLE_S = 20.0  # after a fault: units come back within a second, doubts and he
 BLIND_SLACK_S = 2.0  # lease, charger and relay follow
 SHED_SLACK_S = 5.0
 HAND_SLACK_A = 3.0  # meters' noise and the skew of a cycle
-HAND_WINDOW = 30  # steps of the plant: a household that has just risen may not be known yet
+SHADOW_STEPS = 4  # of the plant, between two of the shadow
+HAND_WINDOW = 24  # steps of the plant: a household that has just risen may not be known yet
+PLOT_SAMPLES = 300  # a tenth of a second each
+GROWTH_RATIO = 1.05
+MORE_TASKS = 12  # faults that are still running have some
 BOUNDS_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 
 
@@ -44,6 +52,17 @@ class Violation:
     at_s: float
     check: str
     what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What the plant carried at a moment: s, A per leg."""
+
+    at_s: float
+    a: float
+    b: float
+    limit_a: float
+    node_a: float
 
 
 @dataclass(slots=True)
@@ -80,11 +99,20 @@ class Watch:
         self._lowered_ns = 0
         self._limits_ma: tuple[int, ...] = ()
         self._house: deque[tuple[float, float]] = deque(maxlen=HAND_WINDOW)
-        self._ordered = {n: item.contact.ordered for n, item in self._plant.circuits.items()}
+        self._relays = {
+            n: item for n, item in self._plant.circuits.items() if item.circuit.relay_device
+        }
+        self._nodes = [item for item in self._plant.circuits.values() if item.node is not None]
+        self._ordered = {n: item.contact.ordered for n, item in self._relays.items()}
         self._opened_s: dict[str, float] = {}
         self._moves: Counter[str] = Counter()
         self._excused: Counter[str] = Counter()  # moves that people or a board made
-        self._seen_trips = 0
+        self._seen_trips = self._steps = 0
+        self.worst: list[Sample] = []  # around the largest excess
+        self._worst_a = 0.0
+        self._lately: deque[Sample] = deque(maxlen=PLOT_SAMPLES)
+        self._more = 0  # samples that still belong to the worst event
+        self._sizes: list[tuple[float, int, int]] = []
         world.after_step.append(self._step)
         world.line = self._line
         for device in world.devices.values():
@@ -145,10 +173,13 @@ class Watch:
     def _step(self, now_ns: int) -> None:
         plant, dt_s = self._plant, STEP_NS / NS_PER_S
         legs = plant.legs_a
-        self._shadow.step(self._unpreventable(), dt_s)
+        limits = self._limit_a()
+        self._steps += 1
+        if self._steps % SHADOW_STEPS == 0:
+            self._sample(limits)
+            self._shadow.step(self._unpreventable(), SHADOW_STEPS * dt_s)
         if len(plant.trips) > self._seen_trips:
             self._tripped()
-        limits = self._limit_a()
         for leg in (0, 1):
             if legs[leg] > limits[leg] * OVER_RATIO:
                 self._over_s[leg] += dt_s
@@ -162,9 +193,39 @@ class Watch:
         self._house.append((plant.household_a(0), plant.household_a(1)))
         self._contacts()
         self._blind(dt_s)
-        for item in plant.circuits.values():
-            if item.node is not None:
-                self.figures.compute_wh += item.power_w * dt_s / 3600.0
+        for item in self._nodes:
+            self.figures.compute_wh += item.power_w * dt_s / 3600.0
+
+    def _sample(self, limits: tuple[float, float]) -> None:
+        a, b = self._plant.legs_a
+        node_a = sum(item.current_a for item in self._nodes)
+        self._lately.append(Sample(round(self._world.now_s, 3), a, b, min(limits), node_a))
+        excess_a = max(a - limits[0], b - limits[1])
+        if excess_a > self._worst_a:
+            self._worst_a, self._more = excess_a, PLOT_SAMPLES // 2
+        if self._more:
+            self._more -= 1
+            if not self._more:
+                self.worst = list(self._lately)
+
+    def size(self) -> None:
+        """Note how large the process is now, for M1."""
+        gc.collect()
+        tasks = len(asyncio.all_tasks(self._world.loop))
+        self._sizes.append((self._world.now_s, sys.getallocatedblocks(), tasks))
+
+    def _grown(self) -> None:
+        """M1: between a third of the storm and its end nothing has grown that is not bounded."""
+        sizes = self._sizes[len(self._sizes) // 3 :]
+        if len(sizes) < 4:
+            return
+        half = len(sizes) // 2
+        before = sum(blocks for _, blocks, _ in sizes[:half]) / half
+        after = sum(blocks for _, blocks, _ in sizes[half:]) / (len(sizes) - half)
+        if after > before * GROWTH_RATIO:
+            self._found("M1", f"{before:.0f} blocks of memory have become {after:.0f}")
+        if sizes[-1][2] > min(tasks for _, _, tasks in sizes) + MORE_TASKS:
+            self._found("M1", f"there are {sizes[-1][2]} tasks at the end")
 
     def _unpreventable(self) -> list[float]:
         legs = [0.0, 0.0]
@@ -220,7 +281,7 @@ class Watch:
 
     def _contacts(self) -> None:
         now_s = self._world.now_s
-        for name, item in self._plant.circuits.items():
+        for name, item in self._relays.items():
             ordered = item.contact.ordered
             if ordered is self._ordered[name]:
                 continue
@@ -295,7 +356,7 @@ class Watch:
         self._world.look()
         if not self.calm or not self._house:
             return
-        node = next(item for item in self._plant.circuits.values() if item.node is not None)
+        node = self._nodes[0]
         assert node.node is not None
         if budget_w <= node.node.floor_w or node.node.ignores:
             return
@@ -344,6 +405,7 @@ class Watch:
     def finish(self, days: float) -> None:
         """Judge what can only be judged at the end."""
         app = self._world.app
+        self._grown()
         for error in self._world.crashes:
             self.figures.crashes += 1
             self._found("crash", f"the controller ended with {type(error).__name__}: {error}")

@@ -28,7 +28,7 @@ from panelctl.sim.storm.life import Household
 from panelctl.sim.virtual import VirtualClock
 from panelctl.units import NS_PER_S
 
-STEP_NS = 20_000_000  # of the plant
+STEP_NS = 25_000_000  # of the plant
 SOCKET = "/run/panelctl/control.sock"  # on the virtual network
 Looker = Callable[[int], None]
 
@@ -164,7 +164,7 @@ class World:
 
     def shout(self, line: bytes) -> None:
         """Somebody sends bytes to the control socket."""
-        if self._people is None or self._people.wire is None:
+        if self._people is None or self._people.gone.is_set():
             self._people = _Person(self)
             self.loop.create_task(self._join(self._people))
         self._people.send(line)
@@ -173,7 +173,7 @@ class World:
         try:
             await self.loop.join(person.itself, SOCKET)
         except OSError:
-            person.unsent.clear()  # nobody is there to hear it
+            person.gone.set()  # nobody is there to hear it
 
     async def listen(self) -> None:
         """Watch every record of the controller, `line` is told each; again after a restart."""

@@ -1,0 +1,215 @@
+"""`panelctl storm`: the whole application on simulated time, under every fault, judged."""
+
+from __future__ import annotations
+
+import json
+import platform
+import secrets
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from panelctl import __version__
+from panelctl.cli.options import json_option
+from panelctl.errors import PanelctlError
+
+if TYPE_CHECKING:
+    from panelctl.model.panel import Panel
+    from panelctl.sim.storm.run import Result
+    from panelctl.sim.storm.strike import Strike
+
+DEMO = Path(__file__).parent.parent / "sim" / "demo.toml"
+SHRINK_RUNS = 60
+
+
+@click.command(
+    "storm",
+    epilog="Example: panelctl storm --seed 7 --days 0.1 --config /etc/panelctl/panel.toml",
+)
+@click.option("--seed", type=int, help="What happens follows from it; a fresh one if left out.")
+@click.option("--seeds", type=click.IntRange(1, 10_000), default=1, help="So many seeds running.")
+@click.option("--days", type=click.FloatRange(0.015, 400), default=0.05, show_default=True)
+@click.option("--profile", type=click.Choice(["calm", "storm", "hurricane"]), default="storm")
+@click.option("--config", type=click.Path(path_type=Path, dir_okay=False), help="Your panel file.")
+@click.option(
+    "--schedule",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Repeat the strikes of a file that a failed storm left.",
+)
+@click.option("--shrink/--no-shrink", default=True, help="Make a failing schedule smaller.")
+@click.option("--record", type=click.Path(path_type=Path, dir_okay=False), help="Record it.")
+@click.option("--junit", type=click.Path(path_type=Path, dir_okay=False), help="Write JUnit XML.")
+@click.option(
+    "--plot", type=click.Path(path_type=Path, dir_okay=False), help="The worst event as SVG."
+)
+@json_option
+def command(
+    seed: int | None,
+    seeds: int,
+    days: float,
+    profile: str,
+    config: Path | None,
+    schedule: Path | None,
+    shrink: bool,
+    record: Path | None,
+    junit: Path | None,
+    plot: Path | None,
+    as_json: bool,
+) -> None:
+    """Run the controller against a simulated panel while everything goes wrong.
+
+    The application is the real one; clock, wires and household are simulated. The same seed gives
+    the same digest anywhere. Code 1 when a checker found something: then the strikes that are
+    needed for it are written to storm-SEED.json, and the command that repeats it is printed.
+    """
+    from panelctl.config.load import read_panel
+    from panelctl.link.recording import open_recording
+    from panelctl.sim.storm import report
+    from panelctl.sim.storm.faults import KINDS
+    from panelctl.sim.storm.run import plan, run
+    from panelctl.sim.storm.strike import PROFILES, read_schedule
+
+    file = config or DEMO
+    panel, text = read_panel(file), file.read_text("utf-8")
+    pace = PROFILES[profile]
+    first = secrets.randbelow(1_000_000) if seed is None else seed
+    results: list[Result] = []
+    for number in range(first, first + seeds):
+        duration_s = days * 86_400.0
+        if schedule is not None:
+            number, duration_s, strikes = read_schedule(schedule, set(KINDS))
+        else:
+            strikes = plan(panel, text, number, duration_s, pace)
+        begun_s = time.monotonic()
+        tape = None
+        try:
+            tape = open_recording(record) if record else None
+            with _bar(as_json, number, duration_s) as told:
+                result = run(
+                    panel, text, number, duration_s, strikes, pace.rest_s, told, record=tape
+                )
+        except OSError as error:
+            raise click.ClickException(f"{record} cannot be made: {error}") from None
+        except KeyboardInterrupt:
+            raise click.ClickException(f"interrupted in seed {number}") from None
+        finally:
+            if tape is not None:
+                tape.close()
+        results.append(result)
+        speed = duration_s / (time.monotonic() - begun_s)
+        if not as_json:
+            _print(result, speed)
+        if result.violations:
+            kept = strikes
+            if shrink:
+                kept = _shrink(panel, text, result, pace.rest_s, as_json)
+            _keep(result, kept, file, as_json)
+        if schedule is not None:
+            break
+    _write(junit, report.junit(results))
+    if plot is not None:
+        worst = max(results, key=lambda r: max((max(s.a, s.b) for s in r.worst), default=0.0))
+        _write(plot, report.plot(worst.worst))
+    if as_json:
+        plain = [report.plain(result) for result in results]
+        click.echo(json.dumps({"version": __version__, "storms": plain}))
+    if any(result.violations for result in results):
+        raise SystemExit(1)
+
+
+class _bar:
+    """A progress bar on the terminal; nothing beside --json."""
+
+    def __init__(self, quiet: bool, seed: int, duration_s: float) -> None:
+        self._bar = None
+        if not quiet:
+            self._bar = click.progressbar(length=round(duration_s), label=f"seed {seed}")
+        self._at_s = 0.0
+
+    def __enter__(self) -> _bar:
+        if self._bar is not None:
+            self._bar.__enter__()
+        return self
+
+    def __call__(self, now_s: float, found: int) -> None:
+        if self._bar is not None:
+            self._bar.label = f"{found} found" if found else self._bar.label
+            self._bar.update(round(now_s - self._at_s))
+            self._at_s = now_s
+
+    def __exit__(self, *exc: object) -> None:
+        if self._bar is not None:
+            self._bar.__exit__(None, None, None)
+
+
+def _print(result: Result, speed: float) -> None:
+    figures = result.figures
+    over = ", ".join(f"{n} {bound}" for bound, n in sorted(figures.over_s.items())) or "none"
+    click.echo(
+        f"seed {result.seed}: {result.duration_s / 3600:.2f} h at {speed:.0f} times life, "
+        f"{len(result.strikes)} faults of {len(figures.strikes)} kinds, digest {result.digest}\n"
+        f"  trips {figures.trips} ({figures.preventable_trips} preventable), "
+        f"over the limit {figures.over_total_s:.1f} s in all (times: {over})\n"
+        f"  {figures.sheds} shed, {figures.restores} restored, {figures.relay_moves} relay moves, "
+        f"node {figures.compute_wh / 1000:.1f} kWh"
+    )
+    for violation in result.violations[:20]:
+        click.echo(f"  {violation.check} at {violation.at_s:.3f} s: {violation.what}")
+    if len(result.violations) > 20:
+        click.echo(f"  and {len(result.violations) - 20} more")
+
+
+def _shrink(panel: Panel, text: str, result: Result, rest_s: float, quiet: bool) -> list[Strike]:
+    from panelctl.sim.storm.run import run
+    from panelctl.sim.storm.shrink import AT_THE_END, shorten, shrink
+
+    first = result.violations[0]
+    whole = first.check in AT_THE_END
+    duration_s = shorten(result.strikes, first.check, first.at_s, result.duration_s)
+    strikes = [s for s in result.strikes if s.at_s <= first.at_s]
+
+    def fails(part: list[Strike]) -> bool:
+        again = run(
+            panel,
+            text,
+            result.seed,
+            duration_s,
+            part,
+            rest_s if whole else 0.0,
+            stop_at_first=not whole,
+        )
+        return any(v.check == first.check for v in again.violations)
+
+    def told(runs: int, left: int) -> None:
+        if not quiet:
+            click.echo(f"\r  making it smaller: run {runs}, {left} strikes   ", nl=False)
+
+    smaller = shrink(strikes, fails, SHRINK_RUNS, told)
+    if not quiet:
+        click.echo()
+    return smaller
+
+
+def _keep(result: Result, strikes: list[Strike], config: Path, quiet: bool) -> None:
+    from panelctl.sim.storm.strike import to_text
+
+    kept = Path(f"storm-{result.seed}.json")
+    _write(kept, to_text(result.seed, result.duration_s, strikes))
+    where = "" if config == DEMO else f" --config {config}"
+    click.echo(
+        f"{len(strikes)} strikes are enough. panelctl {__version__}, Python "
+        f"{platform.python_version()}, seed {result.seed}; repeat it with\n"
+        f"  panelctl storm --schedule {kept}{where} --no-shrink",
+        err=quiet,
+    )
+
+
+def _write(path: Path | None, text: str) -> None:
+    if path is None:
+        return
+    try:
+        path.write_text(text, "utf-8")
+    except OSError as error:
+        raise PanelctlError(f"{path} cannot be written: {error}") from None

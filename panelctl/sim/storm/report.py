@@ -1,0 +1,107 @@
+"""What a storm came to, for people and machines: text, JSON, JUnit, and a plot of the worst event."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import asdict
+from typing import Any
+
+from panelctl.sim.storm.run import Result
+from panelctl.sim.storm.watch import Sample
+
+WIDTH, HEIGHT, LEFT, BOTTOM = 960, 360, 56, 34
+CHECKS = {
+    "S1": "no breaker trips that could have been kept from tripping",
+    "S2": "the limit is not passed for more than 2 s without a fault",
+    "S3": "a circuit that is always on is not opened",
+    "S4": "minimum off times and wear budgets are kept",
+    "S5": "what is shed was short of room, by a fresh reading of its leg",
+    "S6": "without a mains reading loads go to their safe state in time",
+    "S7": "no more is handed out than the limit leaves",
+    "L1": "everything that fits comes back after the faults",
+    "M1": "memory, tasks and connections do not grow",
+    "crash": "the controller never ends by an error",
+}
+
+
+def plain(result: Result) -> dict[str, Any]:
+    """Ready for JSON."""
+    figures = asdict(result.figures)
+    return {
+        "seed": result.seed,
+        "days": result.duration_s / 86_400.0,
+        "digest": result.digest,
+        "strikes": len(result.strikes),
+        "violations": [asdict(violation) for violation in result.violations],
+        "figures": {**figures, "over_s": dict(figures["over_s"])},
+    }
+
+
+def junit(results: list[Result]) -> str:
+    """A JUnit file: one case a seed and check."""
+    cases: list[str] = []
+    failures = 0
+    for result in results:
+        for check, says in CHECKS.items():
+            found = [v for v in result.violations if v.check == check]
+            name = html.escape(f"seed {result.seed}: {check} {says}", quote=True)
+            if not found:
+                cases.append(f'<testcase classname="storm" name="{name}"/>')
+                continue
+            failures += 1
+            text = html.escape("\n".join(f"{v.at_s:.3f} s: {v.what}" for v in found[:50]))
+            message = html.escape(found[0].what, quote=True)
+            cases.append(
+                f'<testcase classname="storm" name="{name}">'
+                f'<failure message="{message}">{text}</failure></testcase>'
+            )
+    head = f'<testsuite name="panelctl storm" tests="{len(cases)}" failures="{failures}">'
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + "\n".join([head, *cases, "</testsuite>\n"])
+
+
+def plot(samples: list[Sample]) -> str:
+    """The worst event as SVG: both legs, the limit, what the node drew. A per leg over seconds."""
+    if len(samples) < 2:
+        samples = [Sample(0.0, 0.0, 0.0, 0.0, 0.0), Sample(1.0, 0.0, 0.0, 0.0, 0.0)]
+    begin_s, end_s = samples[0].at_s, samples[-1].at_s
+    top_a = 1.1 * max(max(s.a, s.b, s.limit_a, s.node_a) for s in samples) or 1.0
+
+    def x(at_s: float) -> float:
+        return LEFT + (WIDTH - LEFT - 10) * (at_s - begin_s) / (end_s - begin_s)
+
+    def y(amps: float) -> float:
+        return 10 + (HEIGHT - BOTTOM - 10) * (1.0 - max(amps, 0.0) / top_a)
+
+    def line(colour: str, values: list[float], dashes: str = "") -> str:
+        points = " ".join(
+            f"{x(s.at_s):.1f},{y(v):.1f}" for s, v in zip(samples, values, strict=True)
+        )
+        dash = f' stroke-dasharray="{dashes}"' if dashes else ""
+        return (
+            f'<polyline fill="none" stroke="{colour}" stroke-width="1.5"{dash} points="{points}"/>'
+        )
+
+    marks = []
+    for n in range(5):
+        amps = top_a * n / 4
+        marks.append(f'<text x="4" y="{y(amps) + 4:.1f}">{amps:.0f} A</text>')
+        marks.append(f'<path d="M{LEFT} {y(amps):.1f}H{WIDTH - 10}" stroke="#ddd"/>')
+        at_s = begin_s + (end_s - begin_s) * n / 4
+        marks.append(
+            f'<text x="{x(at_s):.1f}" y="{HEIGHT - 12}" text-anchor="middle">{at_s:.1f} s</text>'
+        )
+    drawn = [
+        line("#888", [s.limit_a for s in samples], "6 4"),
+        line("#2a9d8f", [s.node_a for s in samples]),
+        line("#1d4e89", [s.a for s in samples]),
+        line("#c1440e", [s.b for s in samples]),
+    ]
+    key = (
+        '<text x="70" y="24"><tspan fill="#1d4e89">leg a</tspan>  <tspan fill="#c1440e">leg b'
+        '</tspan>  <tspan fill="#888">limit</tspan>  <tspan fill="#2a9d8f">node</tspan></text>'
+    )
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
+        'font-family="sans-serif" font-size="12">'
+    )
+    return "\n".join([head, *marks, *drawn, key, "</svg>\n"])

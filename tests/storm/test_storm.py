@@ -1,0 +1,149 @@
+"""Storms over the whole application: repeatable, judged, replayed, made smaller."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from panelctl.config.load import read_panel
+from panelctl.control.replay import replay
+from panelctl.errors import ConfigError
+from panelctl.link.recording import open_recording, read_recording
+from panelctl.sim.storm.faults import KINDS
+from panelctl.sim.storm.run import Result, plan, run
+from panelctl.sim.storm.shrink import shrink
+from panelctl.sim.storm.strike import PROFILES, Pace, Strike, read_schedule, to_text
+
+DEMO = Path("panelctl/sim/demo.toml")
+PANEL, TEXT = read_panel(DEMO), DEMO.read_text()
+ROUGH = Pace(6.0, 30.0)
+
+
+def storm(seed: int, seconds: float, strikes: list[Strike] | None = None) -> Result:
+    if strikes is None:
+        strikes = plan(PANEL, TEXT, seed, seconds, ROUGH)
+    return run(PANEL, TEXT, seed, seconds, strikes, 0.0, stop_at_first=True)
+
+
+SHORT = """
+from pathlib import Path
+from panelctl.config.load import read_panel
+from panelctl.sim.storm.run import plan, run
+from panelctl.sim.storm.strike import Pace
+demo = Path("panelctl/sim/demo.toml")
+panel, text = read_panel(demo), demo.read_text()
+print(run(panel, text, 5, 150.0, plan(panel, text, 5, 150.0, Pace(6.0, 30.0)), 0.0).digest)
+"""
+
+
+@pytest.mark.parametrize("hash_seed", ["0", "1", "4242"])
+def test_one_seed_gives_one_digest_in_any_process(hash_seed: str) -> None:
+    mine = storm(5, 150.0)
+    other = subprocess.run(
+        [sys.executable, "-c", SHORT],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONHASHSEED": hash_seed},
+        timeout=120,
+    )
+    assert other.returncode == 0, other.stderr
+    assert other.stdout.strip() == mine.digest
+    assert storm(6, 150.0).digest != mine.digest
+
+
+def test_every_kind_of_fault_is_drawn_and_survived() -> None:
+    """All 51 kinds within one storm; nothing is found."""
+    seconds = 420.0
+    result = storm(21, seconds)
+    assert set(result.figures.strikes) == set(KINDS)
+    assert result.violations == []
+
+
+def test_a_recording_of_a_storm_replays_to_the_bit(tmp_path: Path) -> None:
+    file = tmp_path / "storm.jsonl.gz"
+    strikes = [
+        s
+        for s in plan(PANEL, TEXT, 8, 200.0, Pace(4.0, 10.0))
+        if s.kind not in ("kill", "reload")  # a recording ends with the controller
+    ]
+    with open_recording(file) as tape:
+        result = run(PANEL, TEXT, 8, 200.0, strikes, 0.0, record=tape)
+    assert result.figures.crashes == 0
+    recording = read_recording(file)
+    hello = next(recording)["hello"]
+    records = list(recording)
+    again = replay(PANEL, hello, records)
+    assert again.difference is None
+    assert again.cycles == len(records) >= 1_800
+    assert any(record["commands"] for record in records)
+
+    changed = json.loads(json.dumps(records))
+    changed[500]["image"]["value"][0] += 30_000
+    other = replay(PANEL, hello, changed).difference
+    assert other is not None
+    assert other.seq == 501
+    with pytest.raises(ConfigError, match="first cycle"):
+        replay(PANEL, hello, records[5:])
+    with pytest.raises(ConfigError, match="starts from"):
+        replay(PANEL, {}, records)
+
+
+def test_a_schedule_is_made_as_small_as_it_can_be() -> None:
+    strikes = [Strike(float(n), 1.0, "late", "mains", 0.5) for n in range(40)]
+    needed = {strikes[7], strikes[31]}
+    runs = 0
+
+    def fails(part: list[Strike]) -> bool:
+        nonlocal runs
+        runs += 1
+        return needed <= set(part)
+
+    assert set(shrink(strikes, fails, 200)) == needed
+    assert runs < 60
+    assert len(shrink(strikes, fails, 5)) < 40, "what was reached within the runs that were given"
+    assert shrink(strikes, lambda part: True, 10) == []
+
+
+def test_a_schedule_comes_back_from_its_file(tmp_path: Path) -> None:
+    strikes = plan(PANEL, TEXT, 3, 600.0, PROFILES["hurricane"])
+    file = tmp_path / "storm.json"
+    file.write_text(to_text(3, 600.0, strikes))
+    assert read_schedule(file, set(KINDS)) == (3, 600.0, strikes)
+    for text in (
+        "{}",
+        "[",
+        '{"format": "panelctl-storm"}',
+        to_text(3, 1.0, [Strike(1, 1, "x", "y", 0)]),
+    ):
+        file.write_text(text)
+        with pytest.raises(ConfigError, match="schedule"):
+            read_schedule(file, set(KINDS))
+
+
+def test_the_command_keeps_and_repeats_a_failure(tmp_path: Path) -> None:
+    """A node that is never told anything again: its faults end, and it does not come back."""
+    file = tmp_path / "s.json"
+    strikes = [Strike(30.0, 1290.0, "lost", "node", 0.5), Strike(20.0, 1.0, "inrush", "dryer", 0.1)]
+    file.write_text(to_text(1, 1320.0, strikes))
+    command = [sys.executable, "-m", "panelctl", "storm", "--schedule", str(file)]
+    command += ["--config", str(DEMO.resolve())]
+    done = subprocess.run(
+        [*command, "--json", "--junit", "j.xml", "--plot", "p.svg"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=600,
+    )
+    assert done.returncode == 1, done.stderr
+    (told,) = json.loads(done.stdout)["storms"]
+    assert {v["check"] for v in told["violations"]} == {"L1"}
+    kept = json.loads((tmp_path / "storm-1.json").read_text())
+    assert [strike["kind"] for strike in kept["strikes"]] == ["lost"]
+    assert "<failure" in (tmp_path / "j.xml").read_text()
+    assert "<polyline" in (tmp_path / "p.svg").read_text()
+    assert "panelctl storm --schedule storm-1.json" in done.stderr
