@@ -151,7 +151,7 @@ async def _storm(
                 if circuit.controlled:
                     world.say(do="close", id=f"end-{circuit.id}", circuit=circuit.id)
     else:
-        watch.finish(duration_s / 86_400.0)
+        watch.finish(duration_s / 86_400.0, rested=rest_s > 0.0)
     storming.cancel()
     await world.stop()
     listening.cancel()

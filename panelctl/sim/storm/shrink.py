@@ -1,7 +1,7 @@
 """The smallest schedule that still fails in the same way (delta debugging over the strikes).
 
-A. Zeller, R. Hildebrandt, "Simplifying and Isolating Failure-Inducing Input", 2002: take away halves,
-then quarters, and so on, whatever is not needed for the failure.
+A. Zeller, R. Hildebrandt, "Simplifying and Isolating Failure-Inducing Input", 2002: take away
+halves, then quarters, and so on, whatever is not needed for the failure.
 """
 
 from __future__ import annotations

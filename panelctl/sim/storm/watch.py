@@ -402,8 +402,8 @@ class Watch:
 
     # -- the end ----------------------------------------------------------------------------------
 
-    def finish(self, days: float) -> None:
-        """Judge what can only be judged at the end."""
+    def finish(self, days: float, rested: bool) -> None:
+        """Judge what can only be judged at the end; `rested`: the faults have ended long ago."""
         app = self._world.app
         self._grown()
         for error in self._world.crashes:
@@ -414,7 +414,7 @@ class Watch:
             moves = self._moves[circuit.id] - self._excused[circuit.id]
             if circuit.ops_per_day and moves > 22 + circuit.ops_per_day * days * 1.2:
                 self._found("S4", f"{circuit.id} was moved {moves} times in {days:g} days")
-        if app is None or not self._world.running or self._plant.main.tripped:
+        if not rested or app is None or not self._world.running or self._plant.main.tripped:
             return
         if app.engine.now.name != "NORMAL":
             self._found("L1", f"the faults have ended, and the state is {app.engine.now.name}")
