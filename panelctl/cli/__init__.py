@@ -29,6 +29,7 @@ VERBS = {
     "record": "Record every cycle into a file.",
     "replay": "Decide a recording again, to the bit.",
     "storm": "The whole application under faults, on simulated time.",
+    "campaign": "Recorded homes under panelctl and under what others do.",
     "explain": "Why a circuit is off, now or in a recording.",
 }
 

@@ -39,6 +39,7 @@ FAST_NS = NS_PER_S  # modulated loads whose meters move are read with the mains:
 ALL_NS = 15 * NS_PER_S  # the others seldom, and registers may be renewed more seldom still
 LATCH_NS = 60 * NS_PER_S
 LATCH_MOST_NS = 3600 * NS_PER_S
+FOR_EVER_NS = 1 << 62
 LOOK_NS = NS_PER_S  # how often the branch circuits are added up
 
 
@@ -102,6 +103,16 @@ class Plausible:
         """What is in doubt now, by leg."""
         found = zip(LEGS, self._legs, strict=True)
         return {name: sorted(leg.doubts) for name, leg in found if leg.doubts}
+
+    def rests_until_ns(self, now_ns: int) -> int:
+        """Up to when the same readings, again and again, change nothing in here."""
+        for leg in self._legs:
+            if leg.doubts or leg.falling_ma is not None or leg.fast_since_ns or leg.all_since_ns:
+                return now_ns
+        if self._then:
+            return FOR_EVER_NS
+        looks_ns = self._still_since_ns + self._stale_ns
+        return looks_ns if looks_ns > now_ns else now_ns
 
     def judge(self, now_ns: int) -> None:
         """Mark what cannot be true in the latched image."""

@@ -22,7 +22,7 @@ from panelctl.errors import ConfigError, Problem
 from panelctl.sim.plant import Plant
 
 GLITCH_RATIO = 1.5  # of the breaker's rating: no appliance draws that for a whole sample
-KEYS = {"file", "time_format", "delimiter", "header", "time", "columns", "scale"}
+KEYS = {"file", "time_format", "delimiter", "header", "time", "columns", "scale", "every_s"}
 
 
 @dataclass(slots=True)
@@ -94,6 +94,9 @@ def _recording(
     scale = table.get("scale", 1.0)
     if not isinstance(scale, int | float) or not 0 < scale < 1000:
         problems.append(Problem(f"{path}.scale", repr(scale), "must be a number above 0"))
+    every_s = table.get("every_s", 0.0)
+    if isinstance(every_s, bool) or not isinstance(every_s, int | float) or not 0 <= every_s < 1e5:
+        problems.append(Problem(f"{path}.every_s", repr(every_s), "must be a number of seconds"))
     if problems:
         return
     file = folder / str(table.get("file", ""))
@@ -121,7 +124,8 @@ def _rows(
             raise ValueError(f"it has no column {name!r}")
         return header.index(name)
 
-    time_column = column(str(table.get("time", "time" if header else "0")))
+    every_s = float(table.get("every_s", 0.0))  # without stamps: so far apart are the rows
+    time_column = 0 if every_s else column(str(table.get("time", "time" if header else "0")))
     time_format = str(table.get("time_format", "%Y-%m-%d %H:%M:%S"))
     made = [
         (column(name), Series(circuit, array("d"), array("d")))
@@ -133,10 +137,13 @@ def _rows(
         limits[series.circuit] = item.breaker.rating_a * item.volts * GLITCH_RATIO
     first: datetime | None = None
     last_s = -1.0
-    for row in rows:
-        stamp = datetime.strptime(row[time_column], time_format)
-        first = first or stamp
-        at_s = (stamp - first).total_seconds()
+    for number, row in enumerate(rows):
+        if every_s:
+            at_s = number * every_s
+        else:
+            stamp = datetime.strptime(row[time_column], time_format)
+            first = first or stamp
+            at_s = (stamp - first).total_seconds()
         if at_s <= last_s:
             home.dropped += 1
             continue

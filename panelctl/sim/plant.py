@@ -19,6 +19,7 @@ from panelctl.sim.breakers import ThermalBreaker
 RELAY_S = 0.015  # operate and release time of a power relay (HF32FV class)
 NODE_TAU_S = 0.12
 NODE_IDLE_W = 150.0
+THERE_W = 0.1  # from here on it has arrived
 CAR_TAU_S = 0.25
 CAR_DELAY_S = 0.25  # a car looks at its pilot signal about so often
 CAR_MIN_A = 6.0
@@ -87,6 +88,8 @@ class Node:
         if self.ignores:
             wanted_w = self.max_w
         self.draw_w += (wanted_w - self.draw_w) * (1.0 - math.exp(-dt_s / self.tau_s))
+        if abs(wanted_w - self.draw_w) < THERE_W:
+            self.draw_w = wanted_w
 
 
 @dataclass(slots=True)
@@ -153,6 +156,7 @@ class PlantCircuit:
     charger: Charger | None = None
     current_a: float = 0.0
     opened: int = 0
+    turns: int = 0  # how often its demand or its power has changed
     moves: bool = False  # it has a node or a charger, which go on by themselves
     still_s: float = 0.0  # for so long the current has been the same and is not accounted for yet
     _energy_wh: float = 0.0
@@ -206,6 +210,8 @@ class PlantCircuit:
             self.charger.step(powered, dt_s)
             current_a = self.charger.draw_a
         else:
+            before_w, _, was_powered = self._known
+            self.turns += before_w != self.demand_w or was_powered is not powered
             self._known = (self.demand_w, self.flicker_ratio, powered)
             demand_w = self.demand_w * (1.0 + self.flicker_ratio)
             current_a = demand_w / self.volts if powered else 0.0

@@ -95,6 +95,11 @@ def _plain(world: World) -> list[str]:
     ]
 
 
+def _watched(world: World) -> list[str]:
+    circuits = world.plant.circuits
+    return [n for n in _plain(world) if circuits[n].circuit.breaker.curve is not None]
+
+
 def _panel(world: World) -> list[str]:
     return ["panel"]
 
@@ -388,6 +393,21 @@ def _inrush(world: World, strike: Strike) -> Undo:
     return _nothing
 
 
+def _overload(world: World, strike: Strike) -> Undo:
+    """More than its breaker carries for good, for as long as it lasts."""
+    item = world.plant.circuits[strike.target]
+    world.look()
+    before_w = item.demand_w
+    over_w = item.breaker.rating_a * (1.2 + 0.4 * strike.amount) * item.volts
+    item.demand_w = over_w
+
+    def undo() -> None:
+        if item.demand_w == over_w:
+            item.demand_w = before_w
+
+    return undo
+
+
 def _motor_train(world: World, strike: Strike) -> Undo:
     for n, name in enumerate(_plain(world)):
         item = world.plant.circuits[name]
@@ -591,6 +611,7 @@ KINDS: dict[str, Kind] = {
     "node_dies": Kind(Spoils.NODE, 60, _nodes, _node_dies),
     "node_lies": Kind(Spoils.NOTHING, 120, _nodes, _node_lies),
     "inrush": Kind(Spoils.NOTHING, 1, _plain, _inrush),
+    "overload": Kind(Spoils.NOTHING, 120, _watched, _overload),
     "motor_train": Kind(Spoils.NOTHING, 10, _panel, _motor_train),
     "all_on": Kind(Spoils.NOTHING, 1, _panel, _all_on),
     "outage": Kind(Spoils.GRID, 60, _panel, _outage),

@@ -18,6 +18,7 @@ CHECKS = {
     "S5": "what is shed was short of room, by a fresh reading of its leg",
     "S6": "without a mains reading loads go to their safe state in time",
     "S7": "no more is handed out than the limit leaves",
+    "V1": "no wrong reading of a circuit is good, unless its meter lies",
     "L1": "everything that fits comes back after the faults",
     "M1": "memory, tasks and connections do not grow",
     "crash": "the controller never ends by an error",

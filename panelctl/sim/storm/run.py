@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from panelctl.control.app import App
 from panelctl.link.recording import header
 from panelctl.model.panel import Panel
 from panelctl.sim.storm.faults import KINDS
@@ -58,15 +59,18 @@ def run(
     progress: Callable[[float, int], None] = lambda now_s, found: None,
     stop_at_first: bool = False,
     record: IO[bytes] | None = None,
+    alter: Callable[[App], None] = lambda app: None,
 ) -> Result:
     """Run a storm. Raises nothing for what the application does; that is a violation.
 
-    `record` takes a recording of the controller's first life, up to its first restart.
+    `record` takes a recording of the controller's first life, up to its first restart. `alter` may
+    break each controller that starts, to see whether it is noticed.
     """
     with tempfile.TemporaryDirectory() as folder:
         state = Path(folder) / "state"
         state.mkdir()
         world = World(panel, config, seed, state)
+        world.alter = alter
         watch = Watch(world)
         digest = hashlib.blake2b(digest_size=16)
         heard = world.line

@@ -7,6 +7,7 @@ S4 minimum off times and the wear budgets of relays are kept
 S5 what is shed was short of room on a leg that it is on, and the mains were read then
 S6 without a mains reading the node goes to its floor, chargers to their fallback, in time
 S7 the node is never handed more than the limit leaves, in a time without faults
+V1 no wrong reading of a circuit is ever good, unless its meter lies
 L1 when the faults have ended everything that fits comes back
 M1 the controller's memory and its tasks do not grow
 """
@@ -42,6 +43,8 @@ HAND_WINDOW = 24  # steps of the plant: a household that has just risen may not 
 PLOT_SAMPLES = 300  # a tenth of a second each
 GROWTH_RATIO = 1.05
 MORE_TASKS = 12  # faults that are still running have some
+READ_S = 6.0  # so long a load has to run evenly before its reading is judged
+READ_OLD_NS = 3 * NS_PER_S
 BOUNDS_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 
 
@@ -115,6 +118,11 @@ class Watch:
         self._sizes: list[tuple[float, int, int]] = []
         world.after_step.append(self._step)
         world.line = self._line
+        world.told = self._told
+        self._wanted: dict[str, tuple[float, float]] = {}  # limits that were accepted: A, until (s)
+        self._settled: dict[str, tuple[int, float]] = {}  # how often a load changed, since when
+        self._lied_s: dict[str, float] = {}  # when a meter lied last
+        self._read_ns = 0
         for device in world.devices.values():
             if isinstance(device, SimNode):
                 device.on_budget = self._handed
@@ -193,6 +201,9 @@ class Watch:
         self._house.append((plant.household_a(0), plant.household_a(1)))
         self._contacts()
         self._blind(dt_s)
+        if now_ns - self._read_ns >= NS_PER_S:
+            self._read_ns = now_ns
+            self._readings(now_ns)
         for item in self._nodes:
             self.figures.compute_wh += item.power_w * dt_s / 3600.0
 
@@ -260,6 +271,7 @@ class Watch:
             return setting_a, setting_a
         limits = app.engine.state.limit_ma
         now = (limits[0], limits[1])
+        setting_a = min([setting_a, *self._asked_a()])
         if self._limits_ma and min(a - b for a, b in zip(now, self._limits_ma, strict=True)) < 0:
             self._lowered_ns = self._world.loop.now_ns
         self._limits_ma = now
@@ -267,6 +279,57 @@ class Watch:
         if not a or not b:
             return setting_a, setting_a
         return min(a / 1000, setting_a), min(b / 1000, setting_a)
+
+    def _told(self, line: bytes) -> None:
+        """An answer to a command: a limit that was accepted has to be kept from now on."""
+        if b'"accepted":true' not in line:
+            return
+        ident = json.loads(line)["answer"]["id"]
+        command = next((c for c in reversed(self._world.said) if c["id"] == ident), None)
+        if command is None or command["do"] not in ("limit", "envelope"):
+            return
+        now_s = self._world.now_s
+        if command["do"] == "limit":
+            if command["limit_a"] is None:
+                self._wanted.pop("limit", None)
+            else:
+                self._wanted["limit"] = (command["limit_a"], now_s + command["expires_s"])
+        else:
+            window = command["windows"][0]
+            self._wanted["envelope"] = (window["limit_a"], now_s + window["end_s"])
+        self._lowered_ns = self._world.loop.now_ns
+
+    def _asked_a(self) -> list[float]:
+        """The limits that people and utilities have set, and that are still in force."""
+        now_s = self._world.now_s
+        return [limit_a for limit_a, until_s in self._wanted.values() if now_s < until_s - 0.5]
+
+    def _readings(self, now_ns: int) -> None:
+        app = self._world.app
+        if app is None or not self._world.running:
+            return
+        now_s = self._world.now_s
+        for strike, spoils in self._active:
+            if spoils is Spoils.METER:
+                self._lied_s[strike.target] = now_s
+        lying = {name for name, at_s in self._lied_s.items() if now_s - at_s < READ_S}
+        image = app.engine.image
+        for name, item in self._plant.circuits.items():
+            if item.moves:
+                continue
+            turns, since_s = self._settled.get(name, (-1, 0.0))
+            if item.turns != turns:
+                self._settled[name] = (item.turns, self._world.now_s)
+                continue
+            if now_s - since_s < READ_S or item.breaker.tripped:
+                continue
+            for meter in item.circuit.currents:
+                slot = image.slot.get(f"{name}.{'ab'[meter.leg]}_ma", -1)
+                if meter.current.device in lying or not image.good(slot, now_ns, READ_OLD_NS):
+                    continue
+                true_a, shown_a = abs(item.current_a), abs(image.value[slot]) / 1000
+                if abs(true_a - shown_a) > 0.5 + 0.15 * true_a:
+                    self._found("V1", f"{name} is read at {shown_a:.1f} A, and draws {true_a:.1f}")
 
     def _passed(self, leg: int, limit_a: float, now_ns: int) -> None:
         lowered_s = (now_ns - self._lowered_ns) / NS_PER_S
@@ -394,6 +457,9 @@ class Watch:
         if row not in ("a", "b"):
             return
         leg = "ab".index(row)
+        drew = next(c for c in record["circuits"] if c["id"] == circuit.id)
+        if drew["fresh"] and max(drew["a"], default=1.0) < 0.1 and "set_a" not in drew:
+            self._found("S5", f"{circuit.id} was shed, and drew nothing")
         if leg not in circuit.legs:
             self._found("S5", f"{circuit.id} was shed for leg {row}, which it is not on")
         age_s = record["image"]["age_ns"][leg] / NS_PER_S

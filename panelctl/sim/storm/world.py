@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -53,9 +54,12 @@ class World:
         self._restarting: asyncio.Task[None] | None = None
         self._stop = asyncio.Event()
         self.household = Household(panel, self.plant, seed)
+        self.said: deque[dict[str, Any]] = deque(maxlen=1000)  # the commands of people
         self.resets: list[tuple[float, str]] = []  # boards that started anew, and when
         self.gone_ns = 0  # since when there is no controller
         self.line: Callable[[bytes], None] = lambda line: None  # told every line of the socket
+        self.told: Callable[[bytes], None] = lambda line: None  # told every answer to people
+        self.alter: Callable[[App], None] = lambda app: None  # breaks a controller, for a test
         self._people: _Person | None = None
         self._plant_ns = self.loop.now_ns
         self._looking = False
@@ -104,6 +108,7 @@ class World:
         """Start the controller, as the service manager does; with another panel file, if given."""
         places = Places(Path(SOCKET), self._state)
         self.app = App(panel or self.panel, self._config, places, self.clock, self._open)
+        self.alter(self.app)
         self._stop = asyncio.Event()
         self._task = self.loop.create_task(self._run(self.app), name="controller")
 
@@ -160,12 +165,14 @@ class World:
 
     def say(self, **command: Any) -> None:
         """Somebody sends a command to the control socket."""
+        self.said.append(command)
         self.shout(json.dumps({"v": 1, **command}).encode() + b"\n")
 
     def shout(self, line: bytes) -> None:
         """Somebody sends bytes to the control socket."""
         if self._people is None or self._people.gone.is_set():
             self._people = _Person(self)
+            self._people.heard = self._answered
             self.loop.create_task(self._join(self._people))
         self._people.send(line)
 
@@ -189,6 +196,9 @@ class World:
 
     def _heard(self, line: bytes) -> None:
         self.line(line)
+
+    def _answered(self, line: bytes) -> None:
+        self.told(line)
 
     def stuck_reader(self) -> Callable[[], None]:
         """Somebody watches and does not read. Returns what ends it."""

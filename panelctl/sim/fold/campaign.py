@@ -1,0 +1,225 @@
+"""A campaign: many recorded days under panelctl and under what others do, on services of all sizes.
+
+Each unit is one day of one home on one service: where in the recording it begins and how large the
+household is are drawn from the seed. The same unit is lived under every policy.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from panelctl.config.load import read_panel
+from panelctl.model.circuit import Circuit
+from panelctl.model.panel import Panel
+from panelctl.sim.fold.day import Day, Outcome
+from panelctl.sim.fold.policies import POLICIES, clairvoyant_wh, demand, live
+from panelctl.sim.homes import read_home
+from panelctl.sim.plant import Plant
+
+DAY_S = 86_400
+OURS = "panelctl"
+SIZES = (0.7, 1.3)  # of the recorded household, on a service of the panel file's size
+NODE_MOST_W = 12_500
+FLOOR_LEAST_W = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """One day of one home on one service."""
+
+    panel: Path
+    home: Path
+    service_a: float
+    begin_s: float
+    scale: float
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lived:
+    """A unit under every policy: outcomes by name, and the clairvoyant's Wh beside ours and beside
+    the whole household.
+    """
+
+    unit: Unit
+    outcomes: dict[str, Outcome]
+    best_wh: float
+    best_whole_wh: float
+
+
+def resize(panel: Panel, service_a: float) -> Panel:
+    """The same panel on a service of another size: breakers, declared demands and node in
+    proportion, the node up to 12.5 kW.
+    """
+    share = service_a / panel.service.breaker.rating_a
+    if share == 1.0:
+        return panel
+    service = panel.service
+    a, b = service.uncontrolled_a
+    smaller = replace(
+        service,
+        breaker=replace(service.breaker, rating_a=service_a),
+        control_setting_a=service.control_setting_a * share,
+        uncontrolled_a=(a * share, b * share),
+    )
+
+    def circuit(given: Circuit) -> Circuit:
+        changed = replace(
+            given,
+            breaker=replace(given.breaker, rating_a=given.breaker.rating_a * max(share, 1.0)),
+            demand_a=given.demand_a * share,
+        )
+        modulation = given.modulation
+        if modulation is None or not given.is_compute:
+            return changed
+        most_w = min(NODE_MOST_W, round(modulation.max_w * share))
+        floor_w = max(FLOOR_LEAST_W, min(modulation.floor_w, round(modulation.floor_w * share)))
+        volts = service.voltage_v
+        floor_a = round(floor_w / (volts * 0.9), 3)
+        return replace(
+            changed,
+            demand_a=floor_a,
+            modulation=replace(
+                modulation,
+                min_a=floor_a,
+                fallback_a=floor_a,
+                max_a=round(most_w / volts, 3),
+                max_w=most_w,
+                floor_w=floor_w,
+            ),
+        )
+
+    return replace(panel, service=smaller, circuits=tuple(map(circuit, panel.circuits)))
+
+
+def draw(
+    pairs: list[tuple[Path, Path]], services_a: list[float], days: int, seed: int
+) -> list[Unit]:
+    """The units of a campaign: every home on every service in turn."""
+    dice = random.Random(f"{seed} campaign")
+    spans = {home: _span_s(panel, home) for panel, home in pairs}
+    units = []
+    for n in range(days):
+        panel, home = pairs[n % len(pairs)]
+        service_a = services_a[n // len(pairs) % len(services_a)]
+        units.append(
+            Unit(
+                panel,
+                home,
+                service_a,
+                round(dice.random() * spans[home]),
+                round(dice.uniform(*SIZES), 4),
+                seed * 1_000_003 + n,
+            )
+        )
+    return units
+
+
+def _span_s(panel: Path, home: Path) -> float:
+    return read_home(home, Plant.of(read_panel(panel))).span_s
+
+
+def live_through(unit: Unit) -> Lived:
+    """One unit under every policy."""
+    file = read_panel(unit.panel)
+    home = read_home(unit.home, Plant.of(file))
+    panel = resize(file, unit.service_a)
+    scale = unit.scale * unit.service_a / file.service.breaker.rating_a
+    day = Day(panel, unit.seed)
+    outcomes = {OURS: day.run(home, unit.begin_s, float(DAY_S), scale)}
+    house, fixed = demand(panel, home, unit.begin_s, DAY_S, scale)
+    for name, policy in POLICIES.items():
+        outcomes[name] = live(policy, panel, house, fixed)
+    best_wh = clairvoyant_wh(panel, outcomes[OURS].house)
+    outcomes[OURS].house = []  # not needed any more, and large
+    return Lived(unit, outcomes, best_wh, clairvoyant_wh(panel, house))
+
+
+def run(units: list[Unit], jobs: int, told: Callable[[Lived], None]) -> list[Lived]:
+    """Live through all units, on `jobs` processes."""
+    lived: list[Lived] = []
+    if jobs == 1:
+        results: Iterable[Lived] = map(live_through, units)
+        for one in results:
+            told(one)
+            lived.append(one)
+        return lived
+    with get_context("fork").Pool(jobs) as pool:
+        for one in pool.imap_unordered(live_through, units, chunksize=1):
+            told(one)
+            lived.append(one)
+    return lived
+
+
+def summary(lived: list[Lived], seed: int) -> dict[str, Any]:
+    """The figures of a campaign, ready for JSON."""
+    services = sorted({one.unit.service_a for one in lived})
+    days = len(lived)
+    distinct = {(str(one.unit.home), int(one.unit.begin_s // DAY_S)) for one in lived} | {
+        (str(one.unit.home), int(one.unit.begin_s // DAY_S) + 1) for one in lived
+    }
+    homes = Counter(one.unit.home.stem for one in lived)
+    return {
+        "seed": seed,
+        "panel_days": days,
+        "distinct_recorded_days": len(distinct),
+        "homes": dict(homes),
+        "bound_preventable_trips_per_day": 3.0 / days if days else None,
+        "services": {
+            f"{service_a:g}": {
+                name: _row([one for one in lived if one.unit.service_a == service_a], name)
+                for name in (OURS, *POLICIES)
+            }
+            for service_a in services
+        },
+        "all": {name: _row(lived, name) for name in (OURS, *POLICIES)},
+    }
+
+
+def _row(lived: list[Lived], name: str) -> dict[str, float]:
+    outcomes = [one.outcomes[name] for one in lived]
+    best = sum(one.best_wh if name == OURS else one.best_whole_wh for one in lived)
+    node = sum(outcome.node_wh for outcome in outcomes)
+    return {
+        "days": len(lived),
+        "trips": sum(outcome.trips for outcome in outcomes),
+        "preventable_trips": sum(outcome.preventable_trips for outcome in outcomes),
+        "over_s": round(sum(outcome.over_s for outcome in outcomes), 1),
+        "longest_over_s": round(max((o.longest_over_s for o in outcomes), default=0.0), 1),
+        "sheds": sum(outcome.sheds for outcome in outcomes),
+        "relay_moves": sum(outcome.relay_moves for outcome in outcomes),
+        "node_kwh": round(node / 1000.0, 1),
+        "share_of_clairvoyant": round(node / best, 4) if best else 1.0,
+    }
+
+
+def table(plain: dict[str, Any]) -> str:
+    """The figures as a table for people."""
+    columns = (
+        "service",
+        "policy",
+        "trips",
+        "preventable",
+        "over the limit, s",
+        "longest, s",
+        "sheds",
+        "relay moves",
+        "node, kWh",
+        "of the clairvoyant's",
+    )
+    lines = ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
+    for service, rows in (*plain["services"].items(), ("all", plain["all"])):
+        for name, row in rows.items():
+            lines.append(
+                f"| {service}{' A' if service != 'all' else ''} | {name} | {row['trips']} "
+                f"| {row['preventable_trips']} | {row['over_s']:g} | {row['longest_over_s']:g} "
+                f"| {row['sheds']} | {row['relay_moves']} | {row['node_kwh']:.0f} "
+                f"| {row['share_of_clairvoyant']:.1%} |"
+            )
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,284 @@
+"""A panel's days at the controller's own pace: plant, readings, Engine.step, orders; at 10 Hz.
+
+What stands still is left out (still.py); a test shows that this changes no decision. Meters' noise
+is held between two changes of a circuit's draw.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from panelctl.core.engine import Engine
+from panelctl.model.metering import Quality
+from panelctl.model.panel import Panel
+from panelctl.sim.breakers import ThermalBreaker
+from panelctl.sim.devices import NOISE_RATIO
+from panelctl.sim.fold.still import Snapshot, Stillness
+from panelctl.sim.homes import Home
+from panelctl.sim.plant import Plant
+from panelctl.units import NS_PER_S, ns_from_s
+
+MAINS = "main"
+START_NS = 3600 * NS_PER_S
+OVER_RATIO = 1.01
+SETTLED_STEPS = 2  # run before a change comes, so that everything has been seen fresh
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a run came to. Times in s, energies in Wh; `house` is the household by second."""
+
+    seconds: float = 0.0
+    trips: int = 0
+    preventable_trips: int = 0
+    over_s: float = 0.0
+    longest_over_s: float = 0.0
+    sheds: int = 0
+    relay_moves: int = 0
+    node_wh: float = 0.0
+    steps: int = 0
+    house: list[tuple[float, float]] = field(default_factory=list)
+
+
+def changes(
+    home: Home, plant: Plant, begin_s: float, span_s: float, scale: float
+) -> Iterator[tuple[float, str, float]]:
+    """What the recorded home changes, in order: (s since the beginning, circuit, W)."""
+    found: list[tuple[float, str, float]] = []
+    for series in home.series:
+        found.append((0.0, series.circuit, series.at(begin_s % home.span_s) * scale))
+        for at_s, watts in zip(series.at_s, series.watts, strict=True):
+            when_s = (at_s - begin_s) % home.span_s
+            if 0.0 < when_s < span_s:
+                found.append((when_s, series.circuit, watts * scale))
+    return iter(sorted(found))
+
+
+class Day:
+    """One panel under its engine. `orders` collects what was decided, where a test wants it."""
+
+    def __init__(self, panel: Panel, seed: int, skipping: bool = True) -> None:
+        self.panel = panel
+        self.plant = Plant.of(panel)
+        self.engine = Engine(panel)
+        self.outcome = Outcome()
+        self.orders: list[tuple[int, tuple[int, ...], tuple[int, ...]]] | None = None
+        self._skipping = skipping
+        self._dice = random.Random(f"{seed} noise")
+        self._step_ns = ns_from_s(1 / panel.timing.rate_hz)
+        self._step_s = self._step_ns / NS_PER_S
+        self._now_ns = START_NS
+        self._limit_a = panel.service.control_setting_a * OVER_RATIO
+        self._over_s = 0.0
+        self._shadow = ThermalBreaker(panel.service.breaker.rating_a, 2)
+        self._still = Stillness(self.engine, self._period_ns())
+        self._still_steps = 0
+        self._before: Snapshot | None = None
+        self._trips = 0
+        self._legs: list[float] = []
+        self._rest = [0.0, 0.0]
+        self._node_w = 0.0
+        self._claims = [0] * len(self.engine.loads)
+        self._slots: list[tuple[int, str, str]] = []
+        self._mains: list[tuple[int, int, str]] = []
+        for slot, name in enumerate(self.engine.image.names):
+            owner, _, what = name.partition(".")
+            if owner == MAINS:
+                self._mains.append((slot, "ab".index(what[0]) if what[0] in "ab" else 0, what))
+            else:
+                self._slots.append((slot, owner, what))
+        self._contacts = [
+            (slot, self.plant.circuits[owner].contact, what == "told")
+            for slot, owner, what in self._slots
+            if what in ("relay", "told")
+        ]
+        self._by_circuit: dict[str, list[tuple[int, str]]] = {}
+        for slot, owner, what in self._slots:
+            self._by_circuit.setdefault(owner, []).append((slot, what))
+        self._shown: dict[str, tuple[float, float]] = {}
+        self._noise = dict.fromkeys([MAINS, *self.plant.circuits], 1.0)
+        self._all = array("q", bytes(8 * len(self.engine.image.names)))
+        self._good = array("q", [int(Quality.GOOD)] * len(self.engine.image.names))
+        self._managed = [item for item in self.plant.circuits.values() if item.circuit.controlled]
+        self._nodes = [item for item in self.plant.circuits.values() if item.node is not None]
+        self._show()
+
+    def _period_ns(self) -> int:
+        """A multiple of every period that the engine has by itself."""
+        fixed = self.engine.fixed
+        periods = {int(fixed.react_ns[0]), self._step_ns}
+        periods |= {int(ns) for ns in fixed.settle_ns if ns}
+        return math.lcm(*(-(-ns // self._step_ns) * self._step_ns for ns in periods))
+
+    def run(self, home: Home, begin_s: float, span_s: float, scale: float) -> Outcome:
+        """Live through `span_s` of a recorded home."""
+        story = changes(home, self.plant, begin_s, span_s, scale)
+        following = next(story, None)
+        begin_ns, end_ns = self._now_ns, self._now_ns + ns_from_s(span_s)
+        while self._now_ns < end_ns:
+            now_s = (self._now_ns - begin_ns) / NS_PER_S
+            if following is not None and following[0] <= now_s:
+                self._draw_noise()
+            while following is not None and following[0] <= now_s:
+                self._want(following[1], following[2])
+                following = next(story, None)
+            due_ns = end_ns if following is None else begin_ns + ns_from_s(following[0])
+            self._one(due_ns)
+        self.outcome.seconds = span_s
+        return self.outcome
+
+    def _want(self, circuit: str, watts: float) -> None:
+        item = self.plant.circuits[circuit]
+        if item.charger is not None:
+            item.charger.car_a = watts / item.volts
+        else:
+            item.demand_w = watts
+
+    def _one(self, due_ns: int) -> None:
+        """A step, and what can be left out after it."""
+        self._now_ns += self._step_ns
+        self.outcome.steps += 1
+        legs_before = self.plant.legs_a
+        self.plant.step(self._step_s)
+        moved = self.plant.legs_a is not legs_before  # a new list for every change
+        self._judge(self._step_s, 1)
+        if moved:
+            self._show()
+        self._read_back()
+        image, now_ns = self.engine.image, self._now_ns
+        stamps = array("q", [now_ns]) * len(self._all)
+        image.next_value[:] = self._all
+        image.next_quality[:] = self._good
+        image.next_sampled_ns[:] = stamps
+        image.latch()
+        self.engine.step(now_ns)
+        changed = self._obey()
+        if moved or changed:
+            self._still_steps, self._before = 0, None
+            return
+        self._still_steps += 1
+        if self._skipping and self._still.possible:
+            self._skip(due_ns)
+
+    def _skip(self, due_ns: int) -> None:
+        still, period_steps = self._still, self._still.period_ns // self._step_ns
+        if self._before is None:
+            if due_ns - self._now_ns > 3 * still.period_ns:
+                self._before, self._still_steps = still.take(self._now_ns), 0
+            return
+        if self._still_steps < period_steps:
+            return
+        now = still.take(self._now_ns)
+        until_ns = min(still.until_ns(self._before, now), self._plausible_ns(), due_ns)
+        until_ns -= SETTLED_STEPS * self._step_ns
+        periods = (until_ns - self._now_ns) // still.period_ns
+        if periods > 0:
+            still.skip(self._before, now, periods)
+            passed_ns = periods * still.period_ns
+            passed_s = passed_ns / NS_PER_S
+            self._now_ns += passed_ns
+            self.plant.step(passed_s)
+            self._judge(passed_s, periods * period_steps)
+            self._before = None
+        else:
+            self._before = now
+        self._still_steps = 0
+
+    def _plausible_ns(self) -> int:
+        """When what judges the readings will look at something again by itself."""
+        return self.engine.plausible.rests_until_ns(self._now_ns)
+
+    def _draw_noise(self) -> None:
+        """Every meter's error, until the household changes again."""
+        for name in self._noise:
+            self._noise[name] = 1.0 + NOISE_RATIO * (2.0 * self._dice.random() - 1.0)
+
+    def _show(self) -> None:
+        """Bring the readings up to what flows."""
+        plant, values = self.plant, self._all
+        for name, item in plant.circuits.items():
+            noise = self._noise[name]
+            shown = (item.current_a, noise)
+            if shown == self._shown.get(name):
+                continue
+            self._shown[name] = shown
+            for slot, what in self._by_circuit.get(name, ()):
+                if what.endswith("ma"):
+                    values[slot] = round(abs(item.current_a) * 1000 * noise)
+                elif what.endswith("_w"):
+                    values[slot] = round(item.power_w * noise)
+        noise = self._noise[MAINS]
+        for slot, leg, what in self._mains:
+            if what.endswith("ma"):
+                values[slot] = round(abs(plant.legs_a[leg]) * 1000 * noise)
+            elif what.endswith("mv"):
+                values[slot] = round(plant.volts * 1000)
+            elif what.endswith("_w"):
+                values[slot] = round(plant.legs_a[leg] * plant.volts * noise)
+
+    def _read_back(self) -> None:
+        """Relays as they are, and the last order that was acknowledged."""
+        for slot, contact, is_order in self._contacts:
+            self._all[slot] = contact.ordered if is_order else contact.closed
+
+    def _obey(self) -> bool:
+        """Orders to the plant; whether one is new. Relays are seen and acknowledged at once."""
+        engine, state = self.engine, self.engine.state
+        changed = False
+        for i, circuit in enumerate(engine.loads):
+            item = self.plant.circuits[circuit.id]
+            if circuit.relay_device is not None and state.closed[i] >= 0:
+                closed = bool(state.closed[i])
+                if item.contact.ordered is not closed:
+                    item.contact.order(closed)
+                    self.outcome.relay_moves += 1
+                    changed = True
+            if item.node is not None:
+                budget_w = float(engine.budget_w(i, self._now_ns))
+                stop = bool(state.claims[i])
+                if budget_w != item.node.budget_w or stop is not item.node.stopped:
+                    changed = True
+                item.node.tell(budget_w, 1e12, stop)
+            elif item.charger is not None:
+                if engine.setpoint_a(i) != item.charger.setpoint_a:
+                    changed = True
+                item.charger.tell(engine.setpoint_a(i))
+            self.outcome.sheds += not self._claims[i] and bool(state.claims[i])
+            self._claims[i] = state.claims[i]
+        if changed and self.orders is not None:
+            self.orders.append((self._now_ns, tuple(state.closed), tuple(state.set_ma)))
+        return changed
+
+    def _judge(self, dt_s: float, steps: int) -> None:
+        plant, outcome = self.plant, self.outcome
+        legs = plant.legs_a
+        if legs is not self._legs:
+            self._legs = legs
+            self._rest = [legs[0], legs[1]]
+            for item in self._managed:
+                if item.current_a:
+                    for leg in item.circuit.legs:
+                        self._rest[leg] -= item.current_a
+            self._node_w = sum(item.power_w for item in self._nodes)
+        self._shadow.step(self._rest, dt_s)
+        if legs[0] > self._limit_a or legs[1] > self._limit_a:
+            outcome.over_s += dt_s
+            self._over_s += dt_s
+            outcome.longest_over_s = max(outcome.longest_over_s, self._over_s)
+        else:
+            self._over_s = 0.0
+        if len(plant.trips) > self._trips:
+            outcome.trips += plant.trips[self._trips :].count("main")
+            if not self._shadow.tripped:
+                outcome.preventable_trips += plant.trips[self._trips :].count("main")
+            self._trips = len(plant.trips)
+        outcome.node_wh += self._node_w * dt_s / 3600.0
+        whole = round((self._now_ns - START_NS) / NS_PER_S)
+        if len(outcome.house) < whole:
+            node_a = sum(item.current_a for item in self._nodes)
+            house = (legs[0] - node_a, legs[1] - node_a)
+            outcome.house += [house] * (whole - len(outcome.house))
