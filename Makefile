@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SOURCES := $(shell find ext -name '*.p[xy][xdi]') setup.py pyproject.toml
 
-.PHONY: demo test lint bench build clean setup
+.PHONY: demo test lint bench storm campaign build clean setup
 
 demo: setup
 	@$(BIN)/panelctl demo $(ARGS)
@@ -30,6 +30,16 @@ lint: setup
 bench: setup
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[bench]'
 	$(BIN)/python -m tests.bench $(ARGS)
+
+# Five minutes of storms: fixed seeds, and a fresh one that is printed.
+storm: setup
+	@mkdir -p build
+	$(BIN)/panelctl storm --seed 1 --seeds 3 --days 0.04 --profile hurricane --junit build/storm.xml --plot build/storm.svg
+	$(BIN)/panelctl storm --days 0.04 --profile hurricane
+
+campaign: setup
+	$(BIN)/panelctl campaign --panel fixtures/panels/home_100a.toml --home fixtures/homes/ochre_winter.toml \
+	  --days 2000 --out build/campaign.json $(ARGS)
 
 build: setup
 	$(BIN)/python -m build --outdir build/dist .

@@ -84,11 +84,17 @@ def _recording(
     home: Home,
     problems: list[Problem],
 ) -> None:
+    if not isinstance(table, dict):
+        problems.append(Problem(path, repr(table)[:60], "must be a table"))
+        return
     for key in set(table) - KEYS:
         problems.append(Problem(f"{path}.{key}", "", "is not a key of a recording"))
     columns = table.get("columns", {})
+    if not isinstance(columns, dict):
+        problems.append(Problem(f"{path}.columns", repr(columns)[:60], "must be a table"))
+        return
     for column, circuit in columns.items():
-        if circuit not in plant.circuits:
+        if not isinstance(circuit, str) or circuit not in plant.circuits:
             where = f"{path}.columns.{column}"
             problems.append(Problem(where, repr(circuit), "is no circuit of the panel"))
     scale = table.get("scale", 1.0)
@@ -105,7 +111,15 @@ def _recording(
             rows = csv.reader(text, delimiter=str(table.get("delimiter", ",")))
             header = next(rows) if table.get("header", True) else None
             _rows(rows, header, table, float(scale), plant, home)
-    except (OSError, EOFError, ValueError, IndexError, csv.Error, StopIteration) as error:
+    except (
+        OSError,
+        EOFError,
+        ValueError,
+        TypeError,
+        IndexError,
+        csv.Error,
+        StopIteration,
+    ) as error:
         problems.append(Problem(f"{path}.file", str(file), f"cannot be used: {error}"))
 
 

@@ -60,17 +60,20 @@ def run(
     stop_at_first: bool = False,
     record: IO[bytes] | None = None,
     alter: Callable[[App], None] = lambda app: None,
+    controller: Panel | None = None,
 ) -> Result:
     """Run a storm. Raises nothing for what the application does; that is a violation.
 
     `record` takes a recording of the controller's first life, up to its first restart. `alter` may
-    break each controller that starts, to see whether it is noticed.
+    break each controller that starts, to see whether it is noticed; `controller` is the panel that
+    it believes in, where that is not the true one.
     """
     with tempfile.TemporaryDirectory() as folder:
         state = Path(folder) / "state"
         state.mkdir()
         world = World(panel, config, seed, state)
         world.alter = alter
+        world.believed = controller or panel
         watch = Watch(world)
         digest = hashlib.blake2b(digest_size=16)
         heard = world.line

@@ -37,6 +37,10 @@ OVER_S = 2.0
 SETTLE_S = 20.0  # after a fault: units come back within a second, doubts and heat take longer
 BLIND_SLACK_S = 2.0  # lease, charger and relay follow
 SHED_SLACK_S = 5.0
+BLIND = (
+    (frozenset({"lost", "cable_out", "reset"}), 0.0),
+    (frozenset({"zero"}), 6.0),  # found out by what the circuits draw
+)
 HAND_SLACK_A = 3.0  # meters' noise and the skew of a cycle
 SHADOW_STEPS = 4  # of the plant, between two of the shadow
 HAND_WINDOW = 24  # steps of the plant: a household that has just risen may not be known yet
@@ -98,7 +102,7 @@ class Watch:
         self._calm_from_s = SETTLE_S  # from here on no fault has been there for a while
         self._shadow = ThermalBreaker(world.panel.service.breaker.rating_a, 2)
         self._over_s = [0.0, 0.0]
-        self._blind_s = 0.0
+        self._blind_s = [0.0 for _ in BLIND]
         self._lowered_ns = 0
         self._limits_ma: tuple[int, ...] = ()
         self._house: deque[tuple[float, float]] = deque(maxlen=HAND_WINDOW)
@@ -126,9 +130,8 @@ class Watch:
         for device in world.devices.values():
             if isinstance(device, SimNode):
                 device.on_budget = self._handed
-        mains = {ref.device for ref in (*world.panel.service.currents,)}
-        self._mains = mains
-        self._mains_links = {d.link for d in world.panel.devices if d.name in mains}
+        self._mains = {ref.device for ref in world.panel.service.currents}
+        self._mains_links = {d.link for d in world.panel.devices if d.name in self._mains}
 
     # -- strikes ----------------------------------------------------------------------------------
 
@@ -372,19 +375,21 @@ class Watch:
                     )
 
     def _blind(self, dt_s: float) -> None:
-        blind = any(
-            strike.kind in ("lost", "cable_out", "reset")
-            and (strike.target in self._mains or strike.target in self._mains_links)
-            for strike, _ in self._active
-        )
-        self._blind_s = self._blind_s + dt_s if blind and self._world.running else 0.0
+        """How long the mains cannot be read, or show nothing at all, which has to be noticed."""
         timing = self._panel.timing
-        late_s = self._blind_s - timing.hold_s - BLIND_SLACK_S
-        if 0.0 <= late_s < dt_s:
-            self._must_be_low()
-        late_s = self._blind_s - timing.shed_s - SHED_SLACK_S
-        if 0.0 <= late_s < dt_s:
-            self._must_be_safe()
+        for n, (kinds, slack_s) in enumerate(BLIND):
+            blind = self._world.running and any(
+                strike.kind in kinds and (strike.target in self._mains | self._mains_links)
+                for strike, _ in self._active
+            )
+            before_s = self._blind_s[n]
+            self._blind_s[n] = before_s + dt_s if blind else 0.0
+            for due_s, check in (
+                (timing.hold_s + BLIND_SLACK_S + slack_s, self._must_be_low),
+                (timing.shed_s + SHED_SLACK_S + slack_s, self._must_be_safe),
+            ):
+                if before_s < due_s <= self._blind_s[n]:
+                    check()
 
     def _must_be_low(self) -> None:
         for name, item in self._plant.circuits.items():

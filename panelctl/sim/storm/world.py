@@ -39,6 +39,7 @@ class World:
 
     def __init__(self, panel: Panel, config: str, seed: int, state: Path) -> None:
         self.panel = panel
+        self.believed = panel  # what the controller's file says
         self.loop = Network()
         self.clock = VirtualClock(self.loop)
         self.plant = Plant.of(panel)
@@ -104,10 +105,10 @@ class World:
         """Whether the controller's process is there."""
         return self._task is not None and not self._task.done()
 
-    def start(self, panel: Panel | None = None) -> None:
-        """Start the controller, as the service manager does; with another panel file, if given."""
+    def start(self) -> None:
+        """Start the controller, as the service manager does."""
         places = Places(Path(SOCKET), self._state)
-        self.app = App(panel or self.panel, self._config, places, self.clock, self._open)
+        self.app = App(self.believed, self._config, places, self.clock, self._open)
         self.alter(self.app)
         self._stop = asyncio.Event()
         self._task = self.loop.create_task(self._run(self.app), name="controller")

@@ -1,0 +1,117 @@
+"""The fold: days at the controller's pace, what is left out, and what others do with them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from scipy.optimize import linprog
+
+from panelctl.config.load import read_panel
+from panelctl.sim.fold.campaign import Unit, draw, live_through, resize
+from panelctl.sim.fold.day import Day
+from panelctl.sim.fold.policies import POLICIES, clairvoyant_wh, demand, live
+from panelctl.sim.homes import read_home
+from panelctl.sim.plant import Plant
+
+FILE = Path("fixtures/panels/home_100a.toml")
+HOME = Path("fixtures/homes/ochre_winter.toml")
+PANEL = read_panel(FILE)
+HOUR_S = 3600.0
+
+
+@pytest.mark.parametrize(
+    ("begin_s", "service_a", "react_s"), [(6 * HOUR_S, 100.0, 1.0), (6 * HOUR_S, 60.0, 1.2)]
+)
+def test_what_is_left_out_changes_no_decision(
+    begin_s: float, service_a: float, react_s: float
+) -> None:
+    """Every order and set-point of 40 minutes, and when it was given: the same to the bit."""
+    panel = resize(PANEL, service_a)
+    panel = replace(panel, timing=replace(panel.timing, react_s=react_s))
+    lives = []
+    for skipping in (True, False):
+        day = Day(panel, 7, skipping)
+        day.orders = []
+        outcome = day.run(read_home(HOME, day.plant), begin_s, 2400.0, service_a / 100.0)
+        lives.append((day.orders, outcome))
+    (orders, skipped), (all_orders, stepped) = lives
+    assert orders == all_orders
+    assert len(orders) > 12
+    assert skipped.steps < stepped.steps / 4
+    assert skipped.node_wh == pytest.approx(stepped.node_wh, rel=1e-6)
+    assert skipped.over_s == pytest.approx(stepped.over_s)
+
+
+def test_the_clairvoyant_is_the_optimum_of_a_linear_programme() -> None:
+    compute = PANEL.compute
+    assert compute is not None
+    assert compute.modulation is not None
+    slow = replace(compute, modulation=replace(compute.modulation, ramp_a_per_s=3.0))
+    circuits = tuple(slow if c.id == compute.id else c for c in PANEL.circuits)
+    panel = replace(PANEL, circuits=circuits)
+    every, _ = demand(panel, read_home(HOME, Plant.of(panel)), 6 * HOUR_S, 300, 1.0)
+    house = [(a + 20 * (n % 60 < 9), b) for n, (a, b) in enumerate(every)]
+    limit_a = panel.service.control_setting_a - panel.timing.fill_margin_a
+    most_a = compute.modulation.max_a
+    caps = [max(0.0, min(most_a, limit_a - max(legs))) for legs in house]
+    rows, bounds = [], []
+    for n in range(len(caps)):  # x(n) - x(n-1) <= ramp
+        row = [0.0] * len(caps)
+        row[n] = 1.0
+        if n:
+            row[n - 1] = -1.0
+        rows.append(row)
+        bounds.append(3.0)
+    best = linprog([-1.0] * len(caps), rows, bounds, bounds=[(0.0, cap) for cap in caps])
+    assert best.success
+    expected_wh = -best.fun * panel.service.voltage_v / 3600.0
+    assert clairvoyant_wh(panel, house) == pytest.approx(expected_wh, rel=1e-9)
+
+
+def test_a_day_under_every_policy() -> None:
+    lived = live_through(Unit(FILE, HOME, 100.0, 24 * HOUR_S, 1.0, 1))
+    ours = lived.outcomes["panelctl"]
+    assert ours.trips == ours.preventable_trips == 0
+    assert ours.longest_over_s <= 2.0
+    assert ours.sheds > 0
+    assert ours.node_wh >= 0.97 * lived.best_wh
+    uncontrolled = lived.outcomes["no control"]
+    assert uncontrolled.preventable_trips > 0, "the home is too large for its service"
+    assert lived.outcomes["static allotment"].node_wh < ours.node_wh
+
+
+def test_a_policy_sees_only_what_was() -> None:
+    """A load step within its period is not known to a loop of 30 s."""
+    house = [(10.0, 10.0)] * 45 + [(70.0, 70.0)] * 45
+    outcome = live(POLICIES["evcc-like, 30 s"], PANEL, house, [(0.0, 0.0)] * 90)
+    assert outcome.longest_over_s == pytest.approx(16.0, abs=1.0)
+    assert live(POLICIES["OpenEMS-like, 1 s"], PANEL, house, [(0.0, 0.0)] * 90).over_s <= 1.0
+
+
+def test_units_follow_from_the_seed() -> None:
+    pairs = [(FILE, HOME)]
+    units = draw(pairs, [60.0, 100.0], 6, 4)
+    assert units == draw(pairs, [60.0, 100.0], 6, 4) != draw(pairs, [60.0, 100.0], 6, 5)
+    assert {unit.service_a for unit in units} == {60.0, 100.0}
+
+
+def test_the_command_writes_its_figures(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "panelctl", "campaign", "--panel", str(FILE), "--home"]
+    command += [str(HOME), "--days", "2", "--seed", "9", "--service", "100", "--json"]
+    done = subprocess.run(
+        [*command, "--out", str(tmp_path / "new" / "c.json")],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told == json.loads((tmp_path / "new" / "c.json").read_text())
+    assert told["panel_days"] == 2
+    assert told["all"]["panelctl"]["preventable_trips"] == 0
+    assert set(told["services"]) == {"100"}

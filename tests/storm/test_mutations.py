@@ -1,0 +1,202 @@
+"""Every safety rule is switched off in turn, and the storm has to notice: what nobody would miss is
+either dead or untested.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from panelctl.config.load import parse_panel, read_panel
+from panelctl.control.app import App
+from panelctl.field.scan import Unit
+from panelctl.model.circuit import Role
+from panelctl.model.limit import LimitName
+from panelctl.model.panel import Panel
+from panelctl.sim.storm.run import Result, plan, run
+from panelctl.sim.storm.strike import Pace, Strike
+
+DEMO = Path("panelctl/sim/demo.toml")
+TEXT = DEMO.read_text()
+PANEL = read_panel(DEMO)
+SEEDS = range(1, 7)
+SECONDS = 240.0
+LONG_NS = 1 << 60
+
+
+def no_stale_handling(app: App) -> None:
+    """An old mains reading is as good as a new one."""
+    fixed = app.engine.fixed
+    fixed.fresh_ns[0] = fixed.hold_ns[0] = fixed.shed_ns[0] = LONG_NS
+
+
+def no_minimum_of_limits(app: App) -> None:
+    """Only the control setting counts, whatever else is in force."""
+    step = app.engine.core.step
+    state = app.engine.state
+
+    class Core:
+        def step(self, now_ns: int) -> None:
+            for name in LimitName:
+                state.limit_on[int(name)] = name is LimitName.FSR
+            step(now_ns)
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(core, name)
+
+    core = app.engine.core
+    app.engine.core = Core()  # type: ignore[assignment]  # broken on purpose
+
+
+def no_dwell(app: App) -> None:
+    """A relay may close as soon as it has opened."""
+    fixed = app.engine.fixed
+    for i in range(fixed.loads):
+        fixed.min_off_ns[i] = 0
+
+
+def no_refresh(app: App) -> None:
+    """What the node has been told is not told again."""
+    outputs = app.outputs
+    apply = outputs.apply
+
+    def once(now_ns: int) -> None:
+        apply(now_ns)
+        for target in outputs.targets.values():
+            if target.wish is not None:
+                target.wish.refresh_ns = 0
+
+    outputs.apply = once  # type: ignore[method-assign]  # broken on purpose
+
+
+def no_confirmation_by_the_house(app: App) -> None:
+    """What cannot be true is believed: mains that fall, stand still, or show too little."""
+    app.engine.plausible.judge = lambda now_ns: None  # type: ignore[method-assign]  # on purpose
+
+
+def no_thermal_memory(app: App) -> None:
+    """No breaker of a circuit is watched."""
+    fixed = app.engine.fixed
+    for i in range(fixed.loads):
+        fixed.branch_ref_ma[i] = 0
+
+
+def no_quarantine(app: App) -> None:
+    """After a lost reply the next question is asked at once, as if nothing could come any more, and
+    any reply of the right unit, function and length is taken.
+    """
+    for lane in app.scanner.lanes.values():
+
+        def missed(unit: Unit) -> None:
+            unit.lost = None
+            unit.asked = 0
+
+        lane._missed = missed  # type: ignore[method-assign]  # broken on purpose
+
+
+def no_futility_guard(app: App) -> None:
+    """Circuits are opened in order, whether that relieves anything or not."""
+    engine = app.engine
+    step = engine.step
+
+    def all_of_it(now_ns: int, commands: object = ()) -> object:
+        verdicts = step(now_ns, commands)  # type: ignore[arg-type]  # passed on
+        if engine.state.excess_ns[0]:
+            for i, circuit in enumerate(engine.loads):
+                if circuit.role is Role.SWITCHED and not engine.state.claims[i]:
+                    engine.core.claim(i, 8, 1, now_ns)
+                    engine.state.reason_row[i], engine.state.reason_ma[i] = 0, 1_000
+                    break
+        return verdicts
+
+    engine.step = all_of_it  # type: ignore[method-assign, assignment]  # broken on purpose
+
+
+def nothing(app: App) -> None:
+    """The controller as it is."""
+
+
+def watched() -> tuple[Panel, str]:
+    """The demo's panel with the breakers of two circuits watched."""
+    text = TEXT
+    for name in ("dryer", "water_heater"):
+        head, found, tail = text.partition(f'id = "{name}"\n')
+        assert found
+        text = f'{head}{found}curve = "home-fast"\n{tail}'
+    return parse_panel(text, "panel.toml"), text
+
+
+def storms(
+    alter: Callable[[App], None], panel: Panel, text: str, kinds: set[str], seed: int
+) -> Result:
+    drawn = plan(panel, text, seed, SECONDS, Pace(0.4, 20.0))
+    strikes = _thin([strike for strike in drawn if strike.kind in kinds])
+    return run(panel, text, seed, SECONDS, strikes, 0.0, stop_at_first=True, alter=alter)
+
+
+def _thin(strikes: list[Strike]) -> list[Strike]:
+    """One at a time, with room between, so that what was noticed is the rule that is missing."""
+    thin: list[Strike] = []
+    for strike in strikes:
+        if not thin or strike.at_s > thin[-1].end_s + 12.0:
+            thin.append(replace(strike, for_s=max(strike.for_s, 18.0)))
+    return thin
+
+
+MUTANTS: dict[str, tuple[Callable[[App], None], set[str], set[str]]] = {
+    "stale": (no_stale_handling, {"lost", "cable_out"}, {"S6", "S1"}),
+    "min": (no_minimum_of_limits, {"limit", "limit_lost", "all_on"}, {"S2", "S7"}),
+    "dwell": (no_dwell, {"all_on", "burst", "motor_train"}, {"S4"}),
+    "thermal": (no_thermal_memory, {"overload"}, {"S1"}),
+    "quarantine": (no_quarantine, {"late"}, {"V1"}),
+    "futility": (no_futility_guard, {"all_on", "motor_train", "limit"}, {"S5"}),
+}
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_rule_that_is_missing_is_noticed(name: str) -> None:
+    alter, kinds, checks = MUTANTS[name]
+    panel, text = watched() if name == "thermal" else (PANEL, TEXT)
+    found: set[str] = set()
+    for seed in SEEDS:
+        whole = storms(nothing, panel, text, kinds, seed)
+        assert whole.violations == [], "the controller as it is passes the same storm"
+        found |= {
+            violation.check for violation in storms(alter, panel, text, kinds, seed).violations
+        }
+        if found & checks:
+            return
+    raise AssertionError(f"nobody noticed in {len(SEEDS)} storms; only {found}")
+
+
+def test_a_lease_that_is_not_renewed_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With meters so quiet that the budget itself does not change for seconds."""
+    monkeypatch.setattr("panelctl.sim.devices.NOISE_RATIO", 0.0)
+    strikes: list[Strike] = []
+    assert run(PANEL, TEXT, 1, 150.0, strikes, 120.0).violations == []
+    found = run(PANEL, TEXT, 1, 150.0, strikes, 120.0, alter=no_refresh).violations
+    assert {violation.check for violation in found} == {"L1"}
+
+
+def test_a_relay_of_an_always_on_circuit_that_is_moved_is_noticed() -> None:
+    """The file says always on; the broken controller takes the circuit for a managed one."""
+    wrong = tuple(
+        replace(c, role=Role.SWITCHED, armed=True, tier=20) if c.id == "refrigerator" else c
+        for c in PANEL.circuits
+    )
+    mistaken = replace(PANEL, circuits=wrong)
+    strikes = [Strike(30.0, 25.0, "lost", "mains", 0.5)]
+
+    assert run(PANEL, TEXT, 1, 80.0, strikes, 0.0).violations == []
+    found = run(PANEL, TEXT, 1, 80.0, strikes, 0.0, controller=mistaken).violations
+    assert "S3" in {violation.check for violation in found}
+
+
+def test_mains_that_are_believed_at_any_price_are_noticed() -> None:
+    strikes = [Strike(40.0, 30.0, "zero", "mains", 0.5)]
+    assert run(PANEL, TEXT, 3, 80.0, strikes, 0.0).violations == []
+    found = run(PANEL, TEXT, 3, 80.0, strikes, 0.0, alter=no_confirmation_by_the_house).violations
+    assert {violation.check for violation in found} == {"S6"}
