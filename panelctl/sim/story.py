@@ -49,20 +49,27 @@ def parse_story(text: str, file: str, plant: Plant) -> Story:
     problems: list[Problem] = []
     try:
         plain = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # a TOMLDecodeError is a ValueError
         raise ConfigError(file, [Problem("", "", f"is not TOML: {error}")]) from None
     base: dict[str, float] = {}
     tables = plain.pop("base", {})
+    if not isinstance(tables, dict):
+        problems.append(Problem("base", repr(tables)[:60], "must be a table"))
+        tables = {}
     for name in list(tables):
         watts = _amount(tables, name, "base", problems)
         if name not in plant.circuits:
             problems.append(Problem(f"base.{name}", "", "is no circuit of the panel"))
         base[name] = watts or 0.0
     events: list[Event] = []
-    for number, table in enumerate(plain.pop("event", []), start=1):
+    given = plain.pop("event", [])
+    if not isinstance(given, list) or not all(isinstance(table, dict) for table in given):
+        problems.append(Problem("event", repr(given)[:60], "must be tables"))
+        given = []
+    for number, table in enumerate(given, start=1):
         path = f"event[{number}]"
         circuit = table.pop("circuit", "")
-        if circuit not in plant.circuits:
+        if not isinstance(circuit, str) or circuit not in plant.circuits:
             problems.append(Problem(f"{path}.circuit", repr(circuit), "is no circuit of the panel"))
         at_s = _amount(table, "at_s", path, problems)
         w, car_a = _amount(table, "w", path, problems), _amount(table, "car_a", path, problems)

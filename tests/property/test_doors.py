@@ -38,7 +38,7 @@ TEXT = DEMO.read_text()
 PANEL = read_panel(DEMO)
 QUESTION = read_question(7, "input", 12, 3)
 ODD = ["", "0", "-1", "1e309", "nan", "true", '""', "[]", "{}", "9" * 40, '"\\u0000"', "1979-05-27"]
-SLOW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+SLOW = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def mutated(text: str, seed: int) -> str:
