@@ -85,7 +85,15 @@ def test_clock_and_loop_have_their_floors(path: Path) -> None:
             raise AssertionError(f"{path}:{line}: take the injected clock instead of {name}")
         if name.startswith("asyncio") and FLOOR.get(mine, 9) < 3 and path.name != "apart.py":
             raise AssertionError(f"{path}:{line}: floors 0 to 2 are synchronous")
-        if name in ("random", "threading", "uuid", "concurrent.futures") and mine not in ("sim",):
+        unrepeatable = (
+            "random",
+            "secrets",
+            "threading",
+            "multiprocessing",
+            "uuid",
+            "concurrent.futures",
+        )
+        if name in unrepeatable and mine not in ("sim", "cli"):
             raise AssertionError(f"{path}:{line}: {name} makes a run unrepeatable")
 
 

@@ -6,8 +6,8 @@ import html
 from dataclasses import asdict, fields
 from typing import Any
 
+from panelctl.sim.storm.figures import Sample
 from panelctl.sim.storm.run import Result
-from panelctl.sim.storm.watch import Sample
 
 WIDTH, HEIGHT, LEFT, BOTTOM = 960, 360, 56, 34
 CHECKS = {

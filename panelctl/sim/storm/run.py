@@ -16,8 +16,9 @@ from panelctl.control.app import App
 from panelctl.link.recording import header
 from panelctl.model.panel import Panel
 from panelctl.sim.storm.faults import KINDS
+from panelctl.sim.storm.figures import Figures, Sample, Violation
 from panelctl.sim.storm.strike import Pace, Strike, draw
-from panelctl.sim.storm.watch import Figures, Sample, Violation, Watch
+from panelctl.sim.storm.watch import Watch
 from panelctl.sim.storm.world import World
 
 SUPERVISE_S = 0.25
@@ -98,9 +99,8 @@ def run(
             world.loop.close()
     for legs_a in world.plant.legs_a:
         digest.update(repr(legs_a).encode())
-    figures = watch.figures
-    found = watch.violations
-    return Result(seed, duration_s, strikes, found, figures, digest.hexdigest(), watch.worst)
+    found, figures, worst = watch.violations, watch.figures, watch.worst.samples
+    return Result(seed, duration_s, strikes, found, figures, digest.hexdigest(), worst)
 
 
 class _Tape:
@@ -145,7 +145,7 @@ async def _storm(
         if world.now_s - told_s >= HURRY_S:
             told_s = world.now_s
             progress(world.now_s, len(watch.violations))
-            watch.size()
+            watch.sizes.note()
         if stop_at_first and watch.violations:
             break
         if world.now_s >= duration_s - rest_s + RELEASE_S * (1 + released):

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from panelctl.errors import ConfigError, Problem
 
+Undo = Callable[[], None]
 FORMAT = "panelctl-storm"
 MOST_STRIKES = 100_000
 
@@ -123,3 +124,7 @@ def _strike(item: dict[str, Any], kinds: set[str]) -> Strike:
     if not (0 <= strike.at_s < 1e9 and 0 <= strike.for_s < 1e9 and 0 <= strike.amount <= 1):
         raise ValueError(f"{item}: out of range")
     return strike
+
+
+def nothing() -> None:
+    """What undoes a fault that is over by itself."""

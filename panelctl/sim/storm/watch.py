@@ -14,12 +14,8 @@ M1 the controller's memory and its tasks do not grow
 
 from __future__ import annotations
 
-import asyncio
-import gc
 import json
-import sys
 from collections import Counter, deque
-from dataclasses import dataclass, field
 from typing import Any
 
 from panelctl.model.circuit import Role, SafeState
@@ -28,6 +24,8 @@ from panelctl.sim.breakers import ThermalBreaker
 from panelctl.sim.devices import SimNode
 from panelctl.sim.plant import PlantCircuit
 from panelctl.sim.storm.faults import KINDS, Spoils
+from panelctl.sim.storm.figures import Figures, Sample, Sizes, Violation, Worst
+from panelctl.sim.storm.readings import Readings
 from panelctl.sim.storm.strike import Strike
 from panelctl.sim.storm.world import STEP_NS, World
 from panelctl.units import NS_PER_S
@@ -44,49 +42,7 @@ BLIND = (
 HAND_SLACK_A = 3.0  # meters' noise and the skew of a cycle
 SHADOW_STEPS = 4  # of the plant, between two of the shadow
 HAND_WINDOW = 24  # steps of the plant: a household that has just risen may not be known yet
-PLOT_SAMPLES = 300  # a tenth of a second each
-GROWTH_RATIO = 1.05
-MORE_TASKS = 12  # faults that are still running have some
-READ_S = 6.0  # so long a load has to run evenly before its reading is judged
-READ_OLD_NS = 3 * NS_PER_S
 BOUNDS_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Violation:
-    """A checker's finding."""
-
-    at_s: float
-    check: str
-    what: str
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """What the plant carried at a moment: s, A per leg."""
-
-    at_s: float
-    a: float
-    b: float
-    limit_a: float
-    node_a: float
-
-
-@dataclass(slots=True)
-class Figures:
-    """What a storm counted. Times in s, energies in Wh."""
-
-    strikes: Counter[str] = field(default_factory=Counter)
-    over_s: Counter[str] = field(default_factory=Counter)  # events by how long they lasted
-    over_total_s: float = 0.0
-    trips: int = 0
-    preventable_trips: int = 0
-    sheds: int = 0
-    restores: int = 0
-    relay_moves: int = 0
-    restarts: int = 0
-    crashes: int = 0
-    compute_wh: float = 0.0
 
 
 class Watch:
@@ -103,8 +59,8 @@ class Watch:
         self._shadow = ThermalBreaker(world.panel.service.breaker.rating_a, 2)
         self._over_s = [0.0, 0.0]
         self._blind_s = [0.0 for _ in BLIND]
-        self._lowered_ns = 0
-        self._limits_ma: tuple[int, ...] = ()
+        self._lowered_ns = self._read_ns = 0
+        self._limits_ma = (0, 0)
         self._house: deque[tuple[float, float]] = deque(maxlen=HAND_WINDOW)
         self._relays = {
             n: item for n, item in self._plant.circuits.items() if item.circuit.relay_device
@@ -115,21 +71,15 @@ class Watch:
         self._moves: Counter[str] = Counter()
         self._excused: Counter[str] = Counter()  # moves that people or a board made
         self._seen_trips = self._steps = 0
-        self.worst: list[Sample] = []  # around the largest excess
-        self._worst_a = 0.0
-        self._lately: deque[Sample] = deque(maxlen=PLOT_SAMPLES)
-        self._more = 0  # samples that still belong to the worst event
-        self._sizes: list[tuple[float, int, int]] = []
+        self.worst = Worst()
+        self.sizes = Sizes(world.loop)
+        self._readings = Readings(world)
         world.after_step.append(self._step)
         world.line = self._line
         world.told = self._told
         self._wanted: dict[str, tuple[float, float]] = {}  # limits that were accepted: A, until (s)
-        self._settled: dict[str, tuple[int, float]] = {}  # how often a load changed, since when
-        self._lied_s: dict[str, float] = {}  # when a meter lied last
-        self._read_ns = 0
-        for device in world.devices.values():
-            if isinstance(device, SimNode):
-                device.on_budget = self._handed
+        for device in (d for d in world.devices.values() if isinstance(d, SimNode)):
+            device.on_budget = self._handed
         self._mains = {ref.device for ref in world.panel.service.currents}
         self._mains_links = {d.link for d in world.panel.devices if d.name in self._mains}
 
@@ -187,7 +137,9 @@ class Watch:
         limits = self._limit_a()
         self._steps += 1
         if self._steps % SHADOW_STEPS == 0:
-            self._sample(limits)
+            node_a = sum(item.current_a for item in self._nodes)
+            at_s = round(self._world.now_s, 3)
+            self.worst.see(Sample(at_s, legs[0], legs[1], min(limits), node_a))
             self._shadow.step(self._unpreventable(), SHADOW_STEPS * dt_s)
         if len(plant.trips) > self._seen_trips:
             self._tripped()
@@ -206,40 +158,11 @@ class Watch:
         self._blind(dt_s)
         if now_ns - self._read_ns >= NS_PER_S:
             self._read_ns = now_ns
-            self._readings(now_ns)
+            lying = {s.target for s, spoils in self._active if spoils is Spoils.METER}
+            for what in self._readings.wrong(lying, now_ns):
+                self._found("V1", what)
         for item in self._nodes:
             self.figures.compute_wh += item.power_w * dt_s / 3600.0
-
-    def _sample(self, limits: tuple[float, float]) -> None:
-        a, b = self._plant.legs_a
-        node_a = sum(item.current_a for item in self._nodes)
-        self._lately.append(Sample(round(self._world.now_s, 3), a, b, min(limits), node_a))
-        excess_a = max(a - limits[0], b - limits[1])
-        if excess_a > self._worst_a:
-            self._worst_a, self._more = excess_a, PLOT_SAMPLES // 2
-        if self._more:
-            self._more -= 1
-            if not self._more:
-                self.worst = list(self._lately)
-
-    def size(self) -> None:
-        """Note how large the process is now, for M1."""
-        gc.collect()
-        tasks = len(asyncio.all_tasks(self._world.loop))
-        self._sizes.append((self._world.now_s, sys.getallocatedblocks(), tasks))
-
-    def _grown(self) -> None:
-        """M1: between a third of the storm and its end nothing has grown that is not bounded."""
-        sizes = self._sizes[len(self._sizes) // 3 :]
-        if len(sizes) < 4:
-            return
-        half = len(sizes) // 2
-        before = sum(blocks for _, blocks, _ in sizes[:half]) / half
-        after = sum(blocks for _, blocks, _ in sizes[half:]) / (len(sizes) - half)
-        if after > before * GROWTH_RATIO:
-            self._found("M1", f"{before:.0f} blocks of memory have become {after:.0f}")
-        if sizes[-1][2] > min(tasks for _, _, tasks in sizes) + MORE_TASKS:
-            self._found("M1", f"there are {sizes[-1][2]} tasks at the end")
 
     def _unpreventable(self) -> list[float]:
         legs = [0.0, 0.0]
@@ -275,7 +198,7 @@ class Watch:
         limits = app.engine.state.limit_ma
         now = (limits[0], limits[1])
         setting_a = min([setting_a, *self._asked_a()])
-        if self._limits_ma and min(a - b for a, b in zip(now, self._limits_ma, strict=True)) < 0:
+        if self._limits_ma[0] and min(a - b for a, b in zip(now, self._limits_ma, strict=True)) < 0:
             self._lowered_ns = self._world.loop.now_ns
         self._limits_ma = now
         a, b = now
@@ -306,33 +229,6 @@ class Watch:
         """The limits that people and utilities have set, and that are still in force."""
         now_s = self._world.now_s
         return [limit_a for limit_a, until_s in self._wanted.values() if now_s < until_s - 0.5]
-
-    def _readings(self, now_ns: int) -> None:
-        app = self._world.app
-        if app is None or not self._world.running:
-            return
-        now_s = self._world.now_s
-        for strike, spoils in self._active:
-            if spoils is Spoils.METER:
-                self._lied_s[strike.target] = now_s
-        lying = {name for name, at_s in self._lied_s.items() if now_s - at_s < READ_S}
-        image = app.engine.image
-        for name, item in self._plant.circuits.items():
-            if item.moves:
-                continue
-            turns, since_s = self._settled.get(name, (-1, 0.0))
-            if item.turns != turns:
-                self._settled[name] = (item.turns, self._world.now_s)
-                continue
-            if now_s - since_s < READ_S or item.breaker.tripped:
-                continue
-            for meter in item.circuit.currents:
-                slot = image.slot.get(f"{name}.{'ab'[meter.leg]}_ma", -1)
-                if meter.current.device in lying or not image.good(slot, now_ns, READ_OLD_NS):
-                    continue
-                true_a, shown_a = abs(item.current_a), abs(image.value[slot]) / 1000
-                if abs(true_a - shown_a) > 0.5 + 0.15 * true_a:
-                    self._found("V1", f"{name} is read at {shown_a:.1f} A, and draws {true_a:.1f}")
 
     def _passed(self, leg: int, limit_a: float, now_ns: int) -> None:
         lowered_s = (now_ns - self._lowered_ns) / NS_PER_S
@@ -476,7 +372,8 @@ class Watch:
     def finish(self, days: float, rested: bool) -> None:
         """Judge what can only be judged at the end; `rested`: the faults have ended long ago."""
         app = self._world.app
-        self._grown()
+        for what in self.sizes.grown():
+            self._found("M1", what)
         for error in self._world.crashes:
             self.figures.crashes += 1
             self._found("crash", f"the controller ended with {type(error).__name__}: {error}")

@@ -1,0 +1,184 @@
+"""What devices do wrong: meters that lie, relays that do not follow, a node that does not obey."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from panelctl.modbus.maps import Point
+from panelctl.sim.devices import SimMeter, SimNode, SimRelayBoard
+from panelctl.sim.plant import Node
+from panelctl.sim.storm.strike import Strike, Undo, nothing
+from panelctl.sim.storm.wire_faults import reply
+from panelctl.sim.storm.world import World
+
+
+def the_meter(world: World, strike: Strike) -> SimMeter:
+    device = world.devices[strike.target]
+    assert isinstance(device, SimMeter)
+    return device
+
+
+def frozen(world: World, strike: Strike) -> Undo:
+    meter = the_meter(world, strike)
+    meter.frozen = True
+    return lambda: setattr(meter, "frozen", False)
+
+
+def swapped(world: World, strike: Strike) -> Undo:
+    meter = the_meter(world, strike)
+    meter.swapped = True
+    return lambda: setattr(meter, "swapped", False)
+
+
+def own_clock(world: World, strike: Strike) -> Undo:
+    meter = the_meter(world, strike)
+    before_s, meter.window_s = meter.window_s, 0.1 + 0.9 * strike.amount
+    return lambda: setattr(meter, "window_s", before_s)
+
+
+def spoil(change: Callable[[Point, float, float], float]) -> Callable[[World, Strike], Undo]:
+    """A meter that shows something else."""
+
+    def begin(world: World, strike: Strike) -> Undo:
+        meter = the_meter(world, strike)
+
+        def spoil(point: Point, value: float) -> float:
+            return change(point, value, strike.amount)
+
+        meter.spoil = spoil
+
+        def undo() -> None:
+            if meter.spoil is spoil:
+                meter.spoil = None
+
+        return undo
+
+    return begin
+
+
+def zero(point: Point, value: float, amount: float) -> float:
+    return 0.0
+
+
+def nan(point: Point, value: float, amount: float) -> float:
+    return float("nan")
+
+
+def reversed(point: Point, value: float, amount: float) -> float:
+    return -value if point.unit == "W" else value
+
+
+def ct_off(point: Point, value: float, amount: float) -> float:
+    """One transformer has come off: the first leg's, or every second channel's."""
+    odd = any(point.name.startswith(f"{head}1_") for head in ("l", "ch", "g"))
+    return 0.0 if odd and point.unit in ("A", "W") else value
+
+
+def counter_wraps(point: Point, value: float, amount: float) -> float:
+    return value % (10.0 + 1_000.0 * amount) if point.unit == "Wh" else value
+
+
+def welded(world: World, strike: Strike) -> Undo:
+    contact = world.plant.circuits[strike.target].contact
+    contact.welded = True
+    return lambda: setattr(contact, "welded", False)
+
+
+def stuck_open(world: World, strike: Strike) -> Undo:
+    contact = world.plant.circuits[strike.target].contact
+    contact.stuck_open = True
+    return lambda: setattr(contact, "stuck_open", False)
+
+
+def slow_relay(world: World, strike: Strike) -> Undo:
+    contact = world.plant.circuits[strike.target].contact
+    before_s, contact.takes_s = contact.takes_s, 0.05 + 0.4 * strike.amount
+    return lambda: setattr(contact, "takes_s", before_s)
+
+
+def chatter(world: World, strike: Strike) -> Undo:
+    contact = world.plant.circuits[strike.target].contact
+    running = [True]
+
+    def flip() -> None:
+        if not running[0]:
+            return
+        world.look()
+        if contact.ordered:
+            contact.closed = not contact.closed
+        world.loop.call_later(0.05 + 0.3 * strike.amount, flip)
+
+    flip()
+    return lambda: running.__setitem__(0, False)
+
+
+def board_reset(world: World, strike: Strike) -> Undo:
+    """The board starts anew: every output as it is delivered."""
+    board = world.devices[strike.target]
+    assert isinstance(board, SimRelayBoard)
+    world.look()
+    for contact in board.contacts.values():
+        contact.order(strike.amount < 0.5)
+    world.resets.append((world.now_s, strike.target))
+    return nothing
+
+
+def node_ignores(world: World, strike: Strike) -> Undo:
+    node = the_node(world, strike)
+    node.ignores = True
+    return lambda: setattr(node, "ignores", False)
+
+
+def node_slow(world: World, strike: Strike) -> Undo:
+    node = the_node(world, strike)
+    before_s, node.tau_s = node.tau_s, 0.12 + 0.6 * strike.amount
+    return lambda: setattr(node, "tau_s", before_s)
+
+
+def node_oscillates(world: World, strike: Strike) -> Undo:
+    node = the_node(world, strike)
+    running = [True]
+
+    def flip() -> None:
+        if running[0]:
+            node.jobs_ratio = 0.0 if node.jobs_ratio > 0.5 else 1.0
+            world.loop.call_later(0.2 + 1.5 * strike.amount, flip)
+
+    flip()
+
+    def undo() -> None:
+        running[0] = False
+        node.jobs_ratio = 1.0
+
+    return undo
+
+
+def node_dies(world: World, strike: Strike) -> Undo:
+    """It is off and says nothing; when it is back, it draws all it can for a moment."""
+    node = the_node(world, strike)
+    device = next(n for n, d in world.devices.items() if isinstance(d, SimNode) and d.node is node)
+    answer = reply("dead")(world, Strike(strike.at_s, strike.for_s, "", device, 0.0))
+    node.dead = True
+
+    def undo() -> None:
+        world.look()
+        answer()
+        node.dead = False
+        if strike.amount > 0.5:
+            node.ignores = True
+            world.loop.call_later(0.8, lambda: setattr(node, "ignores", False))
+
+    return undo
+
+
+def node_lies(world: World, strike: Strike) -> Undo:
+    """What it says of itself is half of the truth; its circuit has a meter of its own."""
+    device = next(n for n, d in world.devices.items() if isinstance(d, SimNode))
+    half = spoil(lambda point, value, amount: value / 2)
+    return half(world, Strike(strike.at_s, strike.for_s, "", device, strike.amount))
+
+
+def the_node(world: World, strike: Strike) -> Node:
+    node = world.plant.circuits[strike.target].node
+    assert node is not None
+    return node

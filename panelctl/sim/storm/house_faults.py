@@ -1,0 +1,207 @@
+"""What happens around the panel: loads, the grid, the host that the controller runs on, people."""
+
+from __future__ import annotations
+
+import json
+
+from panelctl.sim.network import Door
+from panelctl.sim.plant import PlantCircuit
+from panelctl.sim.storm.strike import Strike, Undo, nothing
+from panelctl.sim.storm.targets import plain, relays
+from panelctl.sim.storm.world import World
+
+
+def start(world: World, item: PlantCircuit, times: float) -> None:
+    """A motor starts: so many times its running power for 0.3 s."""
+    running_w = item.demand_w
+    most_w = item.breaker.rating_a * 7.0 * item.volts
+    item.demand_w = min(running_w * times, most_w)
+    raised_w = item.demand_w
+
+    def run() -> None:
+        if item.demand_w == raised_w:
+            world.look()
+            item.demand_w = running_w
+
+    world.loop.call_later(0.3, run)
+
+
+def inrush(world: World, strike: Strike) -> Undo:
+    item = world.plant.circuits[strike.target]
+    world.look()
+    if item.demand_w < 500.0:
+        item.demand_w = item.breaker.rating_a * 0.4 * item.volts
+    start(world, item, 6.0)
+    return nothing
+
+
+def overload(world: World, strike: Strike) -> Undo:
+    """More than its breaker carries for good, for as long as it lasts."""
+    item = world.plant.circuits[strike.target]
+    world.look()
+    before_w = item.demand_w
+    over_w = item.breaker.rating_a * (1.2 + 0.4 * strike.amount) * item.volts
+    item.demand_w = over_w
+
+    def undo() -> None:
+        if item.demand_w == over_w:
+            item.demand_w = before_w
+
+    return undo
+
+
+def motor_train(world: World, strike: Strike) -> Undo:
+    for n, name in enumerate(plain(world)):
+        item = world.plant.circuits[name]
+
+        def go(item: PlantCircuit = item) -> None:
+            world.look()
+            item.demand_w = max(item.demand_w, item.breaker.rating_a * 0.3 * item.volts)
+            start(world, item, 5.0)
+
+        world.loop.call_later(n * (0.2 + strike.amount), go)
+    return nothing
+
+
+def all_on(world: World, strike: Strike) -> Undo:
+    world.look()
+    world.household.everything()
+    return nothing
+
+
+def outage(world: World, strike: Strike) -> Undo:
+    world.look()
+    world.plant.grid = False
+
+    def back() -> None:
+        world.look()
+        world.household.everything()
+        world.plant.grid = True
+
+    return back
+
+
+def sag(world: World, strike: Strike) -> Undo:
+    before_v, world.plant.volts = world.plant.volts, 120.0 * (0.95 - 0.1 * strike.amount)
+    return lambda: setattr(world.plant, "volts", max(before_v, 120.0))
+
+
+def limit(world: World, strike: Strike) -> Undo:
+    limit_a = round(world.panel.service.control_setting_a * (0.4 + 0.6 * strike.amount), 1)
+    expires_s = max(1.0, strike.for_s * 2)
+    world.say(do="limit", id=f"limit{strike.at_s:.0f}", limit_a=limit_a, expires_s=expires_s)
+
+    def undo() -> None:
+        world.say(do="limit", id="none", limit_a=None, expires_s=60)
+
+    return undo
+
+
+def limit_lost(world: World, strike: Strike) -> Undo:
+    """An envelope for a while; then its source is silent."""
+    limit_a = round(world.panel.service.control_setting_a * (0.3 + 0.6 * strike.amount), 1)
+    windows = [
+        {"start_s": 0, "end_s": max(2.0, strike.for_s), "limit_a": limit_a},
+    ]
+    world.say(do="envelope", id=f"doe{strike.at_s:.0f}", source="utility", windows=windows)
+    return nothing
+
+
+def stall(world: World, strike: Strike) -> Undo:
+    world.loop.stall(int((0.3 + 4.7 * strike.amount) * 1e9))
+    return nothing
+
+
+def kill(world: World, strike: Strike) -> Undo:
+    world.restart(0.1 + 3.0 * strike.amount, orderly=False)
+    return nothing
+
+
+def reload(world: World, strike: Strike) -> Undo:
+    world.restart(0.1 + strike.amount, orderly=True)
+    return nothing
+
+
+def clock_step(world: World, strike: Strike) -> Undo:
+    world.clock.offset_s += 7200.0 * (strike.amount - 0.5)
+    return nothing
+
+
+def disk_full(world: World, strike: Strike) -> Undo:
+    world.disk_full(True)
+    return lambda: world.disk_full(False)
+
+
+def no_descriptors(world: World, strike: Strike) -> Undo:
+    """Nothing can be opened anew, and every connection was just lost."""
+    for line in world.lines.values():
+        line.full = True
+    for host in world.hosts.values():
+        host.host.door = Door.FULL
+        host.reset()
+
+    def undo() -> None:
+        for line in world.lines.values():
+            line.full = False
+        for host in world.hosts.values():
+            host.host.door = Door.OPEN
+
+    return undo
+
+
+def reader_stuck(world: World, strike: Strike) -> Undo:
+    return world.stuck_reader()
+
+
+def burst(world: World, strike: Strike) -> Undo:
+    circuits = [c.id for c in world.panel.circuits]
+    for n in range(200):
+        do = ("open", "close")[n % 2] if strike.amount < 0.5 else "open"
+        world.say(do=do, id=f"b{n}", circuit=circuits[n % len(circuits)])
+    return lambda: let_go(world)
+
+
+def contradictory(world: World, strike: Strike) -> Undo:
+    running = [True]
+    names = relays(world) or ["none"]
+
+    def speak(n: int = 0) -> None:
+        if not running[0]:
+            return
+        name = names[n // 2 % len(names)]
+        world.say(do=("open", "close")[n % 2], id=f"c{n}", circuit=name)
+        world.say(do="limit", id=f"l{n}", limit_a=(None, 60)[n % 2], expires_s=30)
+        world.say(do="tier", id=f"t{n}", circuit=name, tier=n % 100)
+        world.loop.call_later(0.05 + 0.5 * strike.amount, speak, n + 1)
+
+    speak()
+
+    def undo() -> None:
+        running[0] = False
+        world.say(do="limit", id="none", limit_a=None, expires_s=60)
+        let_go(world)
+
+    return undo
+
+
+def malformed(world: World, strike: Strike) -> Undo:
+    for text in (
+        b"\xff\xfe\x00",
+        b"[]",
+        b"{}" * 100,
+        b'{"v":1,"do":"limit","id":"x","limit_a":1e400,"expires_s":5}',
+        b'{"v":1,"do":"open","id":"x","circuit":"' + b"a" * 300 + b'"}',
+        b'{"v":1,"do":"tier","id":"x","circuit":"dryer","tier":-1}',
+        b'{"v":2,"do":"watch"}',
+        json.dumps({"v": 1, "do": "envelope", "id": "x", "windows": [[]] * 9}).encode(),
+        b"[" * 3000,
+        b"x" * 5000,
+    ):
+        world.shout(text + b"\n")
+    return nothing
+
+
+def let_go(world: World) -> None:
+    """People take back what they opened."""
+    for name in relays(world):
+        world.say(do="close", id=f"again-{name}", circuit=name)
