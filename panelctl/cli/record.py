@@ -14,21 +14,27 @@ from panelctl.errors import SocketError
 from panelctl.link.client import ControlClient
 from panelctl.link.recording import header, open_recording
 
+POLL_S = 0.005  # a controller has read its meters for the first time after some 50 ms
+
 
 @click.command("record", epilog="Example: panelctl record evening.jsonl.gz --for 10m")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--for", "duration", default="", help="Stop after this long (60s, 10m).")
+@click.option(
+    "--wait", is_flag=True, help="Wait for the controller, to have it from its first cycle on."
+)
 @socket_option
 @json_option
-def command(file: Path, duration: str, socket_path: Path, as_json: bool) -> None:
+def command(file: Path, duration: str, wait: bool, socket_path: Path, as_json: bool) -> None:
     """Record every CycleRecord into FILE until Ctrl-C. With .gz it is compressed.
 
     An existing file is never replaced. What was written stays when the controller or the disk
-    ends it early.
+    ends it early. One from the controller's first cycle on (start it after `record --wait`) can be
+    decided again by `panelctl replay`.
     """
     end_s = time.monotonic() + seconds(duration) if duration else None
     cycles, problem = 0, ""
-    with ControlClient(socket_path) as client:
+    with _client(socket_path, wait) as client:
         try:
             recording = open_recording(file)
         except OSError as error:
@@ -51,3 +57,16 @@ def command(file: Path, duration: str, socket_path: Path, as_json: bool) -> None
         click.echo(f"{cycles} cycles in {file}")
     if problem:
         raise click.ClickException(problem)
+
+
+def _client(socket_path: Path, wait: bool) -> ControlClient:
+    """A connection to the controller; `wait`: as soon as there is one."""
+    import select
+
+    while True:
+        try:
+            return ControlClient(socket_path)
+        except SocketError:
+            if not wait:
+                raise
+            select.select([], [], [], POLL_S)

@@ -162,6 +162,24 @@ def test_read_only_watches_and_writes_nothing(tmp_path: Path) -> None:
         rig.stop()
 
 
+def test_a_recording_from_the_first_cycle_on_is_decided_again(tmp_path: Path) -> None:
+    """Over real wires: `record --wait` is there before the controller."""
+    rig = PanelRig(tmp_path)
+    tape, at = tmp_path / "first.jsonl", ("--socket", str(tmp_path / "control.sock"))
+    command = [sys.executable, "-m", "panelctl", "record", str(tape), "--wait", "--for", "6s", *at]
+    try:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as recorder:
+            rig.start()
+            rig.until(lambda r: r["state"] == "NORMAL", 15)
+            assert panelctl("relay", "open", "dryer", *at).returncode == 0
+            recorder.communicate(timeout=30)
+        again = panelctl("replay", str(tape))
+        assert again.returncode == 0, again.stdout + again.stderr
+        assert "all the same, to the bit" in again.stdout
+    finally:
+        rig.stop()
+
+
 def test_a_reader_that_is_stuck_costs_no_cycle(rig: PanelRig) -> None:
     with socket.socket(socket.AF_UNIX) as stuck, socket.socket(socket.AF_UNIX) as hostile:
         stuck.connect(str(rig.folder / "control.sock"))
