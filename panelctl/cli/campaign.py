@@ -85,10 +85,13 @@ def command(
     else:
         click.echo(
             f"{plain['panel_days']} panel-days of {plain['distinct_recorded_days']} recorded days, "
-            f"seed {number}, {plain['days_per_minute']:g} a minute on {jobs} processes; no event "
-            f"in so many bounds its rate at {plain['bound_preventable_trips_per_day']:.2g} a day "
-            "(95 %)"
+            f"seed {number}, {plain['days_per_minute']:g} a minute on {jobs} processes"
         )
+        if plain["bound_per_panel_day"] is not None:
+            click.echo(
+                f"no preventable trip: at most {plain['bound_per_panel_day']:.2g} a panel-day, or "
+                f"{plain['bound_per_recorded_day']:.2g} if each recorded day counts once (95 %)"
+            )
         click.echo(table(plain))
-    if plain["all"][OURS]["preventable_trips"]:
+    if plain["all"][OURS]["trips_preventable"]:
         raise SystemExit(1)

@@ -68,7 +68,7 @@ def command(
     from panelctl.link.recording import open_recording
     from panelctl.sim.storm import report
     from panelctl.sim.storm.faults import KINDS
-    from panelctl.sim.storm.run import plan, run
+    from panelctl.sim.storm.run import plan, run, targets
     from panelctl.sim.storm.strike import PROFILES, read_schedule
 
     file = config or DEMO
@@ -80,8 +80,9 @@ def command(
         duration_s = days * 86_400.0
         if schedule is not None:
             number, duration_s, strikes = read_schedule(schedule, set(KINDS))
+            _fits(schedule, strikes, targets(panel))
         else:
-            strikes = plan(panel, text, number, duration_s, pace)
+            strikes = plan(panel, number, duration_s, pace)
         begun_s = time.monotonic()
         tape = None
         try:
@@ -119,6 +120,19 @@ def command(
         raise SystemExit(1)
 
 
+def _fits(file: Path, strikes: list[Strike], places: dict[str, list[str]]) -> None:
+    """Whether a schedule can strike this panel. Raises ConfigError."""
+    from panelctl.errors import ConfigError, Problem
+
+    problems = [
+        Problem(f"strikes[{n}].target", strike.target, f"is nothing that {strike.kind} can strike")
+        for n, strike in enumerate(strikes)
+        if strike.target not in places[strike.kind]
+    ]
+    if problems:
+        raise ConfigError(str(file), problems)
+
+
 class _bar:
     """A progress bar on the terminal; nothing beside --json."""
 
@@ -153,7 +167,8 @@ def _print(result: Result, speed: float) -> None:
         f"  trips {figures.trips} ({figures.preventable_trips} preventable), "
         f"over the limit {figures.over_total_s:.1f} s in all (times: {over})\n"
         f"  {figures.sheds} shed, {figures.restores} restored, {figures.relay_moves} relay moves, "
-        f"node {figures.compute_wh / 1000:.1f} kWh"
+        f"node {figures.compute_wh / 1000:.1f} kWh; "
+        f"{figures.judged_s / max(figures.seconds, 1):.0%} of the time judged for S2, S5 and S7"
     )
     for violation in result.violations[:20]:
         click.echo(f"  {violation.check} at {violation.at_s:.3f} s: {violation.what}")

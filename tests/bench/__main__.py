@@ -1,7 +1,7 @@
 """`python -m tests.bench`: measure, print the table, write build/bench.json.
 
 Exit code 1 when a target is missed. `--seconds 60` shortens the two runs of the controller, which
-take ten minutes each otherwise; `--only core`, `bus` or `run` leaves the others out. `--docs`
+take ten minutes each otherwise; `--only core` (or `bus`, `storm`, `run`) omits others. `--docs`
 measures nothing and writes docs/reference/performance.md from the last build/bench.json.
 """
 
@@ -18,6 +18,7 @@ from tests.bench.panel48 import panel48_rows
 from tests.bench.rows import Row, machine, page, write
 from tests.bench.run_bench import run_rows
 from tests.bench.solve_bench import solve_rows
+from tests.bench.storm_bench import storm_rows
 
 OUT = Path("build/bench.json")
 PAGE = Path("docs/reference/performance.md")
@@ -27,7 +28,7 @@ def main() -> None:
     """See the module."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench")
     parser.add_argument("--seconds", type=float, default=600.0)
-    parser.add_argument("--only", choices=["core", "bus", "run"])
+    parser.add_argument("--only", choices=["core", "bus", "storm", "run"])
     parser.add_argument("--docs", action="store_true", help="only write the docs page")
     options = parser.parse_args()
     if options.docs:
@@ -37,6 +38,7 @@ def main() -> None:
     parts: dict[str, Callable[[], list[Row]]] = {
         "core": lambda: solve_rows() + step_rows() + mismatch_rows(),
         "bus": lambda: bus_rows() + panel48_rows(options.seconds),
+        "storm": storm_rows,
         "run": lambda: run_rows(options.seconds),
     }
     rows: list[Row] = []

@@ -208,7 +208,7 @@ def test_any_schedule(seed: int) -> None:
 
 def plan_of_a_storm() -> list[Any]:
     if not _PLANNED:
-        _PLANNED.extend(plan(PANEL, TEXT, 1, 900.0, Pace(60.0, 30.0)))
+        _PLANNED.extend(plan(PANEL, 1, 900.0, Pace(60.0, 30.0)))
     return _PLANNED
 
 

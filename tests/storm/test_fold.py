@@ -113,5 +113,5 @@ def test_the_command_writes_its_figures(tmp_path: Path) -> None:
     told = json.loads(done.stdout)
     assert told == json.loads((tmp_path / "new" / "c.json").read_text())
     assert told["panel_days"] == 2
-    assert told["all"]["panelctl"]["preventable_trips"] == 0
+    assert told["all"]["panelctl"]["trips_preventable"] == 0
     assert set(told["services"]) == {"100"}

@@ -132,7 +132,7 @@ def watched() -> tuple[Panel, str]:
 def storms(
     alter: Callable[[App], None], panel: Panel, text: str, kinds: set[str], seed: int
 ) -> Result:
-    drawn = plan(panel, text, seed, SECONDS, Pace(0.4, 20.0))
+    drawn = plan(panel, seed, SECONDS, Pace(0.4, 20.0))
     strikes = _thin([strike for strike in drawn if strike.kind in kinds])
     return run(panel, text, seed, SECONDS, strikes, 0.0, stop_at_first=True, alter=alter)
 

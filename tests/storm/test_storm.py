@@ -26,7 +26,7 @@ ROUGH = Pace(6.0, 30.0)
 
 def storm(seed: int, seconds: float, strikes: list[Strike] | None = None) -> Result:
     if strikes is None:
-        strikes = plan(PANEL, TEXT, seed, seconds, ROUGH)
+        strikes = plan(PANEL, seed, seconds, ROUGH)
     return run(PANEL, TEXT, seed, seconds, strikes, 0.0, stop_at_first=True)
 
 
@@ -37,7 +37,7 @@ from panelctl.sim.storm.run import plan, run
 from panelctl.sim.storm.strike import Pace
 demo = Path("panelctl/sim/demo.toml")
 panel, text = read_panel(demo), demo.read_text()
-print(run(panel, text, 5, 150.0, plan(panel, text, 5, 150.0, Pace(6.0, 30.0)), 0.0).digest)
+print(run(panel, text, 5, 150.0, plan(panel, 5, 150.0, Pace(6.0, 30.0)), 0.0).digest)
 """
 
 
@@ -68,7 +68,7 @@ def test_a_recording_of_a_storm_replays_to_the_bit(tmp_path: Path) -> None:
     file = tmp_path / "storm.jsonl.gz"
     strikes = [
         s
-        for s in plan(PANEL, TEXT, 8, 200.0, Pace(4.0, 10.0))
+        for s in plan(PANEL, 8, 200.0, Pace(4.0, 10.0))
         if s.kind not in ("kill", "reload")  # a recording ends with the controller
     ]
     with open_recording(file) as tape:
@@ -110,7 +110,7 @@ def test_a_schedule_is_made_as_small_as_it_can_be() -> None:
 
 
 def test_a_schedule_comes_back_from_its_file(tmp_path: Path) -> None:
-    strikes = plan(PANEL, TEXT, 3, 600.0, PROFILES["hurricane"])
+    strikes = plan(PANEL, 3, 600.0, PROFILES["hurricane"])
     file = tmp_path / "storm.json"
     file.write_text(to_text(3, 600.0, strikes))
     assert read_schedule(file, set(KINDS)) == (3, 600.0, strikes)

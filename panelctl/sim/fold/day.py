@@ -25,6 +25,7 @@ from panelctl.units import NS_PER_S, ns_from_s
 MAINS = "main"
 START_NS = 3600 * NS_PER_S
 OVER_RATIO = 1.01
+RESET_S = 600.0  # after a trip nobody has power for so long
 SETTLED_STEPS = 2  # run before a change comes, so that everything has been seen fresh
 
 
@@ -51,10 +52,14 @@ def changes(
     found: list[tuple[float, str, float]] = []
     for series in home.series:
         found.append((0.0, series.circuit, series.at(begin_s % home.span_s) * scale))
+        rounds = [n * home.span_s for n in range(int(span_s // home.span_s) + 1)]
         for at_s, watts in zip(series.at_s, series.watts, strict=True):
             when_s = (at_s - begin_s) % home.span_s
-            if 0.0 < when_s < span_s:
-                found.append((when_s, series.circuit, watts * scale))
+            found += [
+                (when_s + more_s, series.circuit, watts * scale)
+                for more_s in rounds
+                if 0.0 < when_s + more_s < span_s
+            ]
     return iter(sorted(found))
 
 
@@ -82,6 +87,7 @@ class Day:
         self._legs: list[float] = []
         self._rest = [0.0, 0.0]
         self._node_w = 0.0
+        self._out_s = 0.0  # until somebody resets the main breaker
         self._claims = [0] * len(self.engine.loads)
         self._slots: list[tuple[int, str, str]] = []
         self._mains: list[tuple[int, int, str]] = []
@@ -161,7 +167,7 @@ class Day:
             self._still_steps, self._before = 0, None
             return
         self._still_steps += 1
-        if self._skipping and self._still.possible:
+        if self._skipping and self._still.possible and self._out_s <= 0.0:
             self._skip(due_ns)
 
     def _skip(self, due_ns: int) -> None:
@@ -253,6 +259,11 @@ class Day:
             self.orders.append((self._now_ns, tuple(state.closed), tuple(state.set_ma)))
         return changed
 
+    def _reset(self) -> None:
+        """Somebody puts the main breaker in again."""
+        rating_a = self.panel.service.breaker.rating_a
+        self.plant.main, self._shadow = ThermalBreaker(rating_a, 2), ThermalBreaker(rating_a, 2)
+
     def _judge(self, dt_s: float, steps: int) -> None:
         plant, outcome = self.plant, self.outcome
         legs = plant.legs_a
@@ -271,7 +282,12 @@ class Day:
             outcome.longest_over_s = max(outcome.longest_over_s, self._over_s)
         else:
             self._over_s = 0.0
+        if self._out_s > 0.0:
+            self._out_s -= dt_s
+            if self._out_s <= 0.0:
+                self._reset()
         if len(plant.trips) > self._trips:
+            self._out_s = RESET_S
             outcome.trips += plant.trips[self._trips :].count("main")
             if not self._shadow.tripped:
                 outcome.preventable_trips += plant.trips[self._trips :].count("main")

@@ -12,11 +12,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 from panelctl.model.panel import Panel
 from panelctl.sim.breakers import ThermalBreaker
-from panelctl.sim.fold.day import OVER_RATIO, Outcome
+from panelctl.sim.fold.day import OVER_RATIO, RESET_S, Outcome
 from panelctl.sim.homes import Home
 from panelctl.sim.plant import Plant
 
-RESET_S = 600
 Legs = tuple[float, float]
 Policy = Callable[[Sequence[Legs], float, float], Iterator[float]]
 
@@ -37,6 +36,12 @@ def demand(panel: Panel, home: Home, begin_s: float, span_s: int, scale: float) 
                     if not item.circuit.controlled:
                         fixed[second][leg] += amps
     return [[(a, b) for a, b in every], [(a, b) for a, b in fixed]]
+
+
+def node_off(house: Sequence[Legs], limit_a: float, most_a: float) -> Iterator[float]:
+    """Nothing at all: what then trips is the household alone."""
+    for _ in house:
+        yield 0.0
 
 
 def no_control(house: Sequence[Legs], limit_a: float, most_a: float) -> Iterator[float]:
@@ -78,6 +83,7 @@ def minute_average(house: Sequence[Legs], limit_a: float, most_a: float) -> Iter
 
 
 POLICIES: dict[str, Policy] = {
+    "node off": node_off,
     "no control": no_control,
     "static allotment": static,
     "evcc-like, 30 s": _loop(30),
@@ -119,7 +125,7 @@ def live(policy: Policy, panel: Panel, house: Sequence[Legs], fixed: Sequence[Le
         if breaker.step([a, b], 1.0):
             outcome.trips += 1
             outcome.preventable_trips += not shadow.tripped
-            out_s = RESET_S
+            out_s = int(RESET_S)
     return outcome
 
 

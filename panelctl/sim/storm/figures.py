@@ -49,6 +49,9 @@ class Figures:
     restarts: int = 0
     crashes: int = 0
     compute_wh: float = 0.0
+    seconds: int = 0
+    judged_s: int = 0  # in which nothing excused a leg over its limit
+    failsafe_s: float = 0.0  # the longest that the node drew more than its floor, blind
 
 
 class Worst:

@@ -1,7 +1,8 @@
-"""V1: no reading of a circuit is good and wrong, unless its own meter lies."""
+"""V1: no reading of the mains or a circuit is good and wrong, unless its own meter lies."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 
 from panelctl.sim.storm.world import World
@@ -9,6 +10,8 @@ from panelctl.units import NS_PER_S
 
 READ_S = 6.0  # so long a load has to run evenly before its reading is judged
 READ_OLD_NS = 3 * NS_PER_S
+MAINS_OLD_NS = NS_PER_S // 2
+SEEN_STEPS = 48  # of the plant: a little more than a second
 ERROR_SHARE, ERROR_A = 0.15, 0.5  # flicker of small loads, and the meters' noise
 
 
@@ -18,15 +21,33 @@ class Readings:
     def __init__(self, world: World) -> None:
         self._world = world
         self._settled: dict[str, tuple[int, float]] = {}  # how often a load changed, since when
-        self._lied_s: dict[str, float] = {}  # when a meter lied last
+        self._legs: deque[tuple[float, float]] = deque(maxlen=SEEN_STEPS)
+
+    def see(self, legs_a: list[float]) -> None:
+        """What the legs carry after this step of the plant."""
+        self._legs.append((legs_a[0], legs_a[1]))
+
+    def _mains(self, lying: set[str], now_ns: int) -> Iterator[str]:
+        """A good reading of a leg lies between the least and the most of the last second."""
+        app = self._world.app
+        assert app is not None
+        image = app.engine.image
+        for leg, source in enumerate(self._world.panel.service.currents):
+            if source.device in lying or not image.good(leg, now_ns, MAINS_OLD_NS):
+                continue
+            seen = [abs(legs[leg]) for legs in self._legs]
+            shown_a = abs(image.value[leg]) / 1000
+            if not min(seen) * 0.95 - ERROR_A <= shown_a <= max(seen) * 1.05 + ERROR_A:
+                true = f"{min(seen):.1f} to {max(seen):.1f} A"
+                yield f"leg {'ab'[leg]} is read at {shown_a:.1f} A, and carries {true}"
 
     def wrong(self, lying: set[str], now_ns: int) -> Iterator[str]:
         """What is wrong and good. `lying` are the meters that have a fault now."""
         app, now_s = self._world.app, self._world.now_s
-        for name in lying:
-            self._lied_s[name] = now_s
         if app is None or not self._world.running:
             return
+        if len(self._legs) == SEEN_STEPS:
+            yield from self._mains(lying, now_ns)
         image = app.engine.image
         for name, item in self._world.plant.circuits.items():
             if item.moves:
@@ -39,8 +60,7 @@ class Readings:
                 continue
             for meter in item.circuit.currents:
                 slot = image.slot.get(f"{name}.{'ab'[meter.leg]}_ma", -1)
-                lied_s = self._lied_s.get(meter.current.device, -READ_S)
-                if now_s - lied_s < READ_S or not image.good(slot, now_ns, READ_OLD_NS):
+                if meter.current.device in lying or not image.good(slot, now_ns, READ_OLD_NS):
                     continue
                 true_a, shown_a = abs(item.current_a), abs(image.value[slot]) / 1000
                 if abs(true_a - shown_a) > ERROR_A + ERROR_SHARE * true_a:

@@ -12,7 +12,7 @@ from panelctl.sim.storm.run import Result
 WIDTH, HEIGHT, LEFT, BOTTOM = 960, 360, 56, 34
 CHECKS = {
     "S1": "no breaker trips that could have been kept from tripping",
-    "S2": "the limit is not passed for more than 2 s without a fault",
+    "S2": "the limit is not passed for more than 2 s without an excuse",
     "S3": "a circuit that is always on is not opened",
     "S4": "minimum off times and wear budgets are kept",
     "S5": "what is shed was short of room, by a fresh reading of its leg",
@@ -38,6 +38,7 @@ def plain(result: Result) -> dict[str, Any]:
         "days": result.duration_s / 86_400.0,
         "digest": result.digest,
         "strikes": len(result.strikes),
+        "wrong_values": sum(violation.check == "V1" for violation in result.violations),
         "violations": [asdict(violation) for violation in result.violations],
         "figures": figures,
     }

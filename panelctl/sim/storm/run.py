@@ -40,14 +40,19 @@ class Result:
     worst: list[Sample]
 
 
-def plan(panel: Panel, config: str, seed: int, duration_s: float, pace: Pace) -> list[Strike]:
-    """The schedule that a seed draws for a panel."""
+def targets(panel: Panel) -> dict[str, list[str]]:
+    """Where each kind of fault may strike on a panel."""
     with tempfile.TemporaryDirectory() as folder:
-        world = World(panel, config, seed, Path(folder) / "state")
-        targets = {name: kind.targets(world) for name, kind in KINDS.items()}
+        world = World(panel, "", 0, Path(folder) / "state")
+        places = {name: kind.targets(world) for name, kind in KINDS.items()}
         world.loop.close()
+    return places
+
+
+def plan(panel: Panel, seed: int, duration_s: float, pace: Pace) -> list[Strike]:
+    """The schedule that a seed draws for a panel."""
     longest_s = {name: kind.longest_s for name, kind in KINDS.items()}
-    return draw(seed, duration_s, pace, targets, longest_s)
+    return draw(seed, duration_s, pace, targets(panel), longest_s)
 
 
 def run(
@@ -136,10 +141,13 @@ async def _storm(
     world.start()
     listening = asyncio.create_task(world.listen())
     storming = asyncio.create_task(_strikes(world, watch, strikes))
+    storming.add_done_callback(world.note_end)
     released = 0
     told_s = 0.0
     while world.now_s < duration_s:
         await asyncio.sleep(SUPERVISE_S)
+        if world.broken:
+            raise world.broken[0]
         world.look()
         world.watch_over()
         if world.now_s - told_s >= HURRY_S:
@@ -170,7 +178,9 @@ async def _strikes(world: World, watch: Watch, strikes: list[Strike]) -> None:
     running: list[asyncio.Task[None]] = []
     for strike in strikes:
         await world.clock.sleep_until(round((strike.at_s + 1.0) * 1e9))
-        running.append(asyncio.create_task(_one(world, watch, strike)))
+        task = asyncio.create_task(_one(world, watch, strike))
+        task.add_done_callback(world.note_end)
+        running.append(task)
     await asyncio.gather(*running)
 
 

@@ -49,6 +49,7 @@ class World:
         self.after_step: list[Looker] = []  # called with the time, ns, after each step of the plant
         self.app: App | None = None
         self.crashes: list[BaseException] = []
+        self.broken: list[BaseException] = []  # errors of the simulation itself
         self._config = config
         self._state = state
         self._task: asyncio.Task[None] | None = None
@@ -80,18 +81,28 @@ class World:
         """Bring the plant up to now; its time, s."""
         if not self._looking:  # a checker may look too
             self._looking = True
-            while self.loop.now_ns - self._plant_ns >= STEP_NS:
-                self._plant_ns += STEP_NS
-                self.household.tell((self._plant_ns - NS_PER_S) / NS_PER_S)
-                self.plant.step(STEP_NS / NS_PER_S)
-                for looker in self.after_step:
-                    looker(self._plant_ns)
-            self._looking = False
+            try:
+                while self.loop.now_ns - self._plant_ns >= STEP_NS:
+                    self._plant_ns += STEP_NS
+                    self.household.tell((self._plant_ns - NS_PER_S) / NS_PER_S)
+                    self.plant.step(STEP_NS / NS_PER_S)
+                    for looker in self.after_step:
+                        looker(self._plant_ns)
+            except Exception as error:
+                self.broken.append(error)  # the simulation's own: it ends
+                raise
+            finally:
+                self._looking = False
         return self.plant.time_s
 
     def wire(self, link: str) -> VirtualLine | VirtualHost:
         """The wire of a link."""
         return self.lines.get(link) or self.hosts[link]
+
+    def note_end(self, task: asyncio.Task[None]) -> None:
+        """A task of the simulation has ended: not by an error, one hopes."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.broken.append(error)
 
     def _open(self, link: Link, clock: Clock) -> BusLink:
         if link.kind == "tcp":
