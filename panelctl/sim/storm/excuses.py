@@ -9,6 +9,7 @@ from panelctl.sim.storm.strike import Strike
 from panelctl.sim.storm.world import World
 from panelctl.units import NS_PER_S
 
+REACHED_S = 4.0  # a device is back within a second, and orders are tried every two
 LIE_LASTS_S = 6.0  # a reading is good for seconds
 SETTLE_S = 20.0  # after a fault: units come back within a second, doubts and heat take longer
 
@@ -25,6 +26,7 @@ class Excuses:
         self.active: list[Strike] = []
         self._world = world
         self._calm_from_s = SETTLE_S
+        self._cut_s: dict[str, float] = {}  # when a device or link could not be reached last
         self._lied_s: dict[str, float] = {}  # when a meter lied last
         panel = world.panel
         vital = {ref.device for ref in panel.service.currents}
@@ -51,6 +53,8 @@ class Excuses:
         self.active = [other for other in self.active if other is not strike]
         if KINDS[strike.kind].spoils is Spoils.METER:
             self._lied_s[strike.target] = self._world.now_s
+        if KINDS[strike.kind].spoils is Spoils.LINK:
+            self._cut_s[strike.target] = self._world.now_s
         if self._weighs(strike):
             self._calm_from_s = max(self._calm_from_s, self._world.now_s + SETTLE_S)
 
@@ -76,14 +80,15 @@ class Excuses:
         return lately | {s.target for s in self.active if KINDS[s.kind].spoils is Spoils.METER}
 
     def out_of_reach(self, device: str | None) -> bool:
-        """Whether a device could not be written to now, whoever tried."""
+        """Whether a device could not be written to now, or a moment ago, whoever tried."""
         if device is None or not self._world.running:
             return True
         places = (device, self._world.panel.device(device).link, "panel")
+        now_s = self._world.now_s
         return any(
             KINDS[strike.kind].spoils is Spoils.LINK and strike.target in places
             for strike in self.active
-        )
+        ) or any(now_s - self._cut_s.get(place, -REACHED_S) < REACHED_S for place in places)
 
     def beyond_control(self, item: PlantCircuit) -> bool:
         """Whether even a controller that knows everything could not take this load away now."""
