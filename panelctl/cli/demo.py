@@ -27,6 +27,7 @@ from panelctl.sim.judge import OVER_MOST_S
 
 SIM = Path(__file__).parent.parent / "sim"
 START_S = 20.0
+LOOK_S = 0.02
 FRAMES_HZ = 5
 SHARE_DUE = 0.90
 NOTE = (
@@ -94,12 +95,12 @@ def connect(folder: Path, run: subprocess.Popen[str]) -> ControlClient:
     """A connection to the controller once it listens. Raises SocketError when it does not."""
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline:
-        if run.poll() is not None:
+        with suppress(subprocess.TimeoutExpired):
+            run.wait(LOOK_S)  # before the socket's file exists there is only its end to wait for
             log = (folder / "controller.log").read_text()
             raise SocketError(f"the controller ended with {run.returncode}:\n{log}")
         with suppress(SocketError):
             return ControlClient(folder / "control.sock")
-        time.sleep(0.02)  # there is nothing to wait on before the socket file exists
     raise SocketError("the controller did not start")
 
 

@@ -172,7 +172,7 @@ def rtu_rows() -> list[Row]:
         note = "a line that keeps 1.75 ms"
         name = "bus.rtu.wire_ratio.115200_1750us.40"
         rows.append(at_least(name, ratio, "of the limit", 0.95, done.asked, note))
-        for peer, client in bus_peers.RTU.items():
+        for peer, client in bus_peers.rtu_clients().items():
             rows += peer_rows(peer, client)
     note = "over all of the above"
     rows.append(at_most("bus.rtu.silence_violations", violations, "requests", 0, asked, note))
@@ -201,7 +201,7 @@ def peer_rows(peer: str, client: Callable[[str, int, int, float], Run]) -> list[
 def late_rows() -> list[Row]:
     """Wrong answers of other clients when every reply comes a little after they gave up on it."""
     rows = []
-    for peer, client in bus_peers.LATE.items():
+    for peer, client in bus_peers.impatient_clients().items():
         with wire(19200, late=(1, LATE_MS)) as line:
             done = client(line.path, 19200, LATE_POLLS, IMPATIENCE_S)
         note = f"every reply {LATE_MS} ms late, {done.failed} polls without an answer"

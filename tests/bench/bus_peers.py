@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
+import shutil
+import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import minimalmodbus
@@ -14,6 +18,7 @@ from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient, Modbu
 from pymodbus.exceptions import ModbusException
 
 ADDRESSES = (0, 50)
+TMODBUS = Path("build/bench/tmodbus")  # an environment of its own
 
 logging.getLogger("pymodbus").setLevel(logging.CRITICAL + 1)  # it tells of every lost reply
 
@@ -116,6 +121,31 @@ def _minimalmodbus(path: str, baud: int, count: int, seconds: float, polls: int 
         device.serial.close()
 
 
+def tmodbus_python() -> str | None:
+    """A Python of 3.12 or later that has tmodbus, set up under build/ on the first call; None where
+    the machine has no such Python.
+    """
+    python = TMODBUS / "bin" / "python"
+    if not python.exists():
+        newer = next((p for n in ("3.13", "3.12") if (p := shutil.which(f"python{n}"))), None)
+        # A version manager's stand-in is on the path and ends with an error.
+        if newer is None or subprocess.run([newer, "-V"], capture_output=True).returncode:
+            return None
+        subprocess.run([newer, "-m", "venv", str(TMODBUS)], check=True)
+        install = [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+        subprocess.run([*install, "tmodbus>=1.1,<2"], check=True)
+    return str(python)
+
+
+def _tmodbus(path: str, baud: int, count: int, seconds: float, polls: int = 0) -> Run:
+    script = Path(__file__).with_name("tmodbus_peer.py")
+    options = [path, str(baud), str(count), str(seconds), str(polls)]
+    done = subprocess.run(
+        [str(tmodbus_python()), str(script), *options], capture_output=True, text=True, check=True
+    )
+    return Run(*json.loads(done.stdout))
+
+
 def _late(client: Any) -> Callable[[str, int, int, float], Run]:
     def poll(path: str, baud: int, polls: int, timeout_s: float) -> Run:
         run: Run = client(path, baud, 10, timeout_s, polls)
@@ -171,12 +201,24 @@ def _raw_tcp(port: int, questions: int) -> Run:
     return asyncio.run(main())
 
 
-RTU: dict[str, Callable[[str, int, int, float], Run]] = {
-    "pymodbus_async": _pymodbus_async,
-    "pymodbus_sync": _pymodbus_sync,
-    "minimalmodbus": _minimalmodbus,
-}
-LATE: dict[str, Callable[[str, int, int, float], Run]] = {
-    name: _late(client) for name, client in RTU.items()
-}
+Client = Callable[[str, int, int, float], Run]
+
+
+def rtu_clients() -> dict[str, Client]:
+    """The clients that this machine can run, on a serial line."""
+    clients: dict[str, Client] = {
+        "pymodbus_async": _pymodbus_async,
+        "pymodbus_sync": _pymodbus_sync,
+        "minimalmodbus": _minimalmodbus,
+    }
+    if tmodbus_python() is not None:
+        clients["tmodbus"] = _tmodbus
+    return clients
+
+
+def impatient_clients() -> dict[str, Client]:
+    """The same, asking so often and no longer than a timeout."""
+    return {name: _late(client) for name, client in rtu_clients().items()}
+
+
 TCP: dict[str, Callable[[int, int], Run]] = {"pymodbus": _pymodbus_tcp, "raw": _raw_tcp}

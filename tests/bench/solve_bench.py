@@ -153,7 +153,7 @@ def cold_us(cases: Scenarios, times: int = 200) -> list[float]:
     samples = []
     for _ in range(times):
         wall += 1
-        time.sleep(0.002)  # the caches are to go cold
+        time.sleep(0.002)  # a gateway's core sleeps between two cycles, and wakes slow and cold
         begin = time.perf_counter_ns()
         solver.solve(size, room)
         samples.append((time.perf_counter_ns() - begin) / 1000)

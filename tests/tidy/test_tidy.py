@@ -28,10 +28,10 @@ BANNED = {
     r"except Exception:\s*$": "catch what is expected, by name",
     r"(?<![.\w])print\(": "click.echo at the door, the record everywhere else",
     r"# ?type: ignore(?!\[)": "name the error and the reason",
+    # The words themselves stand here because this is the rule against them.
     r"\bTODO\b|\bFIXME\b": "do it, or say in docs what is left",
     r"\butils\b|\bhelpers\b": "a room has a subject",
 }
-ALLOWED = {("panelctl/cli/demo.py", r"\btime\.sleep\(")}
 
 
 @pytest.mark.parametrize("path", CODE, ids=str)
@@ -50,8 +50,7 @@ def test_files_say_what_they_are_for(path: Path) -> None:
 def test_banned(path: Path) -> None:
     for number, line in enumerate(path.read_text().splitlines(), start=1):
         for pattern, instead in BANNED.items():
-            if (str(path), pattern) not in ALLOWED:
-                assert not re.search(pattern, line), f"{path}:{number}: {instead}"
+            assert not re.search(pattern, line), f"{path}:{number}: {instead}"
 
 
 @pytest.mark.parametrize("path", [p for p in CODE if p.suffix == ".py"], ids=str)
