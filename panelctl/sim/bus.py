@@ -54,7 +54,7 @@ class VirtualLine(Segment):
         return self._port
 
     def pull(self) -> None:
-        """Pull the adapter out."""
+        """Pull the adapter out; it stays out for as long as `cut` says so."""
         self.cut = True
         if self._port is not None:
             self._port.hear(b"")

@@ -121,19 +121,24 @@ def _minimalmodbus(path: str, baud: int, count: int, seconds: float, polls: int 
         device.serial.close()
 
 
+def _runs(python: str) -> bool:
+    """Whether it is a Python, and not a version manager's stand-in that ends with an error."""
+    return subprocess.run([python, "-V"], capture_output=True).returncode == 0
+
+
 def tmodbus_python() -> str | None:
     """A Python of 3.12 or later that has tmodbus, set up under build/ on the first call; None where
     the machine has no such Python.
     """
     python = TMODBUS / "bin" / "python"
     if not python.exists():
-        newer = next((p for n in ("3.13", "3.12") if (p := shutil.which(f"python{n}"))), None)
-        # A version manager's stand-in is on the path and ends with an error.
-        if newer is None or subprocess.run([newer, "-V"], capture_output=True).returncode:
+        found = [shutil.which(f"python{version}") for version in ("3.13", "3.12")]
+        newer = next((python for python in found if python and _runs(python)), None)
+        if newer is None:
             return None
         subprocess.run([newer, "-m", "venv", str(TMODBUS)], check=True)
         install = [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
-        subprocess.run([*install, "tmodbus>=1.1,<2"], check=True)
+        subprocess.run([*install, "tmodbus[async-serial]>=1.1,<2"], check=True)
     return str(python)
 
 

@@ -47,7 +47,7 @@ class BusRig:
         self.panel = dataclasses.replace(
             panel, links=(*panel.links[:number], link, *panel.links[number + 1 :])
         )
-        plant = Plant.of(self.panel)
+        self.plant = plant = Plant.of(self.panel)
         for n, circuit in enumerate(plant.circuits.values()):
             circuit.demand_w = 100.0 + 41.0 * n  # each like no other
         node = plant.circuits["compute"].node

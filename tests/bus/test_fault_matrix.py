@@ -6,7 +6,10 @@ from __future__ import annotations
 
 import pytest
 
+from panelctl.core.plausible import Plausible
 from panelctl.modbus.maps import load_map
+from panelctl.model.metering import Quality
+from panelctl.sim.devices import SimMeter
 from panelctl.sim.line import SimLine
 from panelctl.sim.server import Fault
 from tests.bus.rig import CYCLE_NS, OTHER, VICTIM, BusRig, on_rig
@@ -129,6 +132,86 @@ def test_two_masters_on_one_line() -> None:
         assert rig.wrong == []
         assert await rig.until_good(VICTIM, rig.clock.now_ns()) < S
         assert await rig.until_good(OTHER, rig.clock.now_ns()) < S
+
+    on_rig(False, body)
+
+
+@pytest.mark.parametrize("tcp", [False, True], ids=["rtu", "tcp"])
+def test_a_meter_that_starts_anew(tcp: bool) -> None:
+    """Silent for a while, then not ready, then there again."""
+
+    async def body(rig: BusRig) -> None:
+        for fault in (Fault("dead", -1), Fault("refuse", -1, code=4), Fault("refuse", -1, code=6)):
+            rig.heal()
+            rig.strike(VICTIM, fault)
+            await rig.run(0.4)
+        rig.heal()
+        assert await rig.until_good(VICTIM, rig.clock.now_ns()) < S
+        assert rig.wrong == []
+        assert rig.gaps_ns[OTHER] < 2 * CYCLE_NS + TIMEOUT_NS + WIRE_NS + (
+            4 * CYCLE_NS if tcp else 0
+        )
+
+    on_rig(tcp, body)
+
+
+def qualities(rig: BusRig, judge: Plausible) -> tuple[int, int]:
+    """What is thought of the mains after a cycle, and leg a as it was read, mA."""
+    rig.image.latch()
+    judge.judge(rig.clock.now_ns())
+    return rig.image.quality[0], rig.image.value[0]
+
+
+def test_mains_that_show_nothing_are_doubted() -> None:
+    """At once, for one sample; and for good when the node's own meter has told otherwise for long
+    enough. What was read stands there, and nothing is put in its place.
+    """
+
+    async def body(rig: BusRig) -> None:
+        judge, meter = Plausible(rig.panel, rig.image), rig.wire.units[rig.unit[OTHER]]
+        assert isinstance(meter, SimMeter)
+        for _ in range(5):
+            await rig.cycle()
+            assert qualities(rig, judge)[0] == Quality.GOOD
+        meter.spoil = lambda point, value: 0.0
+        seen = []
+        for _ in range(30):
+            await rig.cycle()
+            seen.append(qualities(rig, judge))
+        first = next(n for n, (_, ma) in enumerate(seen) if ma == 0)
+        assert seen[first][0] == Quality.IMPLAUSIBLE
+        late = seen[first + 13 :]
+        assert late
+        assert set(late) == {(Quality.IMPLAUSIBLE, 0)}
+        meter.spoil = None
+        assert await rig.until_good(OTHER, rig.clock.now_ns()) < S
+
+    on_rig(False, body)
+
+
+def test_mains_that_stand_still_are_doubted_once_a_circuit_moves() -> None:
+    async def body(rig: BusRig) -> None:
+        judge, meter = Plausible(rig.panel, rig.image), rig.wire.units[rig.unit[OTHER]]
+        assert isinstance(meter, SimMeter)
+        await rig.cycle()
+        meter.frozen = True
+        for _ in range(40):
+            await rig.cycle()
+            assert qualities(rig, judge)[0] == Quality.GOOD, "a quiet house is no frozen meter"
+        node = rig.plant.circuits["compute"].node
+        assert node is not None
+        node.draw_w = node.budget_w = node.floor_w = 4_800.0
+        rig.plant.step(0.01)
+        seen = []
+        for _ in range(5):
+            await rig.cycle()
+            seen.append(qualities(rig, judge)[0])
+        assert seen[-3:] == [Quality.IMPLAUSIBLE] * 3
+        meter.frozen = False
+        for _ in range(3):
+            await rig.cycle()
+            last = qualities(rig, judge)[0]
+        assert last == Quality.GOOD
 
     on_rig(False, body)
 

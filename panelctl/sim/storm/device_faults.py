@@ -6,10 +6,14 @@ from collections.abc import Callable
 
 from panelctl.modbus.maps import Point
 from panelctl.sim.devices import SimMeter, SimNode, SimRelayBoard
-from panelctl.sim.plant import Node
+from panelctl.sim.plant import Contact, Node
 from panelctl.sim.storm.strike import Strike, Undo, nothing
 from panelctl.sim.storm.wire_faults import reply
 from panelctl.sim.storm.world import World
+
+
+def the_contact(world: World, strike: Strike) -> Contact:
+    return world.plant.circuits[strike.target].contact
 
 
 def the_meter(world: World, strike: Strike) -> SimMeter:
@@ -19,39 +23,25 @@ def the_meter(world: World, strike: Strike) -> SimMeter:
 
 
 def frozen(world: World, strike: Strike) -> Undo:
-    meter = the_meter(world, strike)
-    meter.frozen = True
-    return lambda: setattr(meter, "frozen", False)
+    return world.hold(the_meter(world, strike), "frozen", True)
 
 
 def swapped(world: World, strike: Strike) -> Undo:
-    meter = the_meter(world, strike)
-    meter.swapped = True
-    return lambda: setattr(meter, "swapped", False)
+    return world.hold(the_meter(world, strike), "swapped", True)
 
 
 def own_clock(world: World, strike: Strike) -> Undo:
-    meter = the_meter(world, strike)
-    before_s, meter.window_s = meter.window_s, 0.1 + 0.9 * strike.amount
-    return lambda: setattr(meter, "window_s", before_s)
+    return world.hold(the_meter(world, strike), "window_s", 0.1 + 0.9 * strike.amount)
 
 
 def spoil(change: Callable[[Point, float, float], float]) -> Callable[[World, Strike], Undo]:
     """A meter that shows something else."""
 
     def begin(world: World, strike: Strike) -> Undo:
-        meter = the_meter(world, strike)
-
-        def spoil(point: Point, value: float) -> float:
+        def shown(point: Point, value: float) -> float:
             return change(point, value, strike.amount)
 
-        meter.spoil = spoil
-
-        def undo() -> None:
-            if meter.spoil is spoil:
-                meter.spoil = None
-
-        return undo
+        return world.hold(the_meter(world, strike), "spoil", shown)
 
     return begin
 
@@ -79,37 +69,26 @@ def counter_wraps(point: Point, value: float, amount: float) -> float:
 
 
 def welded(world: World, strike: Strike) -> Undo:
-    contact = world.plant.circuits[strike.target].contact
-    contact.welded = True
-    return lambda: setattr(contact, "welded", False)
+    return world.hold(the_contact(world, strike), "welded", True)
 
 
 def stuck_open(world: World, strike: Strike) -> Undo:
-    contact = world.plant.circuits[strike.target].contact
-    contact.stuck_open = True
-    return lambda: setattr(contact, "stuck_open", False)
+    return world.hold(the_contact(world, strike), "stuck_open", True)
 
 
 def slow_relay(world: World, strike: Strike) -> Undo:
-    contact = world.plant.circuits[strike.target].contact
-    before_s, contact.takes_s = contact.takes_s, 0.05 + 0.4 * strike.amount
-    return lambda: setattr(contact, "takes_s", before_s)
+    return world.hold(the_contact(world, strike), "takes_s", 0.05 + 0.4 * strike.amount)
 
 
 def chatter(world: World, strike: Strike) -> Undo:
-    contact = world.plant.circuits[strike.target].contact
-    running = [True]
+    contact = the_contact(world, strike)
 
     def flip() -> None:
-        if not running[0]:
-            return
         world.look()
         if contact.ordered:
             contact.closed = not contact.closed
-        world.loop.call_later(0.05 + 0.3 * strike.amount, flip)
 
-    flip()
-    return lambda: running.__setitem__(0, False)
+    return world.every(0.05 + 0.3 * strike.amount, flip)
 
 
 def board_reset(world: World, strike: Strike) -> Undo:
@@ -124,30 +103,23 @@ def board_reset(world: World, strike: Strike) -> Undo:
 
 
 def node_ignores(world: World, strike: Strike) -> Undo:
-    node = the_node(world, strike)
-    node.ignores = True
-    return lambda: setattr(node, "ignores", False)
+    return world.hold(the_node(world, strike), "ignores", True)
 
 
 def node_slow(world: World, strike: Strike) -> Undo:
-    node = the_node(world, strike)
-    before_s, node.tau_s = node.tau_s, 0.12 + 0.6 * strike.amount
-    return lambda: setattr(node, "tau_s", before_s)
+    return world.hold(the_node(world, strike), "tau_s", 0.12 + 0.6 * strike.amount)
 
 
 def node_oscillates(world: World, strike: Strike) -> Undo:
     node = the_node(world, strike)
-    running = [True]
 
     def flip() -> None:
-        if running[0]:
-            node.jobs_ratio = 0.0 if node.jobs_ratio > 0.5 else 1.0
-            world.loop.call_later(0.2 + 1.5 * strike.amount, flip)
+        node.jobs_ratio = 0.0 if node.jobs_ratio > 0.5 else 1.0
 
-    flip()
+    still = world.every(0.2 + 1.5 * strike.amount, flip)
 
     def undo() -> None:
-        running[0] = False
+        still()
         node.jobs_ratio = 1.0
 
     return undo
@@ -158,15 +130,14 @@ def node_dies(world: World, strike: Strike) -> Undo:
     node = the_node(world, strike)
     device = next(n for n, d in world.devices.items() if isinstance(d, SimNode) and d.node is node)
     answer = reply("dead")(world, Strike(strike.at_s, strike.for_s, "", device, 0.0))
-    node.dead = True
+    revive = world.hold(node, "dead", True)
 
     def undo() -> None:
         world.look()
         answer()
-        node.dead = False
+        revive()
         if strike.amount > 0.5:
-            node.ignores = True
-            world.loop.call_later(0.8, lambda: setattr(node, "ignores", False))
+            world.loop.call_later(0.8, world.hold(node, "ignores", True))
 
     return undo
 

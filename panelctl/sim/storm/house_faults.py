@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import count
 
 from panelctl.sim.network import Door
 from panelctl.sim.plant import PlantCircuit
@@ -71,19 +72,18 @@ def all_on(world: World, strike: Strike) -> Undo:
 
 def outage(world: World, strike: Strike) -> Undo:
     world.look()
-    world.plant.grid = False
+    on_again = world.hold(world.plant, "grid", False)
 
     def back() -> None:
         world.look()
         world.household.everything()
-        world.plant.grid = True
+        on_again()
 
     return back
 
 
 def sag(world: World, strike: Strike) -> Undo:
-    before_v, world.plant.volts = world.plant.volts, 120.0 * (0.95 - 0.1 * strike.amount)
-    return lambda: setattr(world.plant, "volts", max(before_v, 120.0))
+    return world.hold(world.plant, "volts", 120.0 * (0.95 - 0.1 * strike.amount))
 
 
 def limit(world: World, strike: Strike) -> Undo:
@@ -134,17 +134,14 @@ def disk_full(world: World, strike: Strike) -> Undo:
 
 def no_descriptors(world: World, strike: Strike) -> Undo:
     """Nothing can be opened anew, and every connection was just lost."""
-    for line in world.lines.values():
-        line.full = True
+    undone = [world.hold(line, "full", True) for line in world.lines.values()]
     for host in world.hosts.values():
-        host.host.door = Door.FULL
+        undone.append(world.hold(host.host, "door", Door.FULL))
         host.reset()
 
     def undo() -> None:
-        for line in world.lines.values():
-            line.full = False
-        for host in world.hosts.values():
-            host.host.door = Door.OPEN
+        for one in undone:
+            one()
 
     return undo
 
@@ -162,22 +159,20 @@ def burst(world: World, strike: Strike) -> Undo:
 
 
 def contradictory(world: World, strike: Strike) -> Undo:
-    running = [True]
     names = relays(world) or ["none"]
+    numbers = count()
 
-    def speak(n: int = 0) -> None:
-        if not running[0]:
-            return
+    def speak() -> None:
+        n = next(numbers)
         name = names[n // 2 % len(names)]
         world.say(do=("open", "close")[n % 2], id=f"c{n}", circuit=name)
         world.say(do="limit", id=f"l{n}", limit_a=(None, 60)[n % 2], expires_s=30)
         world.say(do="tier", id=f"t{n}", circuit=name, tier=n % 100)
-        world.loop.call_later(0.05 + 0.5 * strike.amount, speak, n + 1)
 
-    speak()
+    still = world.every(0.05 + 0.5 * strike.amount, speak)
 
     def undo() -> None:
-        running[0] = False
+        still()
         world.say(do="limit", id="none", limit_a=None, expires_s=60)
         let_go(world)
 

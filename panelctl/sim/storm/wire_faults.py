@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from panelctl.sim.network import Door, Host
+from panelctl.sim.network import Door
 from panelctl.sim.server import Fault
 from panelctl.sim.storm.strike import Strike, Undo, nothing
 from panelctl.sim.storm.world import World
@@ -32,27 +32,18 @@ def reply(kind: str, most_ms: float = 0.0, code: int = 4) -> Callable[[World, St
 def cable_out(world: World, strike: Strike) -> Undo:
     if strike.target in world.lines:
         line = world.lines[strike.target]
+        plug = world.hold(line, "cut", True)
         line.pull()
-
-        def plug() -> None:
-            line.cut = False
-
         return plug
     host = world.hosts[strike.target]
-    host.host.door = Door.SILENT
     host.darken()
-    return lambda: open_door(host.host)
-
-
-def open_door(host: Host) -> None:
-    host.door = Door.OPEN
+    return world.hold(host.host, "door", Door.SILENT)
 
 
 def reset(world: World, strike: Strike) -> Undo:
     host = world.hosts[strike.target]
-    host.host.door = Door.REFUSED
     host.reset()
-    return lambda: open_door(host.host)
+    return world.hold(host.host, "door", Door.REFUSED)
 
 
 def half_open(world: World, strike: Strike) -> Undo:
@@ -61,28 +52,16 @@ def half_open(world: World, strike: Strike) -> Undo:
 
 
 def pieces(world: World, strike: Strike) -> Undo:
-    line = world.lines[strike.target]
-    line.fifo = 1 + int(15 * strike.amount)
-
-    def undo() -> None:
-        line.fifo = 0
-
-    return undo
+    return world.hold(world.lines[strike.target], "fifo", 1 + int(15 * strike.amount))
 
 
 def two_masters(world: World, strike: Strike) -> Undo:
     """Somebody else asks on the line, without minding us."""
     line = world.lines[strike.target]
-    gap_s = 0.03 + 0.4 * strike.amount
-    running = [True]
-    request = bytes.fromhex("630300000001")  # unit 99, a read; its checksum follows
-    frame = request + bytes.fromhex("8c48")
+    frame = bytes.fromhex("6303000000018c48")  # unit 99, a read of one register
 
     def speak() -> None:
-        if running[0] and not line.cut:
+        if not line.cut:
             line.speak(frame)
-        if running[0]:
-            world.loop.call_later(gap_s, speak)
 
-    speak()
-    return lambda: running.__setitem__(0, False)
+    return world.every(0.03 + 0.4 * strike.amount, speak)

@@ -26,6 +26,7 @@ from panelctl.sim.devices import SimDevice, build_devices
 from panelctl.sim.network import Network, Wire
 from panelctl.sim.plant import Plant
 from panelctl.sim.storm.life import Household
+from panelctl.sim.storm.strike import Undo
 from panelctl.sim.virtual import VirtualClock
 from panelctl.units import NS_PER_S
 
@@ -53,6 +54,7 @@ class World:
         self._config = config
         self._state = state
         self._task: asyncio.Task[None] | None = None
+        self._held: dict[tuple[int, str], list[list[Any]]] = {}  # the first is what was before
         self._restarting: asyncio.Task[None] | None = None
         self._stop = asyncio.Event()
         self.household = Household(panel, self.plant, seed)
@@ -103,6 +105,36 @@ class World:
         """A task of the simulation has ended: not by an error, one hopes."""
         if not task.cancelled() and (error := task.exception()) is not None:
             self.broken.append(error)
+
+    # -- what faults do ---------------------------------------------------------------------------
+
+    def hold(self, thing: object, name: str, value: object) -> Undo:
+        """Keep an attribute of a simulated thing at a value until it is undone.
+
+        Holds of one attribute may overlap: the newest counts, and after the last what was before.
+        """
+        values = self._held.setdefault((id(thing), name), [[getattr(thing, name)]])
+        mine = [value]
+        values.append(mine)
+        setattr(thing, name, value)
+
+        def undo() -> None:
+            values[:] = [other for other in values if other is not mine]
+            setattr(thing, name, values[-1][0])
+
+        return undo
+
+    def every(self, gap_s: float, what: Callable[[], None]) -> Undo:
+        """Do something now and again and again, until it is undone."""
+        timer: asyncio.TimerHandle
+
+        def again() -> None:
+            nonlocal timer
+            timer = self.loop.call_later(gap_s, again)
+            what()
+
+        again()
+        return lambda: timer.cancel()
 
     def _open(self, link: Link, clock: Clock) -> BusLink:
         if link.kind == "tcp":
@@ -183,7 +215,7 @@ class World:
     def shout(self, line: bytes) -> None:
         """Somebody sends bytes to the control socket."""
         if self._people is None or self._people.gone.is_set():
-            self._people = _Person(self)
+            self._people = _Person()
             self._people.heard = self._answered
             self.loop.create_task(self._join(self._people))
         self._people.send(line)
@@ -197,7 +229,7 @@ class World:
     async def listen(self) -> None:
         """Watch every record of the controller, `line` is told each; again after a restart."""
         while True:
-            person = _Person(self)
+            person = _Person()
             person.send(b'{"v":1,"do":"watch"}\n')
             person.heard = self._heard
             try:
@@ -214,7 +246,7 @@ class World:
 
     def stuck_reader(self) -> Callable[[], None]:
         """Somebody watches and does not read. Returns what ends it."""
-        person = _Person(self)
+        person = _Person()
         person.send(b'{"v":1,"do":"watch"}\n')
         self.loop.create_task(self._join(person))
 
@@ -234,7 +266,7 @@ class World:
 class _Person(asyncio.Protocol):
     """Somebody at the control socket."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self) -> None:
         self.wire: Wire | None = None
         self.unsent: list[bytes] = []
         self.gone = asyncio.Event()
