@@ -69,4 +69,4 @@ def _client(socket_path: Path, wait: bool) -> ControlClient:
         except SocketError:
             if not wait:
                 raise
-            select.select([], [], [], POLL_S)
+            select.select([], [], [], POLL_S)  # before its socket exists there is no event

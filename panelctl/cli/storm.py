@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import secrets
+import subprocess
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,7 +40,11 @@ SHRINK_RUNS = 60
     help="Repeat the strikes of a file that a failed storm left.",
 )
 @click.option("--shrink/--no-shrink", default=True, help="Make a failing schedule smaller.")
-@click.option("--record", type=click.Path(path_type=Path, dir_okay=False), help="Record it.")
+@click.option(
+    "--record",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Record the controller's first life.",
+)
 @click.option("--junit", type=click.Path(path_type=Path, dir_okay=False), help="Write JUnit XML.")
 @click.option(
     "--plot", type=click.Path(path_type=Path, dir_okay=False), help="The worst event as SVG."
@@ -71,6 +76,8 @@ def command(
     from panelctl.sim.storm.run import plan, run, targets
     from panelctl.sim.storm.strike import PROFILES, read_schedule
 
+    if record is not None and seeds > 1:
+        raise click.UsageError("--record takes one storm: leave --seeds out")
     file = config or DEMO
     panel, text = read_panel(file), file.read_text("utf-8")
     pace = PROFILES[profile]
@@ -87,7 +94,7 @@ def command(
         tape = None
         try:
             tape = open_recording(record) if record else None
-            with _bar(as_json, number, duration_s) as told:
+            with _Bar(as_json, number, duration_s) as told:
                 result = run(
                     panel, text, number, duration_s, strikes, pace.rest_s, told, record=tape
                 )
@@ -133,7 +140,7 @@ def _fits(file: Path, strikes: list[Strike], places: dict[str, list[str]]) -> No
         raise ConfigError(str(file), problems)
 
 
-class _bar:
+class _Bar:
     """A progress bar on the terminal; nothing beside --json."""
 
     def __init__(self, quiet: bool, seed: int, duration_s: float) -> None:
@@ -142,7 +149,7 @@ class _bar:
             self._bar = click.progressbar(length=round(duration_s), label=f"seed {seed}")
         self._at_s = 0.0
 
-    def __enter__(self) -> _bar:
+    def __enter__(self) -> _Bar:
         if self._bar is not None:
             self._bar.__enter__()
         return self
@@ -214,11 +221,21 @@ def _keep(result: Result, strikes: list[Strike], config: Path, quiet: bool) -> N
     _write(kept, to_text(result.seed, result.duration_s, strikes))
     where = "" if config == DEMO else f" --config {config}"
     click.echo(
-        f"{len(strikes)} strikes are enough. panelctl {__version__}, Python "
+        f"{len(strikes)} strikes are enough. panelctl {_build()}, Python "
         f"{platform.python_version()}, seed {result.seed}; repeat it with\n"
         f"  panelctl storm --schedule {kept}{where} --no-shrink",
         err=quiet,
     )
+
+
+def _build() -> str:
+    """The version, and the commit where this is a checkout."""
+    asked = ["git", "-C", str(Path(__file__).parent), "log", "-1", "--format=%h", "--", "."]
+    try:
+        commit = subprocess.run(asked, capture_output=True, text=True).stdout.strip()
+    except OSError:  # no git here
+        commit = ""
+    return f"{__version__} at {commit}" if commit else __version__
 
 
 def _write(path: Path | None, text: str) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from panelctl.control.store import replace_file
-from panelctl.core.energy import Kept as Counts
+from panelctl.core.energy import KeptCounts
 from panelctl.core.engine import Learned
 from panelctl.core.layout import HOURS, MAX_ROWS, STEP_BINS
 from panelctl.field.ledger import Ledger
@@ -35,7 +35,7 @@ class History:
 
     steps: Learned = field(default_factory=dict)
     ledger: Ledger = field(default_factory=Ledger)
-    energy: Counts = field(default_factory=dict)
+    energy: KeptCounts = field(default_factory=dict)
     at_s: float = 0.0
 
 
@@ -99,13 +99,13 @@ def history_from(plain: dict[str, Any]) -> History:
 
 
 def _counts(given: dict[str, int], most: int) -> dict[str, int]:
-    """Counts by name, at most `most` of them. Raises ValueError."""
+    """KeptCounts by name, at most `most` of them. Raises ValueError."""
     if len(given) > most:
         raise ValueError(f"{len(given)} counts: at most {most}")
     return {str(name): _within(count, MOST_COUNT) for name, count in given.items()}
 
 
-def _energy(given: dict[str, list[int]]) -> Counts:
+def _energy(given: dict[str, list[int]]) -> KeptCounts:
     """Counters and totals by slot. Raises ValueError."""
     if len(given) > MOST_PLACES:
         raise ValueError(f"{len(given)} counters: at most {MOST_PLACES}")

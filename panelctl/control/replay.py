@@ -50,7 +50,7 @@ def replay(panel: Panel, hello: dict[str, Any], records: Iterable[dict[str, Any]
         raise _cannot(f"its first line does not say what it starts from: {error!r}") from None
     engine = Engine(panel)
     start.resume(engine)
-    publisher = Publisher(engine, dict)
+    publisher = Publisher(engine, dict)  # no wire, so no units
     cycles = 0
     for record in records:
         try:

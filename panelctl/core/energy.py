@@ -41,7 +41,7 @@ INRUSH = 5  # times its breaker's rating no circuit draws for long
 
 MAINS = "main"
 
-Kept = dict[str, list[int]]  # by slot: what the counter showed last, and the total
+KeptCounts = dict[str, list[int]]  # by slot: what the counter showed last, and the total
 
 
 @dataclass(slots=True)
@@ -176,7 +176,7 @@ class Energy:
         counter = self._counters.get(self._image.slot.get("main.export_wh", -1))
         return None if counter is None or counter.raw_wh is None else counter.total_wh
 
-    def keep(self) -> Kept:
+    def keep(self) -> KeptCounts:
         """What has to outlive a restart."""
         return {
             self._image.names[slot]: [counter.raw_wh, counter.total_wh]
@@ -184,7 +184,7 @@ class Energy:
             if counter.raw_wh is not None
         }
 
-    def take(self, kept: Kept, then_ns: int) -> None:
+    def take(self, kept: KeptCounts, then_ns: int) -> None:
         """Go on from what an earlier run kept at `then_ns`."""
         for slot, counter in self._counters.items():
             pair = kept.get(self._image.names[slot])

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from panelctl.model.panel import Link
 from panelctl.sim.devices import SimDevice
-from panelctl.sim.network import Host, Network, Wire
+from panelctl.sim.network import Host, Network, Pipe
 from panelctl.sim.segment import Segment
 from panelctl.sim.server import Gateway
 from panelctl.units import NS_PER_S
@@ -165,10 +165,10 @@ class VirtualHost(Gateway):
             if wire.other is not None:
                 wire.other.dark = True
 
-    def _ends(self) -> list[Wire]:
+    def _ends(self) -> list[Pipe]:
         return list(self._loop.wires.get(self.address, ()))
 
-    def serve(self, wire: Wire, header: bytes, pdu: bytes) -> None:
+    def serve(self, wire: Pipe, header: bytes, pdu: bytes) -> None:
         """Answer a request."""
         reply = self.reply(header, pdu, self._time_s())
         if reply is None:
@@ -188,12 +188,12 @@ class _Serving(asyncio.Protocol):
 
     def __init__(self, host: VirtualHost) -> None:
         self._host = host
-        self._wire: Wire | None = None
+        self._wire: Pipe | None = None
         self._input = bytearray()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See asyncio."""
-        assert isinstance(transport, Wire)
+        assert isinstance(transport, Pipe)
         self._wire = transport
 
     def data_received(self, data: bytes) -> None:

@@ -15,6 +15,7 @@ from panelctl.model.metering import Quality
 from panelctl.model.panel import Panel
 from panelctl.sim.judge import OVER_RATIO, Judge
 from panelctl.sim.plant import Plant
+from panelctl.sim.shown import COUNTERS, shown
 from panelctl.units import NS_PER_S
 
 START_NS = NS_PER_S
@@ -70,32 +71,12 @@ class DirectRun:
         self._count()
 
     def _read(self, now_ns: int) -> None:
-        image, plant = self.engine.image, self.plant
+        image = self.engine.image
         for slot, owner, what in self._sources:
-            if what.endswith("wh"):
-                continue  # counters have no part in a step
-            if owner == "main":
-                leg = 0 if what[0] == "a" else 1
-                if what.endswith("ma"):
-                    value = abs(plant.legs_a[leg]) * 1000
-                elif what.endswith("mv"):
-                    value = plant.volts * 1000
-                else:
-                    value = plant.legs_a[leg] * plant.volts
-            elif owner == "heat":
-                value = plant.tank.temperature_c * 1000 if plant.tank else 0.0
-            else:
-                item = plant.circuits[owner]
-                if what == "told":
-                    self._tell(slot, owner, now_ns)
-                    continue
-                if what == "relay":
-                    value = float(item.contact.closed)
-                elif what.endswith("ma"):
-                    value = abs(item.current_a) * 1000
-                else:
-                    value = item.power_w
-            image.put(slot, round(value), Quality.GOOD, now_ns)
+            if what == "told":
+                self._tell(slot, owner, now_ns)
+            elif not what.endswith(COUNTERS):
+                image.put(slot, round(shown(self.plant, owner, what)), Quality.GOOD, now_ns)
         image.latch()
 
     def _tell(self, slot: int, owner: str, now_ns: int) -> None:

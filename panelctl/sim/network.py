@@ -37,14 +37,14 @@ class Host:
     door: Door = Door.OPEN
 
 
-class Wire(asyncio.Transport):
+class Pipe(asyncio.Transport):
     """One end of a connection. What is written arrives at the other end after the latency."""
 
     def __init__(self, loop: VirtualLoop, protocol: asyncio.BaseProtocol) -> None:
         super().__init__()
         self._loop = loop
         self._protocol = protocol
-        self.other: Wire | None = None
+        self.other: Pipe | None = None
         self.dark = False  # what is sent into it is swallowed: a half-open connection
         self.reading = True
         self._high = HIGH_WATER
@@ -129,7 +129,7 @@ class Network(VirtualLoop):
     def __init__(self) -> None:
         super().__init__()
         self.hosts: dict[Any, Host] = {}
-        self.wires: dict[Any, list[Wire]] = {}  # the hosts' ends of what is connected, by address
+        self.wires: dict[Any, list[Pipe]] = {}  # the hosts' ends of what is connected, by address
 
     def listen(self, address: Any, accept: Factory) -> Host:
         """Listen at an address; `accept` makes the protocol of each connection."""
@@ -147,7 +147,7 @@ class Network(VirtualLoop):
         if host.door is Door.SILENT:
             await self.create_future()
         mine, theirs = factory(), host.accept()
-        here, there = Wire(self, mine), Wire(self, theirs)
+        here, there = Pipe(self, mine), Pipe(self, theirs)
         here.other, there.other = there, here
         ends = self.wires.setdefault(address, [])
         ends[:] = [wire for wire in ends if not wire.is_closing()]

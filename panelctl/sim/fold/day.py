@@ -20,9 +20,9 @@ from panelctl.sim.devices import NOISE_RATIO
 from panelctl.sim.fold.still import Snapshot, Stillness
 from panelctl.sim.homes import Home
 from panelctl.sim.plant import Plant
+from panelctl.sim.shown import COUNTERS, HEAT, MAINS, shown
 from panelctl.units import NS_PER_S, ns_from_s
 
-MAINS = "main"
 START_NS = 3600 * NS_PER_S
 OVER_RATIO = 1.01
 RESET_S = 600.0  # after a trip nobody has power for so long
@@ -89,22 +89,14 @@ class Day:
         self._node_w = 0.0
         self._out_s = 0.0  # until somebody resets the main breaker
         self._claims = [0] * len(self.engine.loads)
-        self._slots: list[tuple[int, str, str]] = []
-        self._mains: list[tuple[int, int, str]] = []
+        self._by_owner: dict[str, list[tuple[int, str]]] = {}
+        self._relays: list[tuple[int, str, str]] = []
         for slot, name in enumerate(self.engine.image.names):
             owner, _, what = name.partition(".")
-            if owner == MAINS:
-                self._mains.append((slot, "ab".index(what[0]) if what[0] in "ab" else 0, what))
-            else:
-                self._slots.append((slot, owner, what))
-        self._contacts = [
-            (slot, self.plant.circuits[owner].contact, what == "told")
-            for slot, owner, what in self._slots
-            if what in ("relay", "told")
-        ]
-        self._by_circuit: dict[str, list[tuple[int, str]]] = {}
-        for slot, owner, what in self._slots:
-            self._by_circuit.setdefault(owner, []).append((slot, what))
+            if what in ("relay", "told"):
+                self._relays.append((slot, owner, what))
+            elif not what.endswith(COUNTERS):
+                self._by_owner.setdefault(owner, []).append((slot, what))
         self._shown: dict[str, tuple[float, float]] = {}
         self._noise = dict.fromkeys([MAINS, *self.plant.circuits], 1.0)
         self._all = array("q", bytes(8 * len(self.engine.image.names)))
@@ -151,7 +143,7 @@ class Day:
         legs_before = self.plant.legs_a
         self.plant.step(self._step_s)
         moved = self.plant.legs_a is not legs_before  # a new list for every change
-        self._judge(self._step_s, 1)
+        self._judge(self._step_s)
         if moved:
             self._show()
         self._read_back()
@@ -188,7 +180,7 @@ class Day:
             passed_s = passed_ns / NS_PER_S
             self._now_ns += passed_ns
             self.plant.step(passed_s)
-            self._judge(passed_s, periods * period_steps)
+            self._judge(passed_s)
             self._before = None
         else:
             self._before = now
@@ -206,30 +198,22 @@ class Day:
     def _show(self) -> None:
         """Bring the readings up to what flows."""
         plant, values = self.plant, self._all
-        for name, item in plant.circuits.items():
-            noise = self._noise[name]
-            shown = (item.current_a, noise)
-            if shown == self._shown.get(name):
-                continue
-            self._shown[name] = shown
-            for slot, what in self._by_circuit.get(name, ()):
-                if what.endswith("ma"):
-                    values[slot] = round(abs(item.current_a) * 1000 * noise)
-                elif what.endswith("_w"):
-                    values[slot] = round(item.power_w * noise)
-        noise = self._noise[MAINS]
-        for slot, leg, what in self._mains:
-            if what.endswith("ma"):
-                values[slot] = round(abs(plant.legs_a[leg]) * 1000 * noise)
-            elif what.endswith("mv"):
-                values[slot] = round(plant.volts * 1000)
-            elif what.endswith("_w"):
-                values[slot] = round(plant.legs_a[leg] * plant.volts * noise)
+        for owner, slots in self._by_owner.items():
+            noise = self._noise.get(owner, 1.0)
+            item = plant.circuits.get(owner)
+            if item is not None:
+                now = (item.current_a, noise)
+                if now == self._shown.get(owner):
+                    continue
+                self._shown[owner] = now
+            for slot, what in slots:
+                exact = what.endswith("mv") or owner == HEAT
+                values[slot] = round(shown(plant, owner, what) * (1.0 if exact else noise))
 
     def _read_back(self) -> None:
         """Relays as they are, and the last order that was acknowledged."""
-        for slot, contact, is_order in self._contacts:
-            self._all[slot] = contact.ordered if is_order else contact.closed
+        for slot, owner, what in self._relays:
+            self._all[slot] = int(shown(self.plant, owner, what))
 
     def _obey(self) -> bool:
         """Orders to the plant; whether one is new. Relays are seen and acknowledged at once."""
@@ -264,7 +248,7 @@ class Day:
         rating_a = self.panel.service.breaker.rating_a
         self.plant.main, self._shadow = ThermalBreaker(rating_a, 2), ThermalBreaker(rating_a, 2)
 
-    def _judge(self, dt_s: float, steps: int) -> None:
+    def _judge(self, dt_s: float) -> None:
         plant, outcome = self.plant, self.outcome
         legs = plant.legs_a
         if legs is not self._legs:

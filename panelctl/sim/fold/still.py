@@ -30,7 +30,7 @@ from panelctl.core.layout import (
     STATE_SCALARS,
     STEP_BINS,
 )
-from panelctl.units import NS_PER_S, ns_from_s
+from panelctl.units import NS_PER_S
 
 HOUR_NS = 3600 * NS_PER_S
 FOLLOW = ("margin_ma",)  # from the counts
@@ -80,8 +80,7 @@ class Stillness:
             for value in getattr(fixed, name)
             for times in ((1, RELIEF_COUNTS) if name == "min_off_ns" else (1,))
         }
-        durations |= {fixed.good_needed[0] * ns_from_s(1 / engine.panel.timing.rate_hz)}
-        self._durations = sorted(d for d in durations if d >= 0)
+        self._durations = sorted(d for d in durations if d > 0)
 
     def take(self, now_ns: int) -> Snapshot:
         """The memory now."""
@@ -96,10 +95,8 @@ class Stillness:
         if not self.possible or before.values != now.values:
             return 0
         passed_ns = now.at_ns - before.at_ns
-        horizon_ns = now.at_ns // HOUR_NS * HOUR_NS + HOUR_NS
         offset_ns = self._engine.state.hour_offset_ns[0]
-        hour_ns = (now.at_ns + offset_ns) // HOUR_NS * HOUR_NS + HOUR_NS - offset_ns
-        horizon_ns = min(horizon_ns, hour_ns)
+        horizon_ns = (now.at_ns + offset_ns) // HOUR_NS * HOUR_NS + HOUR_NS - offset_ns
         for then_ns, moment_ns in zip(before.moments, now.moments, strict=True):
             if moment_ns == then_ns:
                 if moment_ns > now.at_ns:

@@ -23,7 +23,7 @@ from panelctl.field.tcp import TcpLink
 from panelctl.model.panel import Link, Panel
 from panelctl.sim.bus import VirtualHost, VirtualLine
 from panelctl.sim.devices import SimDevice, build_devices
-from panelctl.sim.network import Network, Wire
+from panelctl.sim.network import Network, Pipe
 from panelctl.sim.plant import Plant
 from panelctl.sim.storm.life import Household
 from panelctl.sim.storm.strike import Undo
@@ -267,7 +267,7 @@ class _Person(asyncio.Protocol):
     """Somebody at the control socket."""
 
     def __init__(self) -> None:
-        self.wire: Wire | None = None
+        self.wire: Pipe | None = None
         self.unsent: list[bytes] = []
         self.gone = asyncio.Event()
         self.heard: Callable[[bytes], None] = lambda line: None
@@ -286,7 +286,7 @@ class _Person(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See asyncio."""
-        assert isinstance(transport, Wire)
+        assert isinstance(transport, Pipe)
         self.wire = transport
         for line in self.unsent:
             transport.write(line)
