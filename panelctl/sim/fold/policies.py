@@ -8,12 +8,16 @@ a second (OpenEMS), the average of a minute. A tripped main breaker is put in ag
 
 from __future__ import annotations
 
+import math
+from array import array
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
 
 from panelctl.model.panel import Panel
 from panelctl.sim.breakers import ThermalBreaker
 from panelctl.sim.fold.day import OVER_RATIO, RESET_S, Outcome
-from panelctl.sim.homes import Home
+from panelctl.sim.homes import Home, Series
 from panelctl.sim.plant import Plant
 
 Legs = tuple[float, float]
@@ -23,19 +27,34 @@ Policy = Callable[[Sequence[Legs], float, float], Iterator[float]]
 def demand(panel: Panel, home: Home, begin_s: float, span_s: int, scale: float) -> list[list[Legs]]:
     """What the household wants by second, A per leg: all of it, and what has no relay of ours."""
     plant = Plant.of(panel)
-    every = [[0.0, 0.0] for _ in range(span_s)]
-    fixed = [[0.0, 0.0] for _ in range(span_s)]
+    every = [array("d", bytes(8 * span_s)) for _ in range(2)]
+    fixed = [array("d", bytes(8 * span_s)) for _ in range(2)]
     for series in home.series:
         item = plant.circuits[series.circuit]
-        volts = item.volts
-        for second in range(span_s):
-            amps = series.at((begin_s + second) % home.span_s) * scale / volts
-            if amps:
-                for leg in item.circuit.legs:
-                    every[second][leg] += amps
-                    if not item.circuit.controlled:
-                        fixed[second][leg] += amps
-    return [[(a, b) for a, b in every], [(a, b) for a, b in fixed]]
+        sums = [every] if item.circuit.controlled else [every, fixed]
+        for first, end, watts in _held(series, home.span_s, begin_s, span_s):
+            amps = watts * scale / item.volts
+            if not amps:
+                continue
+            for leg in item.circuit.legs:
+                for total in (legs[leg] for legs in sums):
+                    for second in range(first, end):
+                        total[second] += amps
+    return [list(zip(*legs, strict=True)) for legs in (every, fixed)]
+
+
+def _held(
+    series: Series, home_s: float, begin_s: float, span_s: int
+) -> Iterator[tuple[int, int, float]]:
+    """For how long an appliance stays the same: first second, the one after the last, watts."""
+    second = 0
+    while second < span_s:
+        time_s = (begin_s + second) % home_s
+        index = bisect_right(series.at_s, time_s)
+        until_s = series.at_s[index] if index < len(series.at_s) else home_s
+        end = min(span_s, second + max(1, math.ceil(until_s - time_s)))
+        yield second, end, series.watts[index - 1] if index else 0.0
+        second = end
 
 
 def node_off(house: Sequence[Legs], limit_a: float, most_a: float) -> Iterator[float]:
@@ -104,28 +123,36 @@ def live(policy: Policy, panel: Panel, house: Sequence[Legs], fixed: Sequence[Le
     most_a, ramp_a = compute.modulation.max_a, compute.modulation.ramp_a_per_s
     outcome = Outcome(seconds=float(len(house)))
     breaker, shadow = ThermalBreaker(rating_a, 2), ThermalBreaker(rating_a, 2)
-    node_a, out_s, over_s = 0.0, 0, 0.0
-    for legs, rest, given_a in zip(house, fixed, policy(house, limit_a, most_a), strict=True):
-        if out_s:
-            out_s -= 1
-            node_a = 0.0
-            if not out_s:
-                breaker, shadow = ThermalBreaker(rating_a, 2), ThermalBreaker(rating_a, 2)
-            continue
-        node_a = min(given_a, node_a + ramp_a)
-        a, b = legs[0] + node_a, legs[1] + node_a
-        outcome.node_wh += node_a * panel.service.voltage_v / 3600.0
-        if max(a, b) > limit_a * OVER_RATIO:
-            outcome.over_s += 1.0
-            over_s += 1.0
-            outcome.longest_over_s = max(outcome.longest_over_s, over_s)
-        else:
-            over_s = 0.0
-        shadow.step([rest[0], rest[1]], 1.0)
-        if breaker.step([a, b], 1.0):
-            outcome.trips += 1
-            outcome.preventable_trips += not shadow.tripped
-            out_s = int(RESET_S)
+    node_a = over_s = 0.0
+    out = 0  # seconds until somebody puts the breaker in again
+    moments = zip(house, fixed, policy(house, limit_a, most_a), strict=True)
+    for (legs, rest, given_a), same in groupby(moments):
+        left = sum(1 for _ in same)
+        while left:
+            if out:
+                passed = min(out, left)
+                out, left, node_a = out - passed, left - passed, 0.0
+                if not out:
+                    breaker, shadow = ThermalBreaker(rating_a, 2), ThermalBreaker(rating_a, 2)
+                continue
+            node_a = min(given_a, node_a + ramp_a)
+            a, b = legs[0] + node_a, legs[1] + node_a
+            # What the breaker carries for ever needs no second look until something changes.
+            rests = node_a == given_a and max(a, b) <= breaker.holds_a
+            passed = left if rests else 1
+            left -= passed
+            outcome.node_wh += node_a * passed * panel.service.voltage_v / 3600.0
+            if max(a, b) > limit_a * OVER_RATIO:
+                outcome.over_s += passed
+                over_s += passed
+                outcome.longest_over_s = max(outcome.longest_over_s, over_s)
+            else:
+                over_s = 0.0
+            shadow.step([rest[0], rest[1]], passed)
+            if breaker.step([a, b], passed):
+                outcome.trips += 1
+                outcome.preventable_trips += not shadow.tripped
+                out = int(RESET_S)
     return outcome
 
 
