@@ -3,6 +3,7 @@
 Rules
 - A relay moves after a confirmed excess (`confirm_ns`), and never to no effect.
 - The closed loads are served by the ladder under the shed limit; who is not served must open.
+- What a modulated load may draw and does not draw opens nobody's relay.
 """
 
 from __future__ import annotations
@@ -46,6 +47,16 @@ class Keep(Follow):
                 ma = max(ma, s.meas_ma[i * f.rows + r])
             least.append(f.coef[i * f.rows + r] * ma)
         return least
+
+    def _flowing(self, i: int) -> list[int]:
+        """Per row: what of `_least` flows already. A charger without a car has its least current
+        and takes nothing of it; when the car comes, that is an excess like any other.
+        """
+        f, s, rows = self.fixed, self.state, self.fixed.rows
+        return [
+            min(least, f.coef[i * rows + r] * s.meas_ma[i * rows + r])
+            for r, least in enumerate(self._least(i))
+        ]
 
     def _serve(
         self,
@@ -141,7 +152,7 @@ class Keep(Follow):
                     worth[i] += STAYS if self._stays(i, now_ns) else 1
                     order.append(i)
         for i in self.modulated:
-            least = self._least(i)
+            least = self._flowing(i)
             if f.can_pause[i] and not f.compute[i] and s.set_ma[i] > 0 and s.apart[i]:
                 for r in self.rows:
                     coef[i * rows + r] = least[r]

@@ -154,6 +154,19 @@ def test_charger_gives_way_before_a_relay_and_is_paused_at_its_tier(compiled: bo
     assert rig.state.closed[0] == 1
 
 
+def test_a_charger_without_a_car_opens_nobodys_relay(compiled: bool) -> None:
+    """Its least current is allowed, not drawn: nothing is over the limit, nothing opens."""
+    rig = Rig([Load(tier=7), evse_load(tier=5), compute_load()], compiled)
+    run(rig, 10, load1=0)
+    assert rig.state.set_ma[1] >= 6_000
+    run(rig, 5, house=(135_000 - 2_000, 135_000 - 2_000), load1=0)
+    assert rig.state.row_ma[0] < 160_000
+    assert rig.state.closed[0] == 1
+    assert rig.state.claims.tolist() == [0, 0, 0]
+    run(rig, 5, house=(133_000, 133_000), load1=6_000)  # a car comes: now it is an excess
+    assert rig.state.claims[0] == Claim.PCS
+
+
 def test_a_charger_that_does_not_come_down_is_paid_for_by_compute(compiled: bool) -> None:
     rig = Rig([evse_load(settle_ns=5 * S), compute_load()], compiled)
     run(rig, 10)

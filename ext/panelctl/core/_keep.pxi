@@ -28,6 +28,13 @@ cdef void _least(Memory *m, int i, i64 *least) noexcept nogil:
         least[r] = m.f_coef[i * m.rows + r] * ma
 
 
+cdef void _flowing(Memory *m, int i, i64 *flowing) noexcept nogil:
+    cdef int r
+    _least(m, i, flowing)
+    for r in range(m.rows):
+        flowing[r] = _min(flowing[r], m.f_coef[i * m.rows + r] * m.s_meas_ma[i * m.rows + r])
+
+
 cdef void _sort(Memory *m, int *order, int count, const i64 *key) noexcept nogil:
     """Sort by key, then by load number; `order` comes in ascending."""
     cdef int a, b, i
@@ -172,7 +179,7 @@ cdef void _keep(Memory *m, const i64 *house, i64 now_ns) noexcept nogil:
                     order[count] = i
                     count += 1
         else:
-            _least(m, i, least)
+            _flowing(m, i, least)
             if m.f_can_pause[i] and not m.f_compute[i] and m.s_set_ma[i] > 0 and (
                 m.s_apart[i]
             ):

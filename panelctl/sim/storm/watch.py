@@ -320,13 +320,7 @@ class Watch:
             self._found("S5", f"{circuit.id} was shed, and drew nothing")
         if leg not in circuit.legs:
             self._found("S5", f"{circuit.id} was shed for leg {row}, which it is not on")
-        # What a modulated load was allowed and does not draw yet counts as if it did.
-        promised_a = sum(
-            max(0.0, c["set_a"] - max(c["a"]))
-            for c in record["circuits"]
-            if "set_a" in c and leg in self._plant.circuits[c["id"]].circuit.legs
-        )
-        near_a = max(excess[leg] for excess in self._excess) + promised_a
+        near_a = max(excess[leg] for excess in self._excess)
         if self.excuses.calm and near_a < -NEAR_A:
             self._found("S5", f"{circuit.id} was shed, and leg {row} was not near its limit")
         age_s = record["image"]["age_ns"][leg] / NS_PER_S
