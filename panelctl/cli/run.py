@@ -8,10 +8,15 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from panelctl.cli.options import default_socket, split_links
+
+if TYPE_CHECKING:
+    from panelctl.control.app import App
+    from panelctl.model.panel import Panel
 
 LOG_FORMAT = "%(levelname)s %(name)s: %(message)s"
 
@@ -51,6 +56,8 @@ def command(
 ) -> None:
     """Run the controller until SIGTERM or Ctrl-C.
 
+    SIGHUP reads the panel file again: it is checked whole, then swapped in, or refused whole.
+
     It starts in HOLD, reads every relay back before it writes one, and on an orderly stop leaves
     the compute node at its floor, chargers at their fallback and relays as they are.
 
@@ -58,12 +65,12 @@ def command(
     """
     logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, stream=sys.stderr)
     logging.getLogger("pymodbus").setLevel(logging.ERROR)
-    from panelctl.config.apart import read_panel_apart
+    from panelctl.config.apart import read_panel_apart, reread_panel_apart
 
-    panel = read_panel_apart(config, split_links(links))
-    text = config.read_text("utf-8")
+    urls = split_links(links)
+
+    panel, text = read_panel_apart(config, urls)
     if read_only:
-        panel = panel.disarmed()
         state_path = state_path / "read-only"  # what an armed run has to remember stays as it is
     for folder in (socket_path.parent, state_path):
         try:
@@ -75,19 +82,31 @@ def command(
             ) from None
     from panelctl.control.app import App, Places
     from panelctl.control.realtime import freeze_garbage, lock_memory, raise_priority
+    from panelctl.control.supervisor import Supervisor
     from panelctl.field.links import open_link, open_read_only
     from panelctl.field.timing import TimerfdClock
+    from panelctl.link.watchdog import Watchdog
 
     log = logging.getLogger("panelctl")
 
     async def serve() -> None:
-        stop = asyncio.Event()
+        clock, watchdog, places = TimerfdClock(), Watchdog(), Places(socket_path, state_path)
+
+        def make(panel: Panel, text: str) -> App:
+            if read_only:
+                return App(panel.disarmed(), text, places, clock, open_read_only, watchdog)
+            return App(panel, text, places, clock, open_link, watchdog)
+
+        supervisor = Supervisor(panel, text, make, lambda: reread_panel_apart(config, urls))
+
+        def stop() -> None:
+            watchdog.stopping()
+            supervisor.stop()
+
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
-        clock = TimerfdClock()
-        places = Places(socket_path, state_path)
-        app = App(panel, text, places, clock, open_read_only if read_only else open_link)
+            loop.add_signal_handler(number, stop)
+        loop.add_signal_handler(signal.SIGHUP, supervisor.reload)
         fifo, locked = raise_priority(), lock_memory()
         freeze_garbage()
         log.info(
@@ -99,7 +118,7 @@ def command(
             "locked" if locked else "not locked",
             socket_path,
         )
-        await app.run(stop)
+        await supervisor.run()
         left = "nothing was written" if read_only else "modulated loads at their fallback"
         log.info("stopped: %s, relays as they are", left)
 

@@ -12,32 +12,35 @@ import subprocess
 import sys
 from pathlib import Path
 
-from panelctl.errors import ConfigError
+from panelctl.errors import ConfigError, PanelctlError
 from panelctl.model.panel import Panel
 
 CHILD = (sys.executable, "-m", "panelctl.config.apart")
 
 
-def _unpack(answer: bytes) -> Panel:
+def _unpack(answer: bytes) -> tuple[Panel, str]:
+    if not answer:
+        raise PanelctlError("the checker of panel files ended without an answer")
     # The bytes come from our own child process over a pipe, never from outside.
     result = pickle.loads(answer)
     if isinstance(result, ConfigError):
         raise result
-    assert isinstance(result, Panel)
-    return result
+    panel, text = result
+    assert isinstance(panel, Panel)
+    return panel, str(text)
 
 
 def _arguments(path: Path, links: dict[str, str]) -> list[str]:
     return [*CHILD, str(path), *(f"{name}={url}" for name, url in links.items())]
 
 
-def read_panel_apart(path: Path, links: dict[str, str] | None = None) -> Panel:
-    """`load.read_panel` in a child process. Raises ConfigError."""
-    done = subprocess.run(_arguments(path, links or {}), stdout=subprocess.PIPE, check=True)
+def read_panel_apart(path: Path, links: dict[str, str] | None = None) -> tuple[Panel, str]:
+    """`load.read_panel_and_text` in a child process. Raises ConfigError."""
+    done = subprocess.run(_arguments(path, links or {}), stdout=subprocess.PIPE)
     return _unpack(done.stdout)
 
 
-async def reread_panel_apart(path: Path, links: dict[str, str] | None = None) -> Panel:
+async def reread_panel_apart(path: Path, links: dict[str, str] | None = None) -> tuple[Panel, str]:
     """The same without blocking the event loop. Raises ConfigError."""
     child = await asyncio.create_subprocess_exec(
         *_arguments(path, links or {}), stdout=asyncio.subprocess.PIPE
@@ -47,11 +50,11 @@ async def reread_panel_apart(path: Path, links: dict[str, str] | None = None) ->
 
 
 def _child() -> None:
-    from panelctl.config.load import read_panel
+    from panelctl.config.load import read_panel_and_text
 
     links = dict(text.split("=", 1) for text in sys.argv[2:])
     try:
-        result: Panel | ConfigError = read_panel(Path(sys.argv[1]), links)
+        result: tuple[Panel, str] | ConfigError = read_panel_and_text(Path(sys.argv[1]), links)
     except ConfigError as error:
         result = error
     sys.stdout.buffer.write(pickle.dumps(result))

@@ -43,6 +43,11 @@ def read_panel(path: Path, links: dict[str, str] | None = None) -> Panel:
 
     Raises ConfigError with every problem, a missing or unreadable file included.
     """
+    return read_panel_and_text(path, links)[0]
+
+
+def read_panel_and_text(path: Path, links: dict[str, str] | None = None) -> tuple[Panel, str]:
+    """The same, and the text of the file that it was read from. Raises ConfigError."""
     try:
         if path.stat().st_size > MOST_BYTES:
             remedy = f"is larger than {MOST_BYTES} bytes: not a panel file"
@@ -55,7 +60,7 @@ def read_panel(path: Path, links: dict[str, str] | None = None) -> Panel:
         panel = replace_links(panel, links)
         if problems := check_plan(panel):
             raise ConfigError("--link", problems)
-    return panel
+    return panel, text
 
 
 def replace_links(panel: Panel, urls: dict[str, str]) -> Panel:

@@ -38,7 +38,13 @@ class App:
     """A controller for one panel."""
 
     def __init__(
-        self, panel: Panel, config: str, places: Places, clock: Clock, opener: OpenLink = open_link
+        self,
+        panel: Panel,
+        config: str,
+        places: Places,
+        clock: Clock,
+        opener: OpenLink = open_link,
+        watchdog: Watchdog | None = None,
     ) -> None:
         self.engine = Engine(panel)
         self.links = {link.name: opener(link, clock) for link in panel.links}
@@ -58,7 +64,7 @@ class App:
             self.server,
             self.store,
             self.history,
-            Watchdog(),
+            watchdog or Watchdog(),
             clock,
         )
 

@@ -89,7 +89,6 @@ class ControlLoop:
                 self.counts.overruns += missed
                 tick_ns += missed * self._period_ns
             await self._clock.sleep_until(tick_ns)
-        self._watchdog.stopping()
         self._engine.stop_modulated()
         self._outputs.apply(self._clock.now_ns())
         await self._outputs.flush(FLUSH_S)

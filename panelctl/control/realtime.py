@@ -38,6 +38,13 @@ def freeze_garbage() -> None:
     gc.disable()
 
 
+def refreeze_garbage() -> None:
+    """Where garbage was frozen: let go of the controller that was replaced, freeze the new one."""
+    if gc.get_freeze_count():
+        gc.unfreeze()
+        freeze_garbage()
+
+
 def collect_idle(generation: int) -> None:
     """Collect what came since, in an idle slot of the cycle."""
     gc.collect(generation)

@@ -60,6 +60,11 @@ class PanelRig:
                 stderr=log,
                 text=True,
             )
+        self.connect()
+
+    def connect(self) -> None:
+        """Connect to the controller, as soon as it is there."""
+        assert self.run is not None
         deadline = time.monotonic() + 20
         while True:
             with suppress(SocketError):

@@ -5,7 +5,16 @@ Real processes, real ptys and sockets; the judge is the plant's truth.
 
 from __future__ import annotations
 
-from tests.e2e.rig import PanelRig, Record, circuit, events, open_circuits
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from panelctl.errors import SocketError
+from panelctl.link.client import ControlClient
+from panelctl.model.command import OpenRelay
+from tests.e2e.rig import DEMO, PanelRig, Record, circuit, events, open_circuits
 
 ALWAYS_ON = {"alarms", "refrigerator", "network", "well_pump", "freezer", "sump_pump", "medical"}
 LIMIT_A = 160.0
@@ -205,3 +214,37 @@ def test_found_open_stays_open_until_a_user_closes_it(tmp_path: object) -> None:
         made.until(lambda r: "dryer" not in open_circuits(r), 15)
     finally:
         made.stop()
+
+
+def test_the_panel_file_changes_while_the_controller_runs(tmp_path: Path) -> None:
+    """SIGHUP: a wrong file is refused whole, a right one takes over with what was kept."""
+    file = tmp_path / "panel.toml"
+    file.write_text(DEMO.read_text())
+    rig = PanelRig(tmp_path, file)
+    try:
+        rig.start()
+        rig.settle()
+        assert rig.run is not None
+        assert rig.client is not None
+        pid, log = rig.run.pid, tmp_path / "run.log"
+        with ControlClient(tmp_path / "control.sock") as person:
+            assert person.command(OpenRelay("away", "hot_tub")).accepted
+        rig.until(lambda r: "hot_tub" in open_circuits(r), 5)
+        file.write_text("[service\n")
+        os.kill(pid, signal.SIGHUP)
+        before = rig.until(lambda r: "refused" in log.read_text(), 10)
+        file.write_text(DEMO.read_text().replace('name = "Demo house"', 'name = "New house"'))
+        os.kill(pid, signal.SIGHUP)
+        with pytest.raises(SocketError, match="closed"):
+            rig.until(lambda r: False, 10)
+        rig.client.close()
+        rig.connect()
+        assert rig.client.hello["name"] == "New house"
+        after = rig.until(lambda r: r["state"] == "NORMAL", 5)
+        assert rig.run.poll() is None
+        assert after["wall_s"] - before["wall_s"] < 12
+        assert open_circuits(after) == {"hot_tub"}, "a person's claim outlives the change"
+        rig.until(lambda r: r["compute"]["draw_w"] > 12_000, 20)
+        assert rig.desk.truth()["breaker_trips"] == []
+    finally:
+        rig.stop()

@@ -46,7 +46,7 @@ def test_the_demos_panel() -> None:
 
 
 def test_a_panel_read_apart_is_the_same() -> None:
-    assert read_panel_apart(DEMO) == read_panel(DEMO)
+    assert read_panel_apart(DEMO) == (read_panel(DEMO), DEMO.read_text())
     with pytest.raises(ConfigError, match="cannot be read"):
         read_panel_apart(Path("nowhere.toml"))
 

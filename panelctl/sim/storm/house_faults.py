@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import count
 
 from panelctl.sim.network import Door
 from panelctl.sim.plant import PlantCircuit
+from panelctl.sim.storm.device_faults import board_reset
 from panelctl.sim.storm.strike import Strike, Undo, nothing
-from panelctl.sim.storm.targets import plain, relays
+from panelctl.sim.storm.targets import boards, plain, relays
+from panelctl.sim.storm.wire_faults import reply
 from panelctl.sim.storm.world import World
+
+BOOT_S = 20.0  # of a gateway
 
 
 def start(world: World, item: PlantCircuit, times: float) -> None:
@@ -82,6 +87,24 @@ def outage(world: World, strike: Strike) -> Undo:
     return back
 
 
+def blackout(world: World, strike: Strike) -> Undo:
+    """An outage that takes the gateway and every device with it; boards come back as delivered."""
+    world.look()
+    on_again = world.hold(world.plant, "grid", False)
+    dead = [reply("dead")(world, replace(strike, target=name)) for name in world.devices]
+    world.restart(strike.for_s + BOOT_S * (0.1 + strike.amount), orderly=False)
+
+    def back() -> None:
+        world.look()
+        world.household.everything()
+        for name in boards(world):
+            board_reset(world, replace(strike, target=name))
+        for undo in (on_again, *dead):
+            undo()
+
+    return back
+
+
 def sag(world: World, strike: Strike) -> Undo:
     return world.hold(world.plant, "volts", 120.0 * (0.95 - 0.1 * strike.amount))
 
@@ -117,8 +140,21 @@ def kill(world: World, strike: Strike) -> Undo:
     return nothing
 
 
-def reload(world: World, strike: Strike) -> Undo:
+def restart(world: World, strike: Strike) -> Undo:
     world.restart(0.1 + strike.amount, orderly=True)
+    return nothing
+
+
+def reload(world: World, strike: Strike) -> Undo:
+    """Another panel file, which is right."""
+    world.edit(f"\n# edited at {strike.at_s:g} s\n", 1.0 + strike.amount)
+    return nothing
+
+
+def reload_wrong(world: World, strike: Strike) -> Undo:
+    """Another panel file, which has a mistake: the controller goes on as if nothing were."""
+    mistakes = ("\n[[circuit]\n", "\n[servce]\nx = 1\n", '\n[[circuit]]\nid = "alone"\n', "\x00")
+    world.edit(mistakes[int(strike.amount * 3.999)])
     return nothing
 
 

@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from panelctl.clock import Clock
+from panelctl.config.load import parse_panel
 from panelctl.control.app import App, Places
+from panelctl.control.supervisor import Supervisor
 from panelctl.errors import PanelctlError
 from panelctl.field.bus import BusLink
 from panelctl.field.rtu import RtuLink
@@ -31,7 +35,9 @@ from panelctl.sim.virtual import VirtualClock
 from panelctl.units import NS_PER_S
 
 STEP_NS = 25_000_000  # of the plant
+READ_S = 0.4  # so long reading and checking the panel file takes, in another process
 SOCKET = "/run/panelctl/control.sock"  # on the virtual network
+logging.getLogger("panelctl").addHandler(logging.NullHandler())  # nobody reads their logs
 Looker = Callable[[int], None]
 
 
@@ -40,7 +46,7 @@ class World:
 
     def __init__(self, panel: Panel, config: str, seed: int, state: Path) -> None:
         self.panel = panel
-        self.believed = panel  # what the controller's file says
+        self.believed = self._edited = panel  # what the controller's file says
         self.loop = Network()
         self.clock = VirtualClock(self.loop)
         self.plant = Plant.of(panel)
@@ -48,15 +54,14 @@ class World:
         self.lines: dict[str, VirtualLine] = {}
         self.hosts: dict[str, VirtualHost] = {}
         self.after_step: list[Looker] = []  # called with the time, ns, after each step of the plant
-        self.app: App | None = None
+        self.supervisor: Supervisor | None = None
         self.crashes: list[BaseException] = []
         self.broken: list[BaseException] = []  # errors of the simulation itself
-        self._config = config
+        self._config = self._file = config
         self._state = state
         self._task: asyncio.Task[None] | None = None
         self._held: dict[tuple[int, str], list[list[Any]]] = {}  # the first is what was before
         self._restarting: asyncio.Task[None] | None = None
-        self._stop = asyncio.Event()
         self.household = Household(panel, self.plant, seed)
         self.said: deque[dict[str, Any]] = deque(maxlen=1000)  # the commands of people
         self.resets: list[tuple[float, str]] = []  # boards that started anew, and when
@@ -73,6 +78,11 @@ class World:
                 self.hosts[link.name] = VirtualHost(link, units, self.loop, self.look)
             else:
                 self.lines[link.name] = VirtualLine(link, units, self.loop, self.look)
+
+    @property
+    def app(self) -> App | None:
+        """The controller that runs now, or ran last."""
+        return self.supervisor.app if self.supervisor else None
 
     @property
     def now_s(self) -> float:
@@ -150,15 +160,33 @@ class World:
 
     def start(self) -> None:
         """Start the controller, as the service manager does."""
-        places = Places(Path(SOCKET), self._state)
-        self.app = App(self.believed, self._config, places, self.clock, self._open)
-        self.alter(self.app)
-        self._stop = asyncio.Event()
-        self._task = self.loop.create_task(self._run(self.app), name="controller")
+        self.supervisor = Supervisor(self.believed, self._config, self._make, self._read)
+        self._task = self.loop.create_task(self._run(self.supervisor), name="controller")
 
-    async def _run(self, app: App) -> None:
+    def _make(self, panel: Panel, config: str) -> App:
+        app = App(panel, config, Places(Path(SOCKET), self._state), self.clock, self._open)
+        self.alter(app)
+        return app
+
+    async def _read(self) -> tuple[Panel, str]:
+        """The panel file as it is on the disk now."""
+        await asyncio.sleep(READ_S)
+        parse_panel(self._file, "panel.toml")
+        return self._edited, self._file
+
+    def edit(self, more: str, margin_ratio: float = 1.0) -> None:
+        """Somebody adds lines to the panel file, changes the restore margin, and asks the
+        controller to read it again. What the controller starts with after a kill stays.
+        """
+        timing = self.believed.timing
+        wider = replace(timing, restore_margin_a=timing.restore_margin_a * margin_ratio)
+        self._file, self._edited = self._config + more, replace(self.believed, timing=wider)
+        if self.supervisor is not None and self.running:
+            self.supervisor.reload()
+
+    async def _run(self, supervisor: Supervisor) -> None:
         try:
-            await app.run(self._stop)
+            await supervisor.run()
         except asyncio.CancelledError:
             raise
         except (PanelctlError, Exception) as error:  # whatever it is: the process would be gone
@@ -166,7 +194,8 @@ class World:
 
     async def stop(self) -> None:
         """An orderly stop: SIGTERM, and wait for the end."""
-        self._stop.set()
+        if self.supervisor is not None:
+            self.supervisor.stop()
         if self._task is not None:
             await asyncio.gather(self._task, return_exceptions=True)
 

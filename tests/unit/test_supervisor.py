@@ -1,0 +1,117 @@
+"""A panel file that changes while the controller runs."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from panelctl.config.load import read_panel
+from panelctl.control.app import App
+from panelctl.control.supervisor import Supervisor
+from panelctl.errors import ConfigError, Problem
+from panelctl.model.panel import Panel
+
+PANEL = read_panel(Path("panelctl/sim/demo.toml"))
+
+
+class FakeApp:
+    """Runs until it is told to stop."""
+
+    def __init__(self, config: str) -> None:
+        self.config = config
+        self.started = asyncio.Event()
+        self.ended = False
+
+    async def run(self, stop: asyncio.Event) -> None:
+        self.started.set()
+        await stop.wait()
+        self.ended = True
+
+
+class Office:
+    """A supervisor of fake controllers, and the file that they read."""
+
+    def __init__(self) -> None:
+        self.file: str | ConfigError = "one"
+        self.apps: list[FakeApp] = []
+        self.made = asyncio.Queue[FakeApp]()
+        self.supervisor = Supervisor(PANEL, "one", self.make, self.read)
+
+    def make(self, panel: Panel, config: str) -> App:
+        self.apps.append(FakeApp(config))
+        self.made.put_nowait(self.apps[-1])
+        return cast(App, self.apps[-1])
+
+    async def read(self) -> tuple[Panel, str]:
+        await asyncio.sleep(0)
+        if isinstance(self.file, ConfigError):
+            raise self.file
+        return PANEL, self.file
+
+    async def asked(self) -> None:
+        """Ask for the file to be read, and wait until it has been."""
+        self.supervisor.reload()
+        reading = self.supervisor._reading
+        assert reading is not None
+        await asyncio.wait_for(reading, 5)
+
+
+def test_a_changed_file_is_swapped_in_and_a_wrong_one_refused_whole(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def day() -> Office:
+        office = Office()
+        running = asyncio.create_task(office.supervisor.run())
+        await office.apps[0].started.wait()
+        office.file = ConfigError("panel.toml", [Problem("timing.rate_hz", "0", "is too low")])
+        await office.asked()
+        office.file = "one"
+        await office.asked()
+        assert len(office.apps) == 1
+        assert not office.apps[0].ended
+        office.file = "two"
+        await office.asked()
+        assert await asyncio.wait_for(office.made.get(), 5) is office.apps[0]
+        second = await asyncio.wait_for(office.made.get(), 5)
+        assert office.apps[0].ended
+        await second.started.wait()
+        office.supervisor.stop()
+        await asyncio.wait_for(running, 5)
+        return office
+
+    office = asyncio.run(day())
+    assert [app.config for app in office.apps] == ["one", "two"]
+    assert office.apps[1].ended
+    assert office.supervisor.refused == 1
+    assert "timing.rate_hz" in caplog.text
+
+
+def test_a_stop_wins_over_a_file_that_is_being_read() -> None:
+    async def day() -> Office:
+        office = Office()
+        running = asyncio.create_task(office.supervisor.run())
+        await office.apps[0].started.wait()
+        office.file = "two"
+        office.supervisor.reload()
+        office.supervisor.stop()
+        await asyncio.wait_for(running, 5)
+        return office
+
+    assert [app.config for app in asyncio.run(day()).apps] == ["one"]
+
+
+def test_what_ends_the_controller_ends_the_supervisor() -> None:
+    async def day() -> None:
+        office = Office()
+
+        async def crash(stop: asyncio.Event) -> None:
+            raise RuntimeError("a bug")
+
+        office.apps[0].run = crash  # type: ignore[method-assign]  # broken on purpose
+        await office.supervisor.run()
+
+    with pytest.raises(RuntimeError, match="a bug"):
+        asyncio.run(day())
