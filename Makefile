@@ -31,11 +31,12 @@ bench: setup
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[bench]'
 	$(BIN)/python -m tests.bench $(ARGS)
 
-# Five minutes of storms: fixed seeds, and a fresh one that is printed.
+# Minutes of storms: fixed seeds, a fresh one that is printed, and the rules that would be missed.
 storm: setup
-	@mkdir -p build
-	$(BIN)/panelctl storm --seed 1 --seeds 3 --days 0.04 --profile hurricane --junit build/storm.xml --plot build/storm.svg
-	$(BIN)/panelctl storm --days 0.04 --profile hurricane
+	$(BIN)/panelctl storm --seed 1 --seeds 3 --days 0.03 --profile hurricane --out build/storm.json \
+	  --junit build/storm.xml --plot build/storm.svg
+	$(BIN)/panelctl storm --days 0.03 --profile hurricane --out build/storm-fresh.json
+	$(BIN)/python -m tests.storm.mutants build/storm.json
 
 campaign: setup
 	$(BIN)/panelctl campaign --panel fixtures/panels/home_100a.toml --home fixtures/homes/ochre_winter.toml \

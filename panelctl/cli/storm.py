@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import secrets
+import statistics
 import subprocess
 import time
 from pathlib import Path
@@ -49,6 +50,9 @@ SHRINK_RUNS = 60
 @click.option(
     "--plot", type=click.Path(path_type=Path, dir_okay=False), help="The worst event as SVG."
 )
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), help="The figures as a JSON file."
+)
 @json_option
 def command(
     seed: int | None,
@@ -61,6 +65,7 @@ def command(
     record: Path | None,
     junit: Path | None,
     plot: Path | None,
+    out: Path | None,
     as_json: bool,
 ) -> None:
     """Run the controller against a simulated panel while everything goes wrong.
@@ -83,6 +88,7 @@ def command(
     pace = PROFILES[profile]
     first = secrets.randbelow(1_000_000) if seed is None else seed
     results: list[Result] = []
+    speeds: list[float] = []
     for number in range(first, first + seeds):
         duration_s = days * 86_400.0
         if schedule is not None:
@@ -106,9 +112,9 @@ def command(
             if tape is not None:
                 tape.close()
         results.append(result)
-        speed = duration_s / (time.monotonic() - begun_s)
+        speeds.append(duration_s / (time.monotonic() - begun_s))
         if not as_json:
-            _print(result, speed)
+            _print(result, speeds[-1])
         if result.violations:
             kept = strikes
             if shrink:
@@ -120,9 +126,16 @@ def command(
     if plot is not None:
         worst = max(results, key=lambda r: max((max(s.a, s.b) for s in r.worst), default=0.0))
         _write(plot, report.plot(worst.worst))
+    plain = {
+        "version": _build(),
+        "python": platform.python_version(),
+        "speedup": round(statistics.median(speeds), 1),
+        "summary": report.summary(results),
+        "storms": [report.plain(result) for result in results],
+    }
+    _write(out, json.dumps(plain, indent=1) + "\n")
     if as_json:
-        plain = [report.plain(result) for result in results]
-        click.echo(json.dumps({"version": __version__, "storms": plain}))
+        click.echo(json.dumps(plain))
     if any(result.violations for result in results):
         raise SystemExit(1)
 
@@ -242,6 +255,7 @@ def _write(path: Path | None, text: str) -> None:
     if path is None:
         return
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, "utf-8")
     except OSError as error:
         raise PanelctlError(f"{path} cannot be written: {error}") from None

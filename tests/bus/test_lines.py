@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -12,8 +13,8 @@ from panelctl.config.build import build_link
 from panelctl.config.load import read_panel
 from panelctl.core.image import Image
 from panelctl.errors import DeviceRefused, FieldError, LinkDown, ReplyTimeout
-from panelctl.field.bus import Turn, TurnQueue
-from panelctl.field.frames import read_question, write_coil_question
+from panelctl.field.bus import BusLink, Turn, TurnQueue
+from panelctl.field.frames import Question, read_question, write_coil_question
 from panelctl.field.rtu import RtuLink
 from panelctl.field.scan import Lane
 from panelctl.field.tcp import TcpLink
@@ -29,6 +30,7 @@ from panelctl.units import NS_PER_MS, NS_PER_S
 
 DEMO = Path("panelctl/sim/demo.toml")
 MAINS = read_question(1, "input", 12, 10)
+WHO = read_question(1, "holding", 0, 2)  # of the node
 
 
 class Bench:
@@ -146,12 +148,7 @@ def test_a_cut_cable_is_noticed_and_reopened() -> None:
         bench.line.start()
         bench.rtu.link = build_link("line1", bench.line.url)
         begin = bench.clock.now_ns()
-        while True:
-            try:
-                await bench.rtu.ask(MAINS, 500, Turn.FAST)
-                break
-            except FieldError:
-                await bench.clock.sleep_until(bench.clock.now_ns() + 10 * NS_PER_MS)
+        await until_answered(bench, bench.rtu, MAINS)
         assert bench.clock.now_ns() - begin < NS_PER_S
 
     on_bench(body)
@@ -160,18 +157,17 @@ def test_a_cut_cable_is_noticed_and_reopened() -> None:
 def test_tcp_matches_by_transaction() -> None:
     async def body(bench: Bench) -> None:
         tcp = await bench.start_tcp()
-        who = read_question(1, "holding", 0, 2)
-        assert (await tcp.ask(who, 500, Turn.FAST)).values == [0x504E, 1]
+        assert (await tcp.ask(WHO, 500, Turn.FAST)).values == [0x504E, 1]
         bench.host.faults[1].append(Fault("late", 1, 60.0))
         with pytest.raises(ReplyTimeout):
-            await tcp.ask(who, 30, Turn.FAST)
+            await tcp.ask(WHO, 30, Turn.FAST)
         floor = await tcp.ask(read_question(1, "holding", 8, 2), 500, Turn.FAST)
         assert abs(floor.values[1] - 1200) < 5
         await bench.clock.sleep_until(bench.clock.now_ns() + 60 * NS_PER_MS)
         assert tcp.counts.stray_bytes > 0, "the late reply came and was dropped"
         bench.host.faults[1].append(Fault("duplicate", 1))
         for _ in range(3):
-            assert (await tcp.ask(who, 500, Turn.FAST)).values == [0x504E, 1]
+            assert (await tcp.ask(WHO, 500, Turn.FAST)).values == [0x504E, 1]
 
     on_bench(body)
 
@@ -179,32 +175,69 @@ def test_tcp_matches_by_transaction() -> None:
 def test_tcp_comes_back_after_a_reset_and_after_silence() -> None:
     async def body(bench: Bench) -> None:
         tcp = await bench.start_tcp()
-        who = read_question(1, "holding", 0, 2)
-        await tcp.ask(who, 500, Turn.FAST)
+        await tcp.ask(WHO, 500, Turn.FAST)
         bench.host.stop()
         with pytest.raises(FieldError):
-            await tcp.ask(who, 100, Turn.FAST)
+            await tcp.ask(WHO, 100, Turn.FAST)
         await bench.host.start()
         begin = bench.clock.now_ns()
-        while True:
-            try:
-                await tcp.ask(who, 100, Turn.FAST)
-                break
-            except FieldError:
-                await bench.clock.sleep_until(bench.clock.now_ns() + 10 * NS_PER_MS)
+        await until_answered(bench, tcp, WHO)
         assert bench.clock.now_ns() - begin < NS_PER_S
         before = tcp.counts.reopened
         bench.host.faults[1].append(Fault("dead", 3))
         for _ in range(3):
             with pytest.raises(ReplyTimeout):
-                await tcp.ask(who, 20, Turn.FAST)
+                await tcp.ask(WHO, 20, Turn.FAST)
         with pytest.raises(LinkDown):
-            await tcp.ask(who, 20, Turn.FAST)
+            await tcp.ask(WHO, 20, Turn.FAST)
         await bench.clock.sleep_until(bench.clock.now_ns() + 200 * NS_PER_MS)
-        await tcp.ask(who, 500, Turn.FAST)
+        await tcp.ask(WHO, 500, Turn.FAST)
         assert tcp.counts.reopened == before + 1
 
     on_bench(body)
+
+
+def test_reconnecting_leaves_nothing_behind() -> None:
+    """Thirty lost connections and thirty lost ports: as many descriptors and tasks as before."""
+
+    async def lose_tcp(bench: Bench, tcp: TcpLink) -> None:
+        bench.host.stop()
+        with pytest.raises(FieldError):
+            await tcp.ask(WHO, 100, Turn.FAST)
+        await bench.host.start()
+        await until_answered(bench, tcp, WHO)
+
+    async def lose_port(bench: Bench) -> None:
+        bench.line.stop()
+        with pytest.raises(FieldError):
+            await bench.rtu.ask(MAINS, 50, Turn.FAST)
+        bench.line = SimLine(bench.panel.links[0], bench.line.units, bench.clock, lambda: 1.0)
+        bench.line.start()
+        bench.rtu.link = build_link("line1", bench.line.url)
+        await until_answered(bench, bench.rtu, MAINS)
+
+    async def body(bench: Bench) -> None:
+        tcp = await bench.start_tcp()
+        sizes = []
+        for _ in range(31):
+            await lose_tcp(bench, tcp)
+            await lose_port(bench)
+            sizes.append((len(os.listdir("/proc/self/fd")), len(asyncio.all_tasks())))
+        assert max(sizes[1:]) <= sizes[0]
+
+    on_bench(body)
+
+
+async def until_answered(bench: Bench, link: BusLink, question: Question) -> None:
+    """Ask until an answer comes; at most 5 s."""
+    begin_ns = bench.clock.now_ns()
+    while True:
+        try:
+            await link.ask(question, 500, Turn.FAST)
+            return
+        except FieldError:
+            assert bench.clock.now_ns() - begin_ns < 5 * NS_PER_S
+            await bench.clock.sleep_until(bench.clock.now_ns() + 5 * NS_PER_MS)
 
 
 def test_writes_go_first() -> None:

@@ -230,6 +230,7 @@ def test_the_panel_file_changes_while_the_controller_runs(tmp_path: Path) -> Non
         with ControlClient(tmp_path / "control.sock") as person:
             assert person.command(OpenRelay("away", "hot_tub")).accepted
         rig.until(lambda r: "hot_tub" in open_circuits(r), 5)
+        held = len(os.listdir(f"/proc/{pid}/fd"))
         file.write_text("[service\n")
         os.kill(pid, signal.SIGHUP)
         before = rig.until(lambda r: "refused" in log.read_text(), 10)
@@ -243,6 +244,7 @@ def test_the_panel_file_changes_while_the_controller_runs(tmp_path: Path) -> Non
         after = rig.until(lambda r: r["state"] == "NORMAL", 5)
         assert rig.run.poll() is None
         assert after["wall_s"] - before["wall_s"] < 12
+        assert len(os.listdir(f"/proc/{pid}/fd")) <= held
         assert open_circuits(after) == {"hot_tub"}, "a person's claim outlives the change"
         rig.until(lambda r: r["compute"]["draw_w"] > 12_000, 20)
         assert rig.desk.truth()["breaker_trips"] == []

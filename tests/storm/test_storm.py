@@ -134,14 +134,21 @@ def test_the_command_keeps_and_repeats_a_failure(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "panelctl", "storm", "--schedule", str(file)]
     command += ["--config", str(DEMO.resolve())]
     done = subprocess.run(
-        [*command, "--json", "--junit", "j.xml", "--plot", "p.svg"],
+        [*command, "--json", "--junit", "j.xml", "--plot", "p.svg", "--out", "new/s.json"],
         capture_output=True,
         text=True,
         cwd=tmp_path,
         timeout=600,
     )
     assert done.returncode == 1, done.stderr
-    (told,) = json.loads(done.stdout)["storms"]
+    plain = json.loads(done.stdout)
+    assert plain == json.loads((tmp_path / "new" / "s.json").read_text())
+    (told,) = plain["storms"]
+    summary = plain["summary"]
+    assert summary["digests"] == {"1": told["digest"]}
+    assert summary["violations"] == {"L1": len(told["violations"])}
+    assert summary["faults_by_kind"] == {"inrush": 1, "lost": 1}
+    assert summary["failsafe_seconds"]["max"] < 5.0
     assert {v["check"] for v in told["violations"]} == {"L1"}
     kept = json.loads((tmp_path / "storm-1.json").read_text())
     assert [strike["kind"] for strike in kept["strikes"]] == ["lost"]

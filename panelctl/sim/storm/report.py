@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections import Counter
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -41,6 +42,41 @@ def plain(result: Result) -> dict[str, Any]:
         "wrong_values": sum(violation.check == "V1" for violation in result.violations),
         "violations": [asdict(violation) for violation in result.violations],
         "figures": figures,
+    }
+
+
+def summary(results: list[Result]) -> dict[str, Any]:
+    """The figures of all storms together, ready for JSON. Times in s."""
+    figures = [result.figures for result in results]
+    days = sum(result.duration_s for result in results) / 86_400.0
+    kinds: Counter[str] = Counter()
+    over: Counter[str] = Counter()
+    for one in figures:
+        kinds.update(one.strikes)
+        over.update(one.over_s)
+    found = Counter(violation.check for result in results for violation in result.violations)
+    sheds = sum(one.sheds for one in figures)
+    return {
+        "panel_days": round(days, 4),
+        "digests": {str(result.seed): result.digest for result in results},
+        "violations": dict(found),
+        "trips": sum(one.trips for one in figures),
+        "trips_preventable": sum(one.preventable_trips for one in figures),
+        "seconds_over_limit": round(sum(one.over_total_s for one in figures), 1),
+        "times_over_limit": dict(over),
+        "sheds": sheds,
+        "sheds_per_day": round(sheds / days, 3),
+        "relay_moves": sum(one.relay_moves for one in figures),
+        "compute_kwh": round(sum(one.compute_wh for one in figures) / 1000.0, 1),
+        "faults": sum(kinds.values()),
+        "faults_by_kind": dict(sorted(kinds.items())),
+        "failsafe_seconds": {
+            "max": round(max((one.failsafe_s for one in figures), default=0.0), 3)
+        },
+        "wrong_values": found["V1"],
+        "share_judged": round(
+            sum(one.judged_s for one in figures) / max(sum(one.seconds for one in figures), 1), 3
+        ),
     }
 
 
