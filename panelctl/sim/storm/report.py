@@ -15,7 +15,7 @@ CHECKS = {
     "S1": "no breaker trips that could have been kept from tripping",
     "S2": "the limit is not passed for more than 2 s without an excuse",
     "S3": "a circuit that is always on is not opened",
-    "S4": "minimum off times and wear budgets are kept",
+    "S4": "minimum on and off times and wear budgets are kept",
     "S5": "what is shed was short of room, by a fresh reading of its leg",
     "S6": "without a mains reading loads go to their safe state in time",
     "S7": "no more is handed out than the limit leaves",

@@ -3,7 +3,7 @@
 S1 no breaker trips that a controller with perfect knowledge could have kept from tripping
 S2 the limit is not passed for more than OVER_S while nothing excuses it
 S3 a circuit that is always on is never opened by us
-S4 minimum off times and the wear budgets of relays are kept
+S4 minimum on and off times and the wear budgets of relays are kept
 S5 what is shed was short of room on a leg that it is on, and the mains were read then
 S6 without a mains reading the node goes to its floor, chargers to their fallback, in time
 S7 the node is never handed more than the limit leaves, while nothing excuses it
@@ -75,6 +75,7 @@ class Watch:
         self._nodes = [item for item in self._plant.circuits.values() if item.node is not None]
         self._ordered = {n: item.contact.ordered for n, item in self._relays.items()}
         self._opened_s: dict[str, float] = {}
+        self._closed_s: dict[str, float] = {}
         self._moves: Counter[str] = Counter()
         self._excused: Counter[str] = Counter()  # moves that people or a board made
         self._seen_trips = self._steps = 0
@@ -205,6 +206,8 @@ class Watch:
                 continue
             if circuit.role is Role.ALWAYS_ON and not ordered:
                 self._found("S3", f"{name} is always on, and its relay was opened")
+            if ordered:
+                self._closed_s[name] = now_s
             if not ordered:
                 self._opened_s[name] = now_s
             elif name in self._opened_s:
@@ -305,9 +308,12 @@ class Watch:
                 self._excused[event["circuit"]] += 2  # a person, or a relay that does not obey
 
     def _shed(self, record: dict[str, Any], event: dict[str, Any]) -> None:
+        circuit = self._plant.circuits[event["circuit"]].circuit
+        on_s = self._world.now_s - self._closed_s.get(circuit.id, -circuit.min_on_s)
+        if event.get("text") == "GAVE_WAY" and on_s < circuit.min_on_s - 0.5:
+            self._found("S4", f"{circuit.id} gave way after {on_s:.1f} of {circuit.min_on_s:g} s")
         if event.get("text") != "LIMIT":
             return
-        circuit = self._plant.circuits[event["circuit"]].circuit
         row = event.get("leg")
         if row is None or event.get("by_a", 0) <= 0:
             self._found("S5", f"{circuit.id} was shed, and no leg was short")
