@@ -22,6 +22,7 @@ VERBS = {
     "status": "What the controller is doing now.",
     "relay": "Open or close a circuit as its user.",
     "limit": "Ask for a lower import limit.",
+    "cap": "Let the node or a charger draw less for a while.",
     "envelope": "Hand over a dynamic operating envelope.",
     "lease": "Hand over a share of a transformer.",
     "grid": "Say whether the panel is on the grid.",

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from panelctl.clock import Clock
+from panelctl.control.describe import describe_panel
 from panelctl.control.history import HistoryStore
 from panelctl.control.loop import ControlLoop
-from panelctl.control.publish import describe_panel
 from panelctl.control.start import Start
 from panelctl.control.store import StateStore
 from panelctl.core.engine import Engine

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import Any
 
 from panelctl.core.energy import MAINS
 from panelctl.core.engine import Engine
@@ -15,7 +14,6 @@ from panelctl.model.circuit import Circuit, Role
 from panelctl.model.command import Command, Verdict, command_to_plain
 from panelctl.model.limit import LimitName
 from panelctl.model.metering import Quality
-from panelctl.model.panel import Panel
 from panelctl.model.reason import Reason, State, Wait
 from panelctl.model.record import (
     VERSION,
@@ -25,6 +23,7 @@ from panelctl.model.record import (
     EnergyRecord,
     EventRecord,
     LimitRecord,
+    MainsRecord,
     RowRecord,
     TimingRecord,
 )
@@ -36,31 +35,6 @@ LIMIT_NAMES = tuple(name.name for name in LimitName)
 REASON_NAMES = {reason.value: reason.name for reason in Reason}
 WAIT_NAMES = {wait.value: wait.name for wait in Wait}
 FAULTS = {Reason.WELDED, Reason.STUCK_OPEN, Reason.IGNORES_BUDGET}
-
-
-def describe_panel(panel: Panel, config: str) -> dict[str, Any]:
-    """What a reader of the socket gets first: the panel's fixed facts, and its file."""
-    return {
-        "name": panel.name,
-        "serial": panel.serial,
-        "main_breaker_a": panel.service.breaker.rating_a,
-        "control_setting_a": panel.service.control_setting_a,
-        "rate_hz": panel.timing.rate_hz,
-        "circuits": [
-            {
-                "id": c.id,
-                "name": c.name,
-                "spaces": list(c.spaces),
-                "legs": "".join(LEGS[leg] for leg in c.legs),
-                "breaker_a": c.breaker.rating_a,
-                "role": c.role.value,
-                "armed": c.armed,
-                "compute": c.is_compute,
-            }
-            for c in panel.circuits
-        ],
-        "config": config,
-    }
 
 
 class _CircuitView:
@@ -93,6 +67,11 @@ class Publisher:
         self._binding: tuple[int, ...] = ()
         self._doubts: set[tuple[str, Doubt]] = set()
         self._stale_ns = int(engine.panel.timing.branch_stale_s * NS_PER_S)
+        slot, sink = engine.image.slot, engine.panel.heat_sink
+        self._mains_w = [slot[f"main.{leg}_w"] for leg in LEGS]
+        self._mains_mv = [slot[f"main.{leg}_mv"] for leg in LEGS]
+        self._tank_slot = slot.get("heat.tank_mc", -1)
+        self._tank_stale_ns = int(sink.stale_s * NS_PER_S) if sink else 0
 
     def record(
         self,
@@ -121,7 +100,9 @@ class Publisher:
             "limits": self._limits(now_ns),
             "compute": self._compute(now_ns),
             "circuits": [self._circuit(view, now_ns) for view in self._views],
+            "mains": self._mains(now_ns),
             "energy": self._energy(),
+            "tank_c": self._tank_c(now_ns),
             "doubts": {name: list(why) for name, why in engine.doubts.items()},
             "events": self._events(now_ns),
             "commands": [command_to_plain(command) for command in commands],
@@ -143,6 +124,26 @@ class Publisher:
                 "age_ns": [now_ns - at_ns if at_ns else -1 for at_ns in image.sampled_ns],
             },
         }
+
+    def _mains(self, now_ns: int) -> MainsRecord:
+        image = self._engine.image
+        watts, volts = (
+            [image.value[n] for n in slots]
+            if all(image.good(n, now_ns, self._stale_ns) for n in slots)
+            else None
+            for slots in (self._mains_w, self._mains_mv)
+        )
+        return {
+            "w": sum(watts) if watts else None,
+            "v": [mv / 1000 for mv in volts] if volts else None,
+            "fresh": self._engine.mains_fresh(now_ns),
+        }
+
+    def _tank_c(self, now_ns: int) -> float | None:
+        """The temperature of the tank that takes the compute node's heat, °C."""
+        image, slot = self._engine.image, self._tank_slot
+        good = slot >= 0 and image.good(slot, now_ns, self._tank_stale_ns)
+        return image.value[slot] / 1000 if good else None
 
     def _energy(self) -> EnergyRecord:
         totals = self._engine.energy
@@ -269,6 +270,10 @@ class Publisher:
             record["claims"] = [str(claim.name) for claim in reversed(list(Claim(state.claims[i])))]
         if circuit.role is Role.MODULATED:
             record["set_a"] = state.set_ma[i] / 1000
+            most_w = engine.caps.most_w(i)
+            if most_w is not None:
+                record["cap_w"] = most_w
+                record["cap_s"] = round(engine.caps.left_s(i, now_ns), 1)
         return record
 
     def _events(self, now_ns: int) -> list[EventRecord]:

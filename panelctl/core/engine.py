@@ -11,6 +11,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator
 
+from panelctl.core.caps import Caps
 from panelctl.core.chosen import COMPILED, build_core
 from panelctl.core.energy import Energy
 from panelctl.core.image import Image
@@ -22,6 +23,7 @@ from panelctl.errors import CommandRefused
 from panelctl.model.circuit import Role
 from panelctl.model.command import (
     MAX_EXPIRY_S,
+    Cap,
     CloseRelay,
     Command,
     Envelope,
@@ -57,6 +59,7 @@ class Engine:
         self.rows, self.loads, self.feeds = memory.rows, memory.loads, memory.feeds
         self.fixed, self.state = memory.fixed, memory.state
         self.limits = Limits(panel, self.fixed, self.state, self.rows)
+        self.caps = Caps(panel, self.fixed, self.loads)
         self.index = {circuit.id: i for i, circuit in enumerate(self.loads)}
         image = self.image
         self.core = build_core(
@@ -83,6 +86,7 @@ class Engine:
                 verdicts.append(Verdict(command.id, False, refusal.why))
         self.limits.refresh(now_ns, self._voltage_mv(now_ns), self._tank_mc(now_ns))
         self._back_up(now_ns)
+        self.caps.refresh(now_ns)
         self.core.step(now_ns)
         return verdicts
 
@@ -137,7 +141,8 @@ class Engine:
         if set_ma <= self.fixed.floor_ma[i]:
             return modulation.floor_w
         watts = w_from_ma(set_ma, self.voltage_mv(now_ns))
-        return max(modulation.floor_w, min(modulation.max_w, watts))
+        most_w = self.caps.most_w(i)
+        return max(modulation.floor_w, min(modulation.max_w, watts, most_w or modulation.max_w))
 
     def stop_modulated(self) -> None:
         """Orderly stop: every modulated load to its fallback; relays stay as they are."""
@@ -249,6 +254,12 @@ class Engine:
                 self._grid(islanded, soc)
             case Lease():
                 self._lease(command, now_ns)
+            case Cap(_, ident, most_w, expires_s):
+                i = self._managed(ident)
+                if most_w is None:
+                    self.caps.take_back(i)
+                else:
+                    self.caps.put(i, most_w, now_ns + ns_from_s(expires_s))
 
     def _grid(self, islanded: bool, soc: float | None) -> None:
         if self.panel.backup is None:

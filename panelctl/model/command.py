@@ -111,7 +111,19 @@ class Lease:
     expires_s: float
 
 
-Command = OpenRelay | CloseRelay | RequestLimit | SetTier | Envelope | Grid | Lease
+@dataclass(frozen=True, slots=True)
+class Cap:
+    """Let a modulated load draw at most so many watts until `expires_s` from now; None takes it
+    back. It only ever lowers, and never below what the load needs to run.
+    """
+
+    id: str
+    circuit: str
+    most_w: float | None
+    expires_s: float
+
+
+Command = OpenRelay | CloseRelay | RequestLimit | SetTier | Envelope | Grid | Lease | Cap
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +166,7 @@ _KEYS = {
     "envelope": {"source", "windows"},
     "grid": {"islanded", "soc"},
     "lease": {"source", "number", "import_w", "expires_s"},
+    "cap": {"circuit", "most_w", "expires_s"},
 }
 _WINDOW_KEYS = {"start_s", "end_s", "limit_a", "import_w"}
 
@@ -209,6 +222,12 @@ def command_from_plain(message: dict[str, Any]) -> Command:
         if not isinstance(islanded, bool):
             raise SocketError("islanded: true or false is needed")
         return Grid(ident, islanded, _maybe(message, "soc", 100.0))
+    if verb == "cap":
+        if message.get("most_w") is None:
+            return Cap(ident, _text(message, "circuit"), None, 0.0)
+        most_w = _number(message, "most_w", 0.0, MAX_IMPORT_W)
+        expires_s = _number(message, "expires_s", 1.0, MAX_EXPIRY_S)
+        return Cap(ident, _text(message, "circuit"), most_w, expires_s)
     if verb == "lease":
         return Lease(
             ident,
@@ -238,3 +257,5 @@ def command_to_plain(command: Command) -> dict[str, Any]:
             return {"do": "grid", "id": ident, "islanded": islanded, "soc": soc}
         case Lease():
             return {"do": "lease", **asdict(command)}
+        case Cap():
+            return {"do": "cap", **asdict(command)}

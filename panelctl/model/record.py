@@ -39,6 +39,16 @@ class ComputeRecord(TypedDict):
     stop: bool
 
 
+class MainsRecord(TypedDict):
+    """The main lugs: W drawn from the grid (below 0: given to it), V of legs a and b to neutral;
+    null while they cannot be read. `fresh`: the currents are.
+    """
+
+    w: int | None
+    v: list[float] | None
+    fresh: bool
+
+
 class EnergyRecord(TypedDict):
     """What the counters at the main lugs say, Wh; null where there is none that was read."""
 
@@ -52,6 +62,7 @@ class CircuitRecord(TypedDict):
     `why` and `wait` are codes of model/reason; `by_a` is how many amps were missing on `leg`, which
     names a row. `theta` and `trip_s` are of its own breaker, where that is watched; `firm_a` is
     what of a source's current counts as there to stay; `wh` is what it has drawn (a source: given).
+    `cap_w` is the most that somebody lets it draw, for `cap_s` yet.
     """
 
     id: str
@@ -73,6 +84,8 @@ class CircuitRecord(TypedDict):
     theta: NotRequired[float]
     trip_s: NotRequired[float]
     firm_a: NotRequired[list[float]]
+    cap_w: NotRequired[int]
+    cap_s: NotRequired[float]
     wh: NotRequired[int]
 
 
@@ -125,7 +138,9 @@ class CycleRecord(TypedDict):
     limits: list[LimitRecord]
     compute: ComputeRecord | None
     circuits: list[CircuitRecord]
+    mains: MainsRecord
     energy: EnergyRecord
+    tank_c: float | None
     doubts: dict[str, list[str]]
     events: list[EventRecord]
     commands: list[dict[str, Any]]

@@ -1,0 +1,56 @@
+"""Caps on modulated loads that people and programs ask for: less than they could use, for a while.
+
+A cap changes what the load can use at most, in the core's flat memory; the decision itself knows
+nothing of it. It never raises anything, and ends by itself.
+"""
+
+from __future__ import annotations
+
+from panelctl.core.layout import Fixed
+from panelctl.errors import CommandRefused
+from panelctl.model.circuit import Circuit
+from panelctl.model.panel import Panel
+from panelctl.units import NS_PER_S, ma_from_w
+
+
+class Caps:
+    """The caps in force on a panel's loads, by number."""
+
+    def __init__(self, panel: Panel, fixed: Fixed, loads: list[Circuit]) -> None:
+        self._voltage_v = panel.service.voltage_v
+        self._fixed = fixed
+        self._loads = loads
+        self._most_ma = list(fixed.max_ma)  # without a cap
+        self._caps: dict[int, tuple[int, int]] = {}  # the most it may draw, W, and until when, ns
+
+    def put(self, i: int, most_w: float, until_ns: int) -> None:
+        """Let load `i` draw at most so many watts. Raises CommandRefused."""
+        circuit = self._loads[i]
+        modulation = circuit.modulation
+        if modulation is None:
+            raise CommandRefused(f"{circuit.name} takes no set-point: it is on or off")
+        volts = self._voltage_v * len(circuit.legs) / 2
+        least_w = modulation.floor_w or round(modulation.min_a * volts)
+        if most_w < least_w:
+            raise CommandRefused(f"{circuit.name} cannot run below {least_w} W")
+        self._caps[i] = (int(most_w), until_ns)
+        most_ma = max(self._fixed.floor_ma[i], ma_from_w(int(most_w), volts))
+        self._fixed.max_ma[i] = min(self._most_ma[i], most_ma)
+
+    def take_back(self, i: int) -> None:
+        """End the cap on load `i`, if there is one."""
+        self._caps.pop(i, None)
+        self._fixed.max_ma[i] = self._most_ma[i]
+
+    def refresh(self, now_ns: int) -> None:
+        """End what has run out."""
+        for i in [i for i, (_, until_ns) in self._caps.items() if now_ns >= until_ns]:
+            self.take_back(i)
+
+    def most_w(self, i: int) -> int | None:
+        """What load `i` may draw at most, W; None without a cap."""
+        return self._caps[i][0] if i in self._caps else None
+
+    def left_s(self, i: int, now_ns: int) -> float:
+        """For how long yet, s; 0 without a cap."""
+        return (self._caps[i][1] - now_ns) / NS_PER_S if i in self._caps else 0.0
