@@ -87,7 +87,8 @@ class Watch:
         for device in (d for d in world.devices.values() if isinstance(d, SimNode)):
             device.on_budget = self._handed
         self._mains = {ref.device for ref in world.panel.service.currents}
-        self._mains_links = {d.link for d in world.panel.devices if d.name in self._mains}
+        links = {d.link for d in world.panel.devices if d.name in self._mains}
+        self._mains_places = self._mains | links
 
     def begins(self, strike: Strike) -> None:
         """A fault begins."""
@@ -216,12 +217,12 @@ class Watch:
 
     def _blind(self, dt_s: float) -> None:
         """How long the mains cannot be read, or show nothing at all, which has to be noticed."""
-        timing = self._panel.timing
-        places = self._mains | self._mains_links
+        timing, running = self._panel.timing, self._world.running
+        strikes = [s for s in self.excuses.active if s.target in self._mains_places]
+        if not strikes and not any(self._blind_s):
+            return  # nothing was counted, and nothing was told
         for n, (kinds, slack_s) in enumerate(BLIND):
-            blind = self._world.running and any(
-                strike.kind in kinds and strike.target in places for strike in self.excuses.active
-            )
+            blind = running and any(strike.kind in kinds for strike in strikes)
             self._blind_s[n] = self._blind_s[n] + dt_s if blind else 0.0
             if self._steps % SHADOW_STEPS:
                 continue
