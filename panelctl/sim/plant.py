@@ -299,6 +299,12 @@ class Plant:
             node_w = sum(item.power_w for item in self._nodes)
             self.tank.step(node_w, dt_s)
 
+    def carries(self, for_s: float) -> bool:
+        """Whether no breaker would trip within `for_s` if everything went on as it is."""
+        return self.main.carries(self.legs_a, for_s) and all(
+            item.breaker.carries([item.current_a], item.still_s + for_s) for item in self._items
+        )
+
     def _add_up(self) -> None:
         legs, bus = [0.0, 0.0], [0.0, 0.0]
         for item in self._items:
