@@ -169,12 +169,11 @@ class PlantCircuit:
         self.volts = 120.0 * len(self.circuit.legs)
 
     def changes(self, main_closed: bool) -> bool:
-        """Whether another current may flow in the next step."""
+        """Whether another current may flow in the next step, of what does not move by itself."""
         contact = self.contact
         closed = contact.closed
         return (
-            self.moves
-            or closed is not contact.ordered
+            closed is not contact.ordered
             or self._known_w != self.demand_w
             or self._known_ratio != self.flicker_ratio
             or self._known_powered is not (closed and main_closed and not self.breaker.tripped)
@@ -280,7 +279,7 @@ class Plant:
         changed = False
         main_closed = self.grid and not self.main.tripped
         for item in self._items:
-            if item.changes(main_closed) and item.flow(main_closed, dt_s):
+            if (item.moves or item.changes(main_closed)) and item.flow(main_closed, dt_s):
                 changed = True
             item.still_s += dt_s
             # Below what its breaker carries for ever nothing can trip: then it is settled later.

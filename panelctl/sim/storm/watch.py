@@ -188,11 +188,12 @@ class Watch:
 
     def _contacts(self) -> None:
         now_s = self._world.now_s
+        before = self._ordered
         for name, item in self._relays.items():
             ordered = item.contact.ordered
-            if ordered is self._ordered[name]:
+            if ordered is before[name]:
                 continue
-            self._ordered[name] = ordered
+            before[name] = ordered
             circuit = item.circuit
             by_board = any(
                 now_s - at_s < 2.0 and board == circuit.relay_device
