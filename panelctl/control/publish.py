@@ -34,6 +34,7 @@ from panelctl.units import NS_PER_S
 LIMIT_NAMES = tuple(name.name for name in LimitName)
 REASON_NAMES = {reason.value: reason.name for reason in Reason}
 WAIT_NAMES = {wait.value: wait.name for wait in Wait}
+GOOD = int(Quality.GOOD)
 FAULTS = {Reason.WELDED, Reason.STUCK_OPEN, Reason.IGNORES_BUDGET}
 
 
@@ -210,32 +211,35 @@ class Publisher:
     def _watts(self, view: _CircuitView, now_ns: int) -> int:
         """The circuit's power, or its current at the nominal voltage where no power is read."""
         image = self._engine.image
+        value, quality = image.value, image.quality
         watts, known = 0, bool(view.watts)
         for slot in view.watts:
-            known = known and image.quality[slot] == Quality.GOOD
-            watts += image.value[slot]
+            known = known and quality[slot] == GOOD
+            watts += value[slot]
         if known:
             return view.factor * watts
         half_v = self._engine.panel.service.voltage_v / 2
-        return round(sum(image.value[slot] for slot in view.amps) / 1000 * half_v)
+        return round(sum(value[slot] for slot in view.amps) / 1000 * half_v)
 
     def _circuit(self, view: _CircuitView, now_ns: int) -> CircuitRecord:
         engine, circuit = self._engine, view.circuit
         wh = engine.energy.total_wh(circuit.id)
         state, image = engine.state, engine.image
+        value, quality, sampled_ns = image.value, image.quality, image.sampled_ns
+        oldest_ns = now_ns - self._stale_ns
         relay = "NONE"
         if view.relay >= 0:
             relay = "UNKNOWN"
-            if image.good(view.relay, now_ns, self._stale_ns):
-                relay = "CLOSED" if image.value[view.relay] else "OPEN"
+            if quality[view.relay] == GOOD and sampled_ns[view.relay] >= oldest_ns:
+                relay = "CLOSED" if value[view.relay] else "OPEN"
         fresh = True
         for slot in view.amps:
-            if not image.good(slot, now_ns, self._stale_ns):
+            if quality[slot] != GOOD or sampled_ns[slot] < oldest_ns:
                 fresh = False
         record: CircuitRecord = {
             "id": circuit.id,
             "w": self._watts(view, now_ns),
-            "a": [image.value[slot] / 1000 for slot in view.amps],
+            "a": [value[slot] / 1000 for slot in view.amps],
             "fresh": fresh,
             "relay": relay,
             "tier": circuit.tier,

@@ -114,10 +114,13 @@ class Engine:
         return int(self.panel.service.voltage_v * 1000 * LOW_VOLTAGE_SHARE)
 
     def _voltage_mv(self, now_ns: int) -> int | None:
-        stale_ns = self.fixed.relay_stale_ns[0]
-        if not all(self.image.good(slot, now_ns, stale_ns) for slot in self._voltage_slots):
-            return None
-        return sum(self.image.value[slot] for slot in self._voltage_slots)
+        image, stale_ns = self.image, self.fixed.relay_stale_ns[0]
+        total_mv = 0
+        for slot in self._voltage_slots:
+            if not image.good(slot, now_ns, stale_ns):
+                return None
+            total_mv += image.value[slot]
+        return total_mv
 
     def _tank_mc(self, now_ns: int) -> int | None:
         """The temperature of the tank that takes the compute node's heat, m°C."""

@@ -41,6 +41,7 @@ LATCH_NS = 60 * NS_PER_S
 LATCH_MOST_NS = 3600 * NS_PER_S
 FOR_EVER_NS = 1 << 62
 LOOK_NS = NS_PER_S  # how often the branch circuits are added up
+GOOD = int(Quality.GOOD)
 
 
 class Doubt(StrEnum):
@@ -119,7 +120,7 @@ class Plausible:
         image = self._image
         for leg in self._legs:
             sampled_ns = image.sampled_ns[leg.mains]
-            if sampled_ns != leg.seen_ns and image.quality[leg.mains] == Quality.GOOD:
+            if sampled_ns != leg.seen_ns and image.quality[leg.mains] == GOOD:
                 leg.seen_ns = sampled_ns
                 self._drop(leg, sampled_ns)
                 if not self._sources:
@@ -127,19 +128,17 @@ class Plausible:
                 if leg is self._legs[0]:
                     self._frozen(sampled_ns)
         for leg in self._legs:
-            if leg.doubts and image.quality[leg.mains] == Quality.GOOD:
+            if leg.doubts and image.quality[leg.mains] == GOOD:
                 image.quality[leg.mains] = Quality.IMPLAUSIBLE
 
     def _drop(self, leg: _Leg, sampled_ns: int) -> None:
-        image = self._image
-        ma = abs(image.value[leg.mains])
-        if (
-            self._sources
-            and image.quality[leg.power] == Quality.GOOD
-            and image.value[leg.power] < 0
-        ):
+        image, value = self._image, self._image.value
+        ma = abs(value[leg.mains])
+        if self._sources and image.quality[leg.power] == GOOD and value[leg.power] < 0:
             ma = -ma
-        others_ma = ma - sum(image.value[slot] for slot in leg.fast)  # one unread has not changed
+        others_ma = ma
+        for slot in leg.fast:  # one unread has not changed
+            others_ma -= value[slot]
         leg.doubts.discard(Doubt.DROP)
         known = leg.believed_ns and sampled_ns - leg.believed_ns <= self._fresh_ns
         alike = leg.falling_ma is not None and abs(others_ma - leg.falling_ma) <= ALIKE_MA
@@ -200,8 +199,8 @@ class Plausible:
         # A branch meter is seldom read, so what it shows first may have been before.
         if sampled_ns - self._still_since_ns < self._stale_ns:
             return
-        every = {slot for leg in self._legs for slot in leg.every}
         if not self._then:
+            every = {slot for leg in self._legs for slot in leg.every}
             good = [slot for slot in every if self._good(slot, sampled_ns - self._stale_ns)]
             self._then = {slot: image.value[slot] for slot in good}
             return
@@ -213,11 +212,16 @@ class Plausible:
 
     def _good(self, slot: int, since_ns: int) -> bool:
         image = self._image
-        return image.quality[slot] == Quality.GOOD and image.sampled_ns[slot] >= since_ns
+        return image.quality[slot] == GOOD and image.sampled_ns[slot] >= since_ns
 
     def _sum(self, slots: list[int], since_ns: int) -> int:
         """What these circuits draw, mA, as far as they were read since `since_ns`."""
-        return sum(self._image.value[slot] for slot in slots if self._good(slot, since_ns))
+        value, quality, sampled_ns = self._image.value, self._image.quality, self._image.sampled_ns
+        total_ma = 0
+        for slot in slots:
+            if quality[slot] == GOOD and sampled_ns[slot] >= since_ns:
+                total_ma += value[slot]
+        return total_ma
 
 
 def _modulated(circuit: Circuit) -> bool:

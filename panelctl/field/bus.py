@@ -13,7 +13,7 @@ import heapq
 from dataclasses import dataclass
 from enum import IntEnum
 from itertools import count
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from panelctl.field.frames import Question
 
@@ -26,8 +26,7 @@ class Turn(IntEnum):
     SLOW = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """The values of a reply (registers, or bits as 0/1) and when it arrived."""
 
     values: list[int]

@@ -133,7 +133,10 @@ class Lane:
         while True:
             await self._go.wait()
             self._go.clear()
-            await asyncio.gather(*(self._try_all(reads) for reads in self._apart))
+            if len(self._apart) == 1:  # most links: no task of its own is needed
+                await self._try_all(self._apart[0])
+            else:
+                await asyncio.gather(*(self._try_all(reads) for reads in self._apart))
             self.fast_done.set()
             await self._slice()
 
@@ -304,6 +307,7 @@ class Scanner:
             plan.link.name: Lane(plan, links[plan.link.name], image, clock) for plan in plans
         }
         self._quick = [lane for lane in self.lanes.values() if lane.plan.fast]
+        self._units = {name: u for lane in self.lanes.values() for name, u in lane.units.items()}
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -334,7 +338,7 @@ class Scanner:
 
     def units(self) -> dict[str, Unit]:
         """Every unit by device name."""
-        return {name: unit for lane in self.lanes.values() for name, unit in lane.units.items()}
+        return self._units
 
     def lane_of(self, device: str) -> Lane | None:
         """The lane that reads a device, if any reads it."""

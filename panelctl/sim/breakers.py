@@ -7,6 +7,7 @@ weighted sum reaches 1. The constants fit an illustrative fast residential minim
 
 from __future__ import annotations
 
+import copy
 import math
 
 PICK_UP = 1.05
@@ -33,6 +34,18 @@ class ThermalBreaker:
         self._shares: tuple[float, float, float] = (0.0, 0.0, 0.0)  # of a time step, worked out
         self._fast = [PRELOAD] * legs
         self._slow = [PRELOAD] * legs
+
+    def carries(self, currents_a: list[float], for_s: float) -> bool:
+        """Whether these currents would not make it trip within `for_s`.
+
+        Nobody trips below `holds_a`. Above, the heat may dip, but once it has risen to where the
+        breaker trips it stays above: to look at the end is enough.
+        """
+        if self.tripped or max(map(abs, currents_a)) <= self.holds_a:
+            return True
+        then = copy.copy(self)
+        then._fast, then._slow = self._fast[:], self._slow[:]
+        return not then.step(currents_a, for_s)
 
     def step(self, currents_a: list[float], dt_s: float) -> bool:
         """Carry these currents for `dt_s`, exactly; True when that made it trip."""

@@ -55,7 +55,7 @@ class SimDevice:
             raise Refusal(ILLEGAL_ADDRESS)
         self.renew(table, address, count, time_s)
         try:
-            return [words[a] for a in range(address, address + count)]
+            return list(map(words.__getitem__, range(address, address + count)))
         except KeyError:
             raise Refusal(ILLEGAL_ADDRESS) from None
 
@@ -75,6 +75,7 @@ class _Shown:
         self.point = point
         self.source = source
         self.renewed_s = -1.0
+        self.noisy = point.unit != "Wh"  # a counter only goes on
         self._words = words
         # Most points are whole numbers of a fixed scale; those are written out, for speed.
         self._plain = (
@@ -93,7 +94,9 @@ class _Shown:
         """Put a value (in the point's unit) into the registers; `swapped`: in the wrong order."""
         point, words = self.point, self._words
         if self._plain and math.isfinite(value):
-            raw = max(self._least, min(self._most, math.floor(value * self._factor + 0.5)))
+            raw = math.floor(value * self._factor + 0.5)
+            if not self._least <= raw <= self._most:
+                raw = max(self._least, min(self._most, raw))
             if point.count == 1:
                 words[point.address] = raw & 0xFFFF
                 return
@@ -149,13 +152,14 @@ class SimMeter(SimDevice):
             span = range(address, address + count)
             touched = [s for s in self._shown if s.point.table == table and s.point.address in span]
             self._in[place] = touched
+        window_s, dice = self.window_s, self._random.random
         for shown in touched:
-            if time_s - shown.renewed_s < self.window_s:
+            if time_s - shown.renewed_s < window_s:
                 continue
             shown.renewed_s = time_s
             value = shown.source()
-            if shown.point.unit != "Wh":  # a counter only goes on
-                value *= 1.0 + NOISE_RATIO * (2.0 * self._random.random() - 1.0)
+            if shown.noisy:
+                value *= 1.0 + NOISE_RATIO * (2.0 * dice() - 1.0)
             if self.spoil is not None:
                 value = self.spoil(shown.point, value)
             shown.put(value, self.swapped)

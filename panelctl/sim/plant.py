@@ -158,32 +158,31 @@ class PlantCircuit:
     opened: int = 0
     turns: int = 0  # how often its demand or its power has changed
     moves: bool = False  # it has a node or a charger, which go on by themselves
+    volts: float = 0.0  # across the load at 240 V leg to leg
     still_s: float = 0.0  # for so long the current has been the same and is not accounted for yet
     _energy_wh: float = 0.0
-    _known: tuple[float, float, bool] = (-1.0, 0.0, False)
+    _known_w: float = -1.0  # what the present current follows from: the demand,
+    _known_ratio: float = 0.0  # its flicker,
+    _known_powered: bool = False  # and whether anything could flow
+
+    def __post_init__(self) -> None:
+        self.volts = 120.0 * len(self.circuit.legs)
 
     def changes(self, main_closed: bool) -> bool:
-        """Whether another current may flow in the next step."""
+        """Whether another current may flow in the next step, of what does not move by itself."""
         contact = self.contact
         closed = contact.closed
-        if self.moves or closed is not contact.ordered:
-            return True
-        demand_w, flicker_ratio, powered = self._known
         return (
-            demand_w != self.demand_w
-            or flicker_ratio != self.flicker_ratio
-            or powered is not (closed and main_closed and not self.breaker.tripped)
+            closed is not contact.ordered
+            or self._known_w != self.demand_w
+            or self._known_ratio != self.flicker_ratio
+            or self._known_powered is not (closed and main_closed and not self.breaker.tripped)
         )
 
     @property
     def powered(self) -> bool:
         """Whether anything can flow."""
         return self.contact.closed and not self.breaker.tripped
-
-    @property
-    def volts(self) -> float:
-        """Volts across the load at 240 V leg to leg."""
-        return 120.0 * len(self.circuit.legs)
 
     @property
     def power_w(self) -> float:
@@ -210,9 +209,9 @@ class PlantCircuit:
             self.charger.step(powered, dt_s)
             current_a = self.charger.draw_a
         else:
-            before_w, _, was_powered = self._known
-            self.turns += before_w != self.demand_w or was_powered is not powered
-            self._known = (self.demand_w, self.flicker_ratio, powered)
+            self.turns += self._known_w != self.demand_w or self._known_powered is not powered
+            self._known_w, self._known_ratio = self.demand_w, self.flicker_ratio
+            self._known_powered = powered
             demand_w = self.demand_w * (1.0 + self.flicker_ratio)
             current_a = demand_w / self.volts if powered else 0.0
         if self.circuit.source is not None:
@@ -251,6 +250,7 @@ class Plant:
 
     def __post_init__(self) -> None:
         self._items = list(self.circuits.values())
+        self._nodes = [item for item in self._items if item.node is not None]
 
     @classmethod
     def of(cls, panel: Panel) -> Plant:
@@ -279,7 +279,7 @@ class Plant:
         changed = False
         main_closed = self.grid and not self.main.tripped
         for item in self._items:
-            if item.changes(main_closed) and item.flow(main_closed, dt_s):
+            if (item.moves or item.changes(main_closed)) and item.flow(main_closed, dt_s):
                 changed = True
             item.still_s += dt_s
             # Below what its breaker carries for ever nothing can trip: then it is settled later.
@@ -295,8 +295,14 @@ class Plant:
         if self.main.step(self.legs_a, dt_s):
             self.trips.append("main")
         if self.tank is not None:
-            node_w = sum(p.power_w for p in self._items if p.node is not None)
+            node_w = sum(item.power_w for item in self._nodes)
             self.tank.step(node_w, dt_s)
+
+    def carries(self, for_s: float) -> bool:
+        """Whether no breaker would trip within `for_s` if everything went on as it is."""
+        return self.main.carries(self.legs_a, for_s) and all(
+            item.breaker.carries([item.current_a], item.still_s + for_s) for item in self._items
+        )
 
     def _add_up(self) -> None:
         legs, bus = [0.0, 0.0], [0.0, 0.0]
@@ -305,13 +311,12 @@ class Plant:
             if current_a != 0.0:
                 for leg in item.circuit.legs:
                     legs[leg] += current_a
-                    bus[leg] += max(current_a, 0.0)
+                    if current_a > 0.0:
+                        bus[leg] += current_a
         self.legs_a, self.bus_a, self.neutral_a = legs, bus, abs(legs[0] - legs[1])
 
     def household_a(self, leg: int) -> float:
         """What the leg carries apart from the compute circuits, A."""
         return self.legs_a[leg] - sum(
-            p.current_a
-            for p in self.circuits.values()
-            if p.node is not None and leg in p.circuit.legs
+            [item.current_a for item in self._nodes if leg in item.circuit.legs]
         )

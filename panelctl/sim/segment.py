@@ -7,15 +7,16 @@ answer it with errors. No input or output in here: line.py has a pty, bus.py a v
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pymodbus.framer import FramerRTU
 from pymodbus.pdu import DecodePDU
 
+from panelctl.modbus.crc import rtu_bytes
 from panelctl.modbus.wire import Wire
 from panelctl.model.panel import Link
 from panelctl.sim.devices import SimDevice
-from panelctl.sim.server import Fault, answer_pdu, refusal
+from panelctl.sim.server import Fault, answer_pdu, refusal, struck_by
 from panelctl.units import NS_PER_MS
 
 NOISE = {"noise": b"\xff\x00\x7f", "header": b"\x01\x04\xf0"}
@@ -24,8 +25,7 @@ MOST_REQUEST = 256
 MOST_KNOWN = 1024  # requests that are asked again and again
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """A request that was heard, its last character sent at `end_ns`."""
 
     unit: int
@@ -82,29 +82,31 @@ class Segment:
 
     def reply(self, request: Request, time_s: float) -> tuple[bytes, int] | None:
         """The reply's bytes and when the first of them is sent, ns; None for no reply."""
-        unit = request.unit
-        struck = next((fault for fault in self.faults[unit] if fault.take()), None)
-        kind = struck.kind if struck else ""
-        if kind == "dead":
+        struck = struck_by(self.faults[request.unit])
+        if struck is not None and struck.kind == "dead":
             return None
         answer = answer_pdu(request.device, request.pdu, time_s)
-        if kind == "refuse":
-            assert struck is not None
-            answer = refusal(request.pdu, struck.code)
-        sender = unit % 247 + 1 if kind == "foreign" else unit
-        frame = bytearray(self._framer.encode(answer, sender, 0))
-        if kind == "short":
-            del frame[-3:]
-        if kind == "garbled":
-            frame[len(frame) // 2] ^= 0x55
-        if kind == "duplicate":
-            frame = frame * 2
-        if kind == "echo":
-            frame = bytearray(self._framer.encode(request.pdu, unit, 0)) + frame
-        if kind in NOISE:
-            frame = bytearray(NOISE[kind]) + frame
         turnround_ns = int(request.device.device.turnround_ms * NS_PER_MS)
         start_ns = request.end_ns + max(turnround_ns, self.wire.silence_ns)
-        if struck is not None:
-            start_ns += int(struck.delay_ms * NS_PER_MS)
-        return bytes(frame), start_ns
+        if struck is None:
+            return rtu_bytes(request.unit, answer), start_ns
+        return _spoilt(request, answer, struck), start_ns + int(struck.delay_ms * NS_PER_MS)
+
+
+def _spoilt(request: Request, answer: bytes, struck: Fault) -> bytes:
+    """The frame of an answer that a fault has struck."""
+    unit, kind = request.unit, struck.kind
+    if kind == "refuse":
+        answer = refusal(request.pdu, struck.code)
+    frame = bytearray(rtu_bytes(unit % 247 + 1 if kind == "foreign" else unit, answer))
+    if kind == "short":
+        del frame[-3:]
+    if kind == "garbled":
+        frame[len(frame) // 2] ^= 0x55
+    if kind == "duplicate":
+        frame = frame * 2
+    if kind == "echo":
+        frame = bytearray(rtu_bytes(unit, request.pdu)) + frame
+    if kind in NOISE:
+        frame = bytearray(NOISE[kind]) + frame
+    return bytes(frame)

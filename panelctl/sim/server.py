@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pymodbus.pdu import DecodePDU, ExceptionResponse
 from pymodbus.pdu.bit_message import WriteSingleCoilResponse
@@ -62,6 +62,14 @@ class Fault:
         return by_kind.get(self.kind, 0.0)
 
 
+def struck_by(faults: list[Fault]) -> Fault | None:
+    """The fault that strikes this reply, if one does."""
+    for fault in faults:
+        if fault.take():
+            return fault
+    return None
+
+
 def refusal(pdu: bytes, code: int) -> bytes:
     """The exception reply to a request."""
     return bytes([pdu[0] | 0x80, code])
@@ -107,8 +115,7 @@ def _answer_read(device: SimDevice, pdu: bytes, time_s: float) -> bytes:
     return bytes([function, size]) + bits.to_bytes(size, "little")
 
 
-@dataclass(frozen=True, slots=True)
-class TcpReply:
+class TcpReply(NamedTuple):
     """A reply's bytes, when they are sent (ns after the request came), and how (a fault's kind)."""
 
     frame: bytes
@@ -131,7 +138,7 @@ class Gateway:
         device = self.units.get(unit)
         if device is None:
             return None
-        struck = next((fault for fault in self.faults[unit] if fault.take()), None)
+        struck = struck_by(self.faults[unit])
         kind = struck.kind if struck else ""
         if kind == "dead":
             return None

@@ -5,63 +5,153 @@ Rules
   order, depends on the program alone, so that one seed gives one run.
 - No descriptors, no threads, no signals: connections are virtual ones (network.py).
 - `stall` lets time pass without running anything, as when the process gets no processor.
+- Timers that are due together run in the order in which asyncio's own heap gives them out. A storm
+  is mostly timers, so the loop's round is written out here, without what only real descriptors,
+  threads and asyncio's debugging need.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+import contextvars
+import heapq
+from collections import deque
+from collections.abc import Callable
+from typing import Any, cast
 
 from panelctl.units import NS_PER_S
+
+RESOLUTION_S = 1e-9  # timers that lie closer together run in one round
+MANY_TIMERS = 100  # from here on asyncio looks whether most of them are cancelled, and so do we
 
 
 class Stuck(RuntimeError):
     """Everybody waits, and nothing will ever happen."""
 
 
-class _Jump:
-    """Stands where a loop has its selector: instead of waiting, it moves the clock."""
+class _Timer(float):
+    """A TimerHandle that the heap compares as a plain number: its time, s."""
 
-    def __init__(self, loop: VirtualLoop) -> None:
-        self._loop = loop
+    __slots__ = ("_args", "_callback", "_cancelled", "_context", "_loop", "_waits")
 
-    def select(self, timeout: float | None) -> list[Any]:
-        """Jump to the next timer."""
-        if timeout is None:
-            raise Stuck("every task waits for something that no timer and no task will bring")
-        if timeout > 0:
-            self._loop.jump()
-        return []
+    _args: tuple[Any, ...]
+    _callback: Callable[..., object]
+    _cancelled: bool
+    _context: contextvars.Context
+    _loop: VirtualLoop
+    _waits: bool  # in the heap
 
-    def close(self) -> None:
-        """Nothing to close."""
+    def when(self) -> float:
+        """See asyncio."""
+        return float(self)
+
+    def cancelled(self) -> bool:
+        """See asyncio."""
+        return self._cancelled
+
+    def cancel(self) -> None:
+        """See asyncio."""
+        if not self._cancelled:
+            self._cancelled = True
+            self._loop.cancelled_timers += self._waits
 
 
 class VirtualLoop(asyncio.BaseEventLoop):
     """An asyncio loop on simulated time. `now_ns` starts at `start_ns`."""
 
-    _scheduled: list[asyncio.TimerHandle]  # asyncio's own heap of timers
+    _ready: deque[Any]  # handles and timers whose turn it is
+    _scheduled: list[_Timer]
+    _stopping: bool
 
     def __init__(self, start_ns: int = NS_PER_S) -> None:
         super().__init__()
         self.now_ns = start_ns
-        self._clock_resolution = 1e-9
-        self._selector = _Jump(self)
+        self.cancelled_timers = 0  # that are still in the heap
 
     def time(self) -> float:
         """Simulated seconds."""
         return self.now_ns / NS_PER_S
 
-    def jump(self) -> None:
-        """Go to the next timer."""
-        self.now_ns = max(self.now_ns, round(self._scheduled[0].when() * NS_PER_S))
-
     def stall(self, ns: int) -> None:
         """Let time pass in which nothing of this program runs."""
         self.now_ns += ns
 
-    def _process_events(self, event_list: list[Any]) -> None:
-        """There are no descriptors."""
+    def call_soon(  # type: ignore[override]  # asyncio's stubs name its arguments by a tuple of types
+        self,
+        callback: Callable[..., object],
+        *args: Any,
+        context: contextvars.Context | None = None,
+    ) -> asyncio.Handle:
+        """See asyncio."""
+        handle = asyncio.Handle(callback, args, self, context)
+        self._ready.append(handle)
+        return handle
+
+    def call_at(  # type: ignore[override]  # the same
+        self,
+        when: float,
+        callback: Callable[..., object],
+        *args: Any,
+        context: contextvars.Context | None = None,
+    ) -> asyncio.TimerHandle:
+        """See asyncio."""
+        timer = _Timer(when)
+        timer._args = args
+        timer._callback = callback
+        timer._cancelled = False
+        timer._context = context or contextvars.copy_context()
+        timer._loop = self
+        timer._waits = True
+        heapq.heappush(self._scheduled, timer)
+        return cast(asyncio.TimerHandle, timer)
+
+    def call_later(  # type: ignore[override]  # the same
+        self,
+        delay: float,
+        callback: Callable[..., object],
+        *args: Any,
+        context: contextvars.Context | None = None,
+    ) -> asyncio.TimerHandle:
+        """See asyncio."""
+        return self.call_at(self.now_ns / NS_PER_S + delay, callback, *args, context=context)
+
+    def _run_once(self) -> None:
+        """One round, as asyncio's: go to the next timer when nothing is ready, and run what is."""
+        if self.cancelled_timers:
+            self._drop_cancelled()
+        ready, timers = self._ready, self._scheduled
+        if not ready and not self._stopping:
+            if not timers:
+                raise Stuck("every task waits for something that no timer and no task will bring")
+            self.now_ns = max(self.now_ns, round(timers[0] * NS_PER_S))
+        due_s = self.now_ns / NS_PER_S + RESOLUTION_S
+        while timers and timers[0] < due_s:
+            timer = heapq.heappop(timers)
+            timer._waits = False
+            ready.append(timer)
+        for _ in range(len(ready)):
+            handle = ready.popleft()
+            if handle._cancelled:
+                continue
+            try:
+                handle._context.run(handle._callback, *handle._args)
+            except (SystemExit, KeyboardInterrupt):
+                raise
+            except BaseException as error:
+                message = f"Exception in callback {handle._callback!r}"
+                self.call_exception_handler({"message": message, "exception": error})
+
+    def _drop_cancelled(self) -> None:
+        """Take cancelled timers out of the heap when asyncio would: that gives its order."""
+        timers = self._scheduled
+        if len(timers) > MANY_TIMERS and 2 * self.cancelled_timers > len(timers):
+            self._scheduled = [timer for timer in timers if not timer._cancelled]
+            heapq.heapify(self._scheduled)
+            self.cancelled_timers = 0
+            return
+        while timers and timers[0]._cancelled:
+            heapq.heappop(timers)._waits = False
+            self.cancelled_timers -= 1
 
     def _write_to_self(self) -> None:
         """There are no other threads to wake us."""
@@ -90,9 +180,7 @@ class VirtualClock:
         self._loop.call_at(at_ns / NS_PER_S, _wake, future)
         await future
 
-    async def sharp_until(self, at_ns: int) -> None:
-        """See Clock: here every sleep ends on time."""
-        await self.sleep_until(at_ns)
+    sharp_until = sleep_until  # here every sleep ends on time
 
 
 def _wake(future: asyncio.Future[None]) -> None:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import importlib.metadata
+import random
 import subprocess
 import sys
 
+import pytest
 from pymodbus.framer import FramerRTU, FramerSocket
 from pymodbus.pdu import DecodePDU
 from pymodbus.pdu.bit_message import ReadDiscreteInputsRequest, WriteSingleCoilRequest
 from pymodbus.pdu.register_message import ReadInputRegistersRequest, WriteMultipleRegistersRequest
+
+from panelctl.field.frames import read_question, tcp_frame
+from panelctl.modbus.crc import crc16, rtu_bytes
 
 
 def test_the_pin() -> None:
@@ -60,3 +65,18 @@ def test_frames_alone_load_neither_a_client_nor_a_web_server() -> None:
         "sys.exit(bool(bad & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 3, 8, 29, 256])
+def test_our_checksum_and_headers_are_pymodbus_s(size: int) -> None:
+    """modbus/crc.py and field/frames.py write them out, because pymodbus's are slow."""
+    for seed in range(50):
+        data = random.Random(seed).randbytes(size)
+        crc = crc16(data)
+        assert FramerRTU.check_CRC(data, (crc & 0xFF) << 8 | crc >> 8)
+        assert rtu_bytes(17, data) == FramerRTU(DecodePDU(False)).encode(data, 17, 0)
+        assert crc16(rtu_bytes(17, data)) == 0
+    question = read_question(17, "input", size, 7)
+    assert tcp_frame(question, 4711) == FramerSocket(DecodePDU(False)).encode(
+        question.pdu, 17, 4711
+    )

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from panelctl.errors import BadReply, DeviceRefused
 from panelctl.field.frames import (
     RtuReceiver,
-    _rtu,
     read_question,
     rtu_frame,
     split_tcp,
@@ -19,11 +18,12 @@ from panelctl.field.frames import (
     write_coil_question,
     write_registers_question,
 )
+from panelctl.modbus.crc import rtu_bytes
 
 
 def reply(unit: int, function: int, registers: list[int]) -> bytes:
     data = b"".join(word.to_bytes(2, "big") for word in registers)
-    return bytes(_rtu.encode(bytes([function, len(data)]) + data, unit, 0))
+    return rtu_bytes(unit, bytes([function, len(data)]) + data)
 
 
 def test_a_reply_in_pieces() -> None:
@@ -65,7 +65,7 @@ def test_what_is_not_the_reply_is_dropped_and_the_reply_behind_it_found(frame: b
 def test_a_refusal_is_told_from_a_reply() -> None:
     receiver = RtuReceiver(read_question(7, "input", 12, 3))
     with pytest.raises(DeviceRefused) as caught:
-        receiver.feed(bytes(_rtu.encode(bytes([0x84, 2]), 7, 0)))
+        receiver.feed(rtu_bytes(7, bytes([0x84, 2])))
     assert caught.value.code == 2
 
 

@@ -10,6 +10,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from panelctl.model.circuit import Circuit
 from panelctl.model.panel import Panel
 from panelctl.sim.fold.day import Day, Outcome
 from panelctl.sim.fold.policies import POLICIES, clairvoyant_wh, demand, live
-from panelctl.sim.homes import read_home
+from panelctl.sim.homes import Home, read_home
 from panelctl.sim.plant import Plant
 
 DAY_S = 86_400
@@ -27,6 +28,7 @@ OURS = "panelctl"
 SIZES = (0.7, 1.3)  # of the recorded household, on a service of the panel file's size
 NODE_MOST_W = 12_500
 FLOOR_LEAST_W = 300
+FILES_KEPT = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,13 +126,19 @@ def draw(
 
 
 def _span_s(panel: Path, home: Path) -> float:
-    return read_home(home, Plant.of(read_panel(panel))).span_s
+    return _files(panel, home)[1].span_s
+
+
+@lru_cache(FILES_KEPT)
+def _files(panel: Path, home: Path) -> tuple[Panel, Home]:
+    """A panel file and a recorded home: a process reads each pair of them once."""
+    file = read_panel(panel)
+    return file, read_home(home, Plant.of(file))
 
 
 def live_through(unit: Unit) -> Lived:
     """One unit under every policy."""
-    file = read_panel(unit.panel)
-    home = read_home(unit.home, Plant.of(file))
+    file, home = _files(unit.panel, unit.home)
     panel = resize(file, unit.service_a)
     scale = unit.scale * unit.service_a / file.service.breaker.rating_a
     day = Day(panel, unit.seed)

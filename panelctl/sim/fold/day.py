@@ -19,7 +19,7 @@ from panelctl.sim.breakers import ThermalBreaker
 from panelctl.sim.devices import NOISE_RATIO
 from panelctl.sim.fold.still import Snapshot, Stillness
 from panelctl.sim.homes import Home
-from panelctl.sim.plant import Plant
+from panelctl.sim.plant import Contact, Plant
 from panelctl.sim.shown import COUNTERS, HEAT, MAINS, shown
 from panelctl.units import NS_PER_S, ns_from_s
 
@@ -27,6 +27,7 @@ START_NS = 3600 * NS_PER_S
 OVER_RATIO = 1.01
 RESET_S = 600.0  # after a trip nobody has power for so long
 SETTLED_STEPS = 2  # run before a change comes, so that everything has been seen fresh
+FEWEST_STEPS = 6  # to leave out less is not worth looking
 
 
 @dataclass(slots=True)
@@ -80,37 +81,34 @@ class Day:
         self._limit_a = panel.service.control_setting_a * OVER_RATIO
         self._over_s = 0.0
         self._shadow = ThermalBreaker(panel.service.breaker.rating_a, 2)
-        self._still = Stillness(self.engine, self._period_ns())
-        self._still_steps = 0
-        self._before: Snapshot | None = None
+        self._still = Stillness(self.engine, self._step_ns)
+        self._before: Snapshot | None = None  # of the step before, where nothing moved in it
         self._trips = 0
         self._legs: list[float] = []
         self._rest = [0.0, 0.0]
         self._node_w = 0.0
         self._out_s = 0.0  # until somebody resets the main breaker
         self._claims = [0] * len(self.engine.loads)
-        self._by_owner: dict[str, list[tuple[int, str]]] = {}
-        self._relays: list[tuple[int, str, str]] = []
+        self._obeyed: tuple[bytes, ...] = ()  # the orders that the plant has
+        self._by_owner: dict[str, list[tuple[int, str, bool]]] = {}  # slot, what, without noise
+        self._relays: list[tuple[int, Contact, str]] = []
         for slot, name in enumerate(self.engine.image.names):
             owner, _, what = name.partition(".")
             if what in ("relay", "told"):
-                self._relays.append((slot, owner, what))
+                self._relays.append((slot, self.plant.circuits[owner].contact, what))
             elif not what.endswith(COUNTERS):
-                self._by_owner.setdefault(owner, []).append((slot, what))
+                exact = what.endswith("mv") or owner == HEAT
+                self._by_owner.setdefault(owner, []).append((slot, what, exact))
         self._shown: dict[str, tuple[float, float]] = {}
         self._noise = dict.fromkeys([MAINS, *self.plant.circuits], 1.0)
         self._all = array("q", bytes(8 * len(self.engine.image.names)))
         self._good = array("q", [int(Quality.GOOD)] * len(self.engine.image.names))
         self._managed = [item for item in self.plant.circuits.values() if item.circuit.controlled]
         self._nodes = [item for item in self.plant.circuits.values() if item.node is not None]
+        for item in self.plant.circuits.values():
+            if item.charger is not None:
+                item.charger.patience_s = math.inf  # it is told at each step, left out or not
         self._show()
-
-    def _period_ns(self) -> int:
-        """A multiple of every period that the engine has by itself."""
-        fixed = self.engine.fixed
-        periods = {int(fixed.react_ns[0]), self._step_ns}
-        periods |= {int(ns) for ns in fixed.settle_ns if ns}
-        return math.lcm(*(-(-ns // self._step_ns) * self._step_ns for ns in periods))
 
     def run(self, home: Home, begin_s: float, span_s: float, scale: float) -> Outcome:
         """Live through `span_s` of a recorded home."""
@@ -156,35 +154,34 @@ class Day:
         self.engine.step(now_ns)
         changed = self._obey()
         if moved or changed:
-            self._still_steps, self._before = 0, None
-            return
-        self._still_steps += 1
-        if self._skipping and self._still.possible and self._out_s <= 0.0:
+            self._before = None
+        elif self._skipping and self._still.possible and self._out_s <= 0.0:
             self._skip(due_ns)
 
     def _skip(self, due_ns: int) -> None:
-        still, period_steps = self._still, self._still.period_ns // self._step_ns
-        if self._before is None:
-            if due_ns - self._now_ns > 3 * still.period_ns:
-                self._before, self._still_steps = still.take(self._now_ns), 0
+        still = self._still
+        if due_ns - self._now_ns < FEWEST_STEPS * self._step_ns:
             return
-        if self._still_steps < period_steps:
+        before, now = self._before, still.take(self._now_ns)
+        self._before = now
+        if before is None:
             return
-        now = still.take(self._now_ns)
-        until_ns = min(still.until_ns(self._before, now), self._plausible_ns(), due_ns)
-        until_ns -= SETTLED_STEPS * self._step_ns
-        periods = (until_ns - self._now_ns) // still.period_ns
-        if periods > 0:
-            still.skip(self._before, now, periods)
-            passed_ns = periods * still.period_ns
+        until_ns = min(still.until_ns(before, now), self._plausible_ns(), due_ns)
+        steps = (until_ns - self._now_ns) // self._step_ns - SETTLED_STEPS
+        while steps > 0 and not self._carries(steps * self._step_ns / NS_PER_S):
+            steps //= 2  # the moment of a trip is not known beforehand: come nearer to it
+        if steps > 0:
+            still.skip(before, now, steps)
+            passed_ns = steps * self._step_ns
             passed_s = passed_ns / NS_PER_S
             self._now_ns += passed_ns
             self.plant.step(passed_s)
             self._judge(passed_s)
             self._before = None
-        else:
-            self._before = now
-        self._still_steps = 0
+
+    def _carries(self, for_s: float) -> bool:
+        """Whether neither a breaker nor the shadow would trip so soon."""
+        return self.plant.carries(for_s) and self._shadow.carries(self._rest, for_s)
 
     def _plausible_ns(self) -> int:
         """When what judges the readings will look at something again by itself."""
@@ -206,18 +203,22 @@ class Day:
                 if now == self._shown.get(owner):
                     continue
                 self._shown[owner] = now
-            for slot, what in slots:
-                exact = what.endswith("mv") or owner == HEAT
+            for slot, what, exact in slots:
                 values[slot] = round(shown(plant, owner, what) * (1.0 if exact else noise))
 
     def _read_back(self) -> None:
         """Relays as they are, and the last order that was acknowledged."""
-        for slot, owner, what in self._relays:
-            self._all[slot] = int(shown(self.plant, owner, what))
+        values = self._all
+        for slot, contact, what in self._relays:
+            values[slot] = contact.closed if what == "relay" else contact.ordered
 
     def _obey(self) -> bool:
         """Orders to the plant; whether one is new. Relays are seen and acknowledged at once."""
         engine, state = self.engine, self.engine.state
+        orders = (state.closed.tobytes(), state.set_ma.tobytes(), state.claims.tobytes())
+        if orders == self._obeyed:
+            return False
+        self._obeyed = orders
         changed = False
         for i, circuit in enumerate(engine.loads):
             item = self.plant.circuits[circuit.id]

@@ -127,7 +127,7 @@ def live(policy: Policy, panel: Panel, house: Sequence[Legs], fixed: Sequence[Le
     out = 0  # seconds until somebody puts the breaker in again
     moments = zip(house, fixed, policy(house, limit_a, most_a), strict=True)
     for (legs, rest, given_a), same in groupby(moments):
-        left = sum(1 for _ in same)
+        left = len(list(same))
         while left:
             if out:
                 passed = min(out, left)

@@ -37,6 +37,7 @@ class Excuses:
                 vital |= {circuit.relay_device or "", circuit.setpoint_device or ""}
         vital |= {ref.device for feeder in panel.feeders for ref in feeder.currents}
         self._vital = vital | {d.link for d in panel.devices if d.name in vital}
+        self._link = {device.name: device.link for device in panel.devices}
 
     def _weighs(self, strike: Strike) -> bool:
         spoils = KINDS[strike.kind].spoils
@@ -83,7 +84,9 @@ class Excuses:
         """Whether a device could not be written to now, or a moment ago, whoever tried."""
         if device is None or not self._world.running:
             return True
-        places = (device, self._world.panel.device(device).link, "panel")
+        if not self.active and not self._cut_s:
+            return False
+        places = (device, self._link[device], "panel")
         now_s = self._world.now_s
         return any(
             KINDS[strike.kind].spoils is Spoils.LINK and strike.target in places

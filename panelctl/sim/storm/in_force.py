@@ -30,10 +30,11 @@ class InForce:
 
     def limit_a(self) -> tuple[float, float]:
         """What each leg may carry now, A."""
-        now_s = self._world.now_s
         setting_a = self._world.panel.service.control_setting_a
-        asked = [a for a, until_s in self._accepted.values() if now_s < until_s - ENDS_S]
-        setting_a = min([setting_a, *asked])
+        if self._accepted:
+            now_s = self._world.now_s
+            asked = [a for a, until_s in self._accepted.values() if now_s < until_s - ENDS_S]
+            setting_a = min([setting_a, *asked])
         app = self._world.app
         if app is None or not self._world.running:
             return setting_a, setting_a

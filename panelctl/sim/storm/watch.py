@@ -88,7 +88,8 @@ class Watch:
         for device in (d for d in world.devices.values() if isinstance(d, SimNode)):
             device.on_budget = self._handed
         self._mains = {ref.device for ref in world.panel.service.currents}
-        self._mains_links = {d.link for d in world.panel.devices if d.name in self._mains}
+        links = {d.link for d in world.panel.devices if d.name in self._mains}
+        self._mains_places = self._mains | links
 
     def begins(self, strike: Strike) -> None:
         """A fault begins."""
@@ -188,11 +189,12 @@ class Watch:
 
     def _contacts(self) -> None:
         now_s = self._world.now_s
+        before = self._ordered
         for name, item in self._relays.items():
             ordered = item.contact.ordered
-            if ordered is self._ordered[name]:
+            if ordered is before[name]:
                 continue
-            self._ordered[name] = ordered
+            before[name] = ordered
             circuit = item.circuit
             by_board = any(
                 now_s - at_s < 2.0 and board == circuit.relay_device
@@ -219,12 +221,12 @@ class Watch:
 
     def _blind(self, dt_s: float) -> None:
         """How long the mains cannot be read, or show nothing at all, which has to be noticed."""
-        timing = self._panel.timing
-        places = self._mains | self._mains_links
+        timing, running = self._panel.timing, self._world.running
+        strikes = [s for s in self.excuses.active if s.target in self._mains_places]
+        if not strikes and not any(self._blind_s):
+            return  # nothing was counted, and nothing was told
         for n, (kinds, slack_s) in enumerate(BLIND):
-            blind = self._world.running and any(
-                strike.kind in kinds and strike.target in places for strike in self.excuses.active
-            )
+            blind = running and any(strike.kind in kinds for strike in strikes)
             self._blind_s[n] = self._blind_s[n] + dt_s if blind else 0.0
             if self._steps % SHADOW_STEPS:
                 continue
