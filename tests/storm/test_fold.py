@@ -76,7 +76,9 @@ def test_a_breaker_trips_when_it_would_have() -> None:
     )
     panel = replace(PANEL, circuits=circuits)
     skipping, stepping = (lived(panel, 6 * HOUR_S, 1200.0, 1.0, s) for s in (True, False))
-    assert skipping.plant.trips == ["outlets"]
+    assert skipping.plant.trips == stepping.plant.trips == ["outlets"] * 2, "it is put in again"
+    assert skipping.outcome.branch_trips == 2
+    assert skipping.outcome.trips == 0
     assert skipping.orders == stepping.orders
     assert skipping.outcome.house == stepping.outcome.house
     assert skipping.outcome.steps < stepping.outcome.steps

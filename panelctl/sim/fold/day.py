@@ -37,6 +37,7 @@ class Outcome:
     seconds: float = 0.0
     trips: int = 0
     preventable_trips: int = 0
+    branch_trips: int = 0
     over_s: float = 0.0
     longest_over_s: float = 0.0
     sheds: int = 0
@@ -87,7 +88,7 @@ class Day:
         self._legs: list[float] = []
         self._rest = [0.0, 0.0]
         self._node_w = 0.0
-        self._out_s = 0.0  # until somebody resets the main breaker
+        self._out_s: dict[str, float] = {}  # by breaker: until somebody puts it in again
         self._claims = [0] * len(self.engine.loads)
         self._obeyed: tuple[bytes, ...] = ()  # the orders that the plant has
         self._by_owner: dict[str, list[tuple[int, str, bool]]] = {}  # slot, what, without noise
@@ -155,7 +156,7 @@ class Day:
         changed = self._obey()
         if moved or changed:
             self._before = None
-        elif self._skipping and self._still.possible and self._out_s <= 0.0:
+        elif self._skipping and self._still.possible and not self._out_s:
             self._skip(due_ns)
 
     def _skip(self, due_ns: int) -> None:
@@ -244,10 +245,23 @@ class Day:
             self.orders.append((self._now_ns, tuple(state.closed), tuple(state.set_ma)))
         return changed
 
-    def _reset(self) -> None:
-        """Somebody puts the main breaker in again."""
-        rating_a = self.panel.service.breaker.rating_a
-        self.plant.main, self._shadow = ThermalBreaker(rating_a, 2), ThermalBreaker(rating_a, 2)
+    def _tripped(self, names: list[str]) -> None:
+        """Breakers have tripped: the main one, or those of circuits that draw too much."""
+        self._out_s |= dict.fromkeys(names, RESET_S)
+        mains = names.count(MAINS)
+        self.outcome.trips += mains
+        self.outcome.preventable_trips += 0 if self._shadow.tripped else mains
+        self.outcome.branch_trips += len(names) - mains
+
+    def _reset(self, name: str) -> None:
+        """Somebody puts a breaker in again."""
+        del self._out_s[name]
+        if name == MAINS:
+            rating_a = self.panel.service.breaker.rating_a
+            self.plant.main, self._shadow = (ThermalBreaker(rating_a, 2) for _ in range(2))
+        else:
+            item = self.plant.circuits[name]
+            item.breaker = ThermalBreaker(item.breaker.rating_a, len(item.circuit.legs))
 
     def _judge(self, dt_s: float) -> None:
         plant, outcome = self.plant, self.outcome
@@ -267,15 +281,12 @@ class Day:
             outcome.longest_over_s = max(outcome.longest_over_s, self._over_s)
         else:
             self._over_s = 0.0
-        if self._out_s > 0.0:
-            self._out_s -= dt_s
-            if self._out_s <= 0.0:
-                self._reset()
+        for name, left_s in list(self._out_s.items()):
+            self._out_s[name] = left_s - dt_s
+            if left_s <= dt_s:
+                self._reset(name)
         if len(plant.trips) > self._trips:
-            self._out_s = RESET_S
-            outcome.trips += plant.trips[self._trips :].count("main")
-            if not self._shadow.tripped:
-                outcome.preventable_trips += plant.trips[self._trips :].count("main")
+            self._tripped(plant.trips[self._trips :])
             self._trips = len(plant.trips)
         outcome.node_wh += self._node_w * dt_s / 3600.0
         whole = round((self._now_ns - START_NS) / NS_PER_S)
