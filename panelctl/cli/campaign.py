@@ -37,6 +37,13 @@ from panelctl.errors import PanelctlError
 )
 @click.option("--service", "services", multiple=True, type=click.FloatRange(20, 1200), help="A.")
 @click.option("--days", type=click.IntRange(1, 1_000_000), default=40, show_default=True)
+@click.option(
+    "--scale",
+    type=click.FloatRange(0.01, 100),
+    default=1.0,
+    show_default=True,
+    help="How large the households are, times as recorded; each day is 0.7 to 1.3 times that.",
+)
 @click.option("--seed", type=int, help="A fresh one if left out; it is printed.")
 @click.option("--jobs", type=click.IntRange(1, 256), default=lambda: os.cpu_count() or 1)
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="The figures as JSON.")
@@ -46,6 +53,7 @@ def command(
     homes: tuple[Path, ...],
     services: tuple[float, ...],
     days: int,
+    scale: float,
     seed: int | None,
     jobs: int,
     out: Path | None,
@@ -63,7 +71,7 @@ def command(
         raise click.UsageError("give one --panel, or one for each --home")
     pairs = list(zip(panels if len(panels) > 1 else panels * len(homes), homes, strict=True))
     number = secrets.randbelow(1_000_000) if seed is None else seed
-    units = draw(pairs, list(services or (60.0, 100.0, 125.0, 200.0)), days, number)
+    units = draw(pairs, list(services or (60.0, 100.0, 125.0, 200.0)), days, number, scale)
     begun_s = time.monotonic()
     with click.progressbar(length=len(units), label=f"seed {number}", hidden=as_json) as bar:
 
@@ -73,7 +81,11 @@ def command(
         lived = run(units, jobs, told)
     plain = summary(lived, number)
     minutes = (time.monotonic() - begun_s) / 60
-    plain |= {"version": __version__, "days_per_minute": round(len(lived) / minutes, 1)}
+    plain |= {
+        "scale": scale,
+        "version": __version__,
+        "days_per_minute": round(len(lived) / minutes, 1),
+    }
     if out is not None:
         try:
             out.parent.mkdir(parents=True, exist_ok=True)

@@ -103,9 +103,13 @@ def resize(panel: Panel, service_a: float) -> Panel:
 
 
 def draw(
-    pairs: list[tuple[Path, Path]], services_a: list[float], days: int, seed: int
+    pairs: list[tuple[Path, Path]],
+    services_a: list[float],
+    days: int,
+    seed: int,
+    scale: float = 1.0,
 ) -> list[Unit]:
-    """The units of a campaign: every home on every service in turn."""
+    """The units of a campaign: every home on every service in turn, `scale` times its size."""
     dice = random.Random(f"{seed} campaign")
     spans = {home: _span_s(panel, home) for panel, home in pairs}
     units = []
@@ -118,7 +122,7 @@ def draw(
                 home,
                 service_a,
                 round(dice.random() * spans[home]),
-                round(dice.uniform(*SIZES), 4),
+                round(scale * dice.uniform(*SIZES), 4),
                 seed * 1_000_003 + n,
             )
         )
@@ -208,6 +212,7 @@ def _row(lived: list[Lived], name: str) -> dict[str, float]:
         "panel_days": len(lived),
         "trips": sum(outcome.trips for outcome in outcomes),
         "trips_preventable": sum(outcome.preventable_trips for outcome in outcomes),
+        "branch_trips": sum(outcome.branch_trips for outcome in outcomes),
         "seconds_over_limit": round(sum(outcome.over_s for outcome in outcomes), 1),
         "longest_over_s": round(max((o.longest_over_s for o in outcomes), default=0.0), 1),
         "sheds": sum(outcome.sheds for outcome in outcomes),
