@@ -115,10 +115,10 @@ class Charger:
         """Let the car follow."""
         self.quiet_s += dt_s
         allowed_a = self.setpoint_a if self.quiet_s < self.patience_s else self.fallback_a
-        self._look_s -= dt_s
+        self._look_s = round(self._look_s - dt_s, 9)  # alike in many steps and in one long one
         if self._look_s <= 0:
             self._pilot_a = min(allowed_a, self.max_a)
-            self._look_s = CAR_DELAY_S
+            self._look_s += CAR_DELAY_S * (1 + -self._look_s // CAR_DELAY_S)
         target_a = min(self.car_a, self._pilot_a) if self._pilot_a >= CAR_MIN_A else 0.0
         if not powered:
             self.draw_a = 0.0

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from panelctl.core.engine import Engine
+from panelctl.model.command import Command
 from panelctl.model.metering import Quality
 from panelctl.model.panel import Panel
 from panelctl.sim.breakers import ThermalBreaker
@@ -89,6 +90,7 @@ class Day:
         self._rest = [0.0, 0.0]
         self._node_w = 0.0
         self._out_s: dict[str, float] = {}  # by breaker: until somebody puts it in again
+        self._commands: list[Command] = []
         self._claims = [0] * len(self.engine.loads)
         self._obeyed: tuple[bytes, ...] = ()  # the orders that the plant has
         self._by_owner: dict[str, list[tuple[int, str, bool]]] = {}  # slot, what, without noise
@@ -121,14 +123,26 @@ class Day:
             if following is not None and following[0] <= now_s:
                 self._draw_noise()
             while following is not None and following[0] <= now_s:
-                self._want(following[1], following[2])
+                self.want(following[1], following[2])
                 following = next(story, None)
             due_ns = end_ns if following is None else begin_ns + ns_from_s(following[0])
             self._one(due_ns)
         self.outcome.seconds = span_s
         return self.outcome
 
-    def _want(self, circuit: str, watts: float) -> None:
+    def pass_time(self, span_s: float) -> None:
+        """Let so long pass, in which nobody in the house does anything."""
+        end_ns = self._now_ns + ns_from_s(span_s)
+        while self._now_ns < end_ns:
+            self._one(end_ns)
+
+    def say(self, *commands: Command) -> None:
+        """Commands for the next step; what became of them is in the plan."""
+        self._commands += commands
+        self._before = None
+
+    def want(self, circuit: str, watts: float) -> None:
+        """What a circuit's load wants from now on, W; of a charger, what its car does."""
         item = self.plant.circuits[circuit]
         if item.charger is not None:
             item.charger.car_a = watts / item.volts
@@ -152,7 +166,8 @@ class Day:
         image.next_quality[:] = self._good
         image.next_sampled_ns[:] = stamps
         image.latch()
-        self.engine.step(now_ns)
+        self.engine.step(now_ns, self._commands)
+        self._commands = []
         changed = self._obey()
         if moved or changed:
             self._before = None
