@@ -6,14 +6,14 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SOURCES := $(shell find ext -name '*.p[xy][xdi]') setup.py pyproject.toml
 
-.PHONY: demo test lint bench storm campaign build clean setup
+.PHONY: demo test lint broker bench storm campaign build clean setup
 
 demo: setup
 	@$(BIN)/panelctl demo $(ARGS)
 
 # What computes runs on all cores, what waits for wires many at a time, what watches a whole panel
 # in real time alone.
-test: setup lint
+test: setup lint broker
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
@@ -21,6 +21,11 @@ else
 	$(BIN)/python -m pytest tests/bus -n 6
 	$(BIN)/python -m pytest tests/e2e
 endif
+
+# The tests of MQTT use a real broker; Debian's is fetched where there is none.
+broker:
+	@test -x /usr/sbin/mosquitto || command -v mosquitto >/dev/null || \
+	  { echo "installing mosquitto"; apt-get update -qq && apt-get install -y -qq mosquitto; }
 
 lint: setup
 	$(BIN)/ruff check .

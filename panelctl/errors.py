@@ -9,6 +9,7 @@ PanelctlError
 │   ├── DeviceRefused      the device answered with a Modbus exception code
 │   └── ReadOnly           a write was asked of a link that is only for reading
 ├── SocketError            the control socket: no controller there, or a message out of shape
+├── ServiceError           a gateway service cannot do its work: a broker, a certificate, an address
 └── CommandRefused         a command was understood and not carried out; `why` tells the person
 """
 
@@ -78,6 +79,10 @@ class ReadOnly(FieldError):
 
 class SocketError(PanelctlError):
     """The control socket could not be reached, or a message on it is out of shape."""
+
+
+class ServiceError(PanelctlError):
+    """A gateway service cannot do its work: a certificate, a file or an address is wrong."""
 
 
 class CommandRefused(PanelctlError):

@@ -17,6 +17,8 @@ VERBS = {
     "probe": "Who is on a link, and how it wants to be asked.",
     "read": "What a device says now.",
     "dump": "A device's registers as a file to send in.",
+    "serve": "Carry the panel to MQTT: eBus and Home Assistant.",
+    "mqtt": "A broker's files for this panel, and who may use it.",
     "demo": "A simulated panel with the real controller, and a live view.",
     "sim": "A simulated panel alone, on real ptys and sockets.",
     "status": "What the controller is doing now.",

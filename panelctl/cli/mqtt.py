@@ -1,0 +1,144 @@
+"""`panelctl mqtt`: a broker's files for this panel, and who may use it."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from pathlib import Path
+from typing import Any
+
+import click
+
+from panelctl.cli.options import json_option
+from panelctl.errors import ServiceError
+
+
+def _folder(function: Any) -> Any:
+    return click.option(
+        "--folder",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=Path("/etc/panelctl/mqtt"),
+        show_default=True,
+        help="Where the broker's files lie.",
+    )(function)
+
+
+@click.group("mqtt", epilog="Example: panelctl mqtt setup --serial home-0001")
+def command() -> None:
+    """A broker for this panel: its files, and clients with roles.
+
+    reader sees everything, owner may also set relays, priorities, limits and charging, installer
+    all that can be set. Whoever is not named is refused.
+    """
+
+
+@command.command("setup", epilog="Example: panelctl mqtt setup --serial home-0001")
+@click.option("--serial", required=True, help="The panel's serial number, as in its file.")
+@click.option("--name", default="", help="The host's name; panelctl-SERIAL.local without it.")
+@click.option("--address", "addresses", multiple=True, help="An IP address of the host.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where TLS listens.")
+@click.option("--port", default=1883, show_default=True, help="Plain, on loopback only.")
+@click.option("--tls-port", default=8883, show_default=True)
+@_folder
+@json_option
+def make(
+    serial: str,
+    name: str,
+    addresses: tuple[str, ...],
+    host: str,
+    port: int,
+    tls_port: int,
+    folder: Path,
+    as_json: bool,
+) -> None:
+    """Write mosquitto.conf, a CA and certificate, passwords and the ACL; keep what is there.
+
+    The publisher's password is in FOLDER/panelctl.password, the passphrase with which clients
+    register in FOLDER/passphrase.
+    """
+    from panelctl.services.access import Clients, Role, broker_file
+    from panelctl.services.certificates import Files, ensure
+    from panelctl.services.files import PUBLIC, put
+    from panelctl.services.homie import homie_id
+
+    root = homie_id(serial)
+    host_name = name or f"panelctl-{root}.local"
+    new = ensure(Files(folder), host_name, ["127.0.0.1", *addresses])
+    clients = Clients(folder, root)
+    secret = folder / "panelctl.password"
+    try:
+        if not secret.exists() or not any(c.role is Role.PUBLISHER for c in clients.all()):
+            put(secret, clients.add("panelctl", Role.PUBLISHER).encode() + b"\n")
+        conf = broker_file(folder.resolve(), port, tls_port, host)
+        put(folder / "mosquitto.conf", conf.encode(), PUBLIC)
+        setup = {"root": root, "name": host_name, "port": port, "tls_port": tls_port}
+        put(folder / "setup.json", json.dumps(setup).encode(), PUBLIC)
+        if not (folder / "passphrase").exists():
+            put(folder / "passphrase", secrets.token_urlsafe(12).encode() + b"\n")
+    except OSError as error:
+        raise ServiceError(f"{folder}: {error}") from None
+    if as_json:
+        told = {"folder": str(folder), "name": host_name, "new_certificate": new, "root": root}
+        click.echo(json.dumps(told))
+        return
+    click.echo(
+        f"{folder}: certificate for {host_name} {'made' if new else 'kept'}\n"
+        f"  mosquitto -c {folder}/mosquitto.conf\n"
+        f"  panelctl serve --broker mqtt://127.0.0.1:{port} --user panelctl "
+        f"--password-file {secret}"
+    )
+
+
+def _clients(folder: Path) -> Any:
+    from panelctl.services.access import Clients
+
+    try:
+        root = str(json.loads((folder / "setup.json").read_text("utf-8"))["root"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ServiceError(f"{folder}: run `panelctl mqtt setup` first ({error})") from None
+    return Clients(folder, root)
+
+
+@command.command("acl", epilog="Example: panelctl mqtt acl")
+@_folder
+def show_acl(folder: Path) -> None:
+    """Print the broker's access rules as they follow from the clients."""
+    click.echo((folder / "acl").read_text("utf-8") if _clients(folder).all() else "", nl=False)
+
+
+@command.command("add", epilog="Example: panelctl mqtt add homeassistant --role owner")
+@click.argument("name")
+@click.option("--role", type=click.Choice(["reader", "owner", "installer"]), default="reader")
+@_folder
+@json_option
+def add(name: str, role: str, folder: Path, as_json: bool) -> None:
+    """Add a client, or give it a new password, which is printed once and kept nowhere."""
+    from panelctl.services.access import Role
+
+    password = _clients(folder).add(name, Role(role))
+    if as_json:
+        click.echo(json.dumps({"name": name, "role": role, "password": password}))
+    else:
+        click.echo(f"{name} ({role}): {password}")
+
+
+@command.command("revoke", epilog="Example: panelctl mqtt revoke old-tablet")
+@click.argument("name")
+@_folder
+def revoke(name: str, folder: Path) -> None:
+    """Take a client's access away."""
+    _clients(folder).revoke(name)
+    click.echo(f"{name} is revoked")
+
+
+@command.command("clients", epilog="Example: panelctl mqtt clients --json")
+@_folder
+@json_option
+def clients(folder: Path, as_json: bool) -> None:
+    """Who may use the broker."""
+    all_of = _clients(folder).all()
+    if as_json:
+        click.echo(json.dumps([{"name": c.name, "role": c.role.value} for c in all_of]))
+        return
+    for client in all_of:
+        click.echo(f"{client.name:<24} {client.role.value}")

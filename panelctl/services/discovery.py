@@ -1,0 +1,73 @@
+"""Announcing the panel on the local network (mDNS), in the words of the eBus specification and in
+those that SPAN's hardware uses.
+"""
+
+from __future__ import annotations
+
+import socket
+
+from zeroconf import ServiceInfo
+from zeroconf.asyncio import AsyncZeroconf
+
+from panelctl import __version__
+
+
+def services(
+    root: str, host: str, addresses: list[str], web_port: int, tls_port: int
+) -> list[ServiceInfo]:
+    """What is announced: eBus, the device, its broker and its web face."""
+    packed = [socket.inet_aton(address) for address in addresses]
+    ebus = {
+        "txtvers": "1",
+        "ebus_version": "1.0",
+        "roles": "device,broker-host",
+        "device_id": root,
+        "device_type": "distribution-enclosure",
+        "manufacturer": "panelctl",
+        "fw_version": __version__,
+        "register": "/api/v2/auth/register",
+        "broker_ca": "/api/v2/certificate/ca",
+        "auth_methods": "passphrase",
+        "homie_domain": "ebus",
+        "homie_version": "5",
+        "homie_roles": "device",
+        "mqtt_broker": host,
+    }
+    texts: list[tuple[str, int, dict[str, str]]] = [
+        ("_ebus", web_port, ebus),
+        (
+            "_device-info",
+            web_port,
+            {
+                "txtvers": "1",
+                "manufacturer": "panelctl",
+                "model": "panelctl",
+                "serial_number": root,
+            },
+        ),
+        (
+            "_secure-mqtt",
+            tls_port,
+            {"txtvers": "1", "protocol": "mqtt-v3.1.1", "broker": "true", "device_id": root},
+        ),
+        ("_http", web_port, {"path": "/api/v2", "version": "2", "device_id": root}),
+    ]
+    return [
+        ServiceInfo(
+            f"{kind}._tcp.local.",
+            f"{root}.{kind}._tcp.local.",
+            port=port,
+            addresses=packed,
+            properties=text,
+            server=f"{host.removesuffix('.')}.",
+        )
+        for kind, port, text in texts
+    ]
+
+
+async def announce(infos: list[ServiceInfo], interfaces: list[str]) -> AsyncZeroconf:
+    """Announce until the returned one is closed."""
+    zeroconf = AsyncZeroconf(interfaces=interfaces)
+    for info in infos:
+        await zeroconf.async_register_service(info)
+    return zeroconf

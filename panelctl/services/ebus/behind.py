@@ -1,0 +1,179 @@
+"""What stands behind circuits, as devices of their own: the compute node, chargers, PV, batteries,
+and the tank that takes the node's heat. Their meters are in the device's own frame.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from panelctl.services.ebus import commands
+from panelctl.services.ebus.facts import CircuitFacts, Facts
+from panelctl.services.ebus.seen import Seen
+from panelctl.services.ebus.words import (
+    COMMUNICATION,
+    DEVICE,
+    VENDOR,
+    amount,
+    counted,
+    measured,
+    node,
+    one_of,
+    text,
+    whole,
+    yes,
+)
+from panelctl.services.homie import Datatype, Device, Node, Property, Value
+
+FLEX_FORMAT = (
+    '{"type":"object","properties":{"mode":{"enum":["SHED","NORMAL"]},'
+    '"level":{"type":"number","minimum":0,"maximum":100},"intensity":{"type":"string"},'
+    '"duration":{"type":"number","minimum":1},"cause":{"type":"string"}},"required":["mode"]}'
+)
+
+
+def devices(facts: Facts) -> list[Device]:
+    """All of them, in the order of the panel file."""
+    made = []
+    for circuit in facts.circuits:
+        if circuit.compute:
+            made.append(_compute(facts, circuit))
+        elif circuit.charger:
+            made.append(_charger(circuit))
+        elif circuit.source:
+            made.append(_source(circuit))
+    if facts.heats:
+        made.append(_tank(facts))
+    return made
+
+
+def _status(circuit: CircuitFacts) -> Node:
+    def read(seen: Seen) -> str:
+        return "OK" if seen.circuit(circuit.id)["fresh"] else "LOST"
+
+    return node("status", one_of("communication-state", COMMUNICATION, read))
+
+
+def _draw(circuit: CircuitFacts, *more: Property) -> Node:
+    """A consumer: + is what it draws."""
+
+    def power(seen: Seen) -> float | None:
+        return seen.watts(circuit.id)
+
+    energy = counted("imported-energy", lambda seen: seen.circuit(circuit.id).get("wh"))
+    return node(
+        "meter", measured("active-power", "W", power), energy if circuit.counted else None, *more
+    )
+
+
+def _compute(facts: Facts, circuit: CircuitFacts) -> Device:
+    def compute(seen: Seen, key: str) -> Value:
+        plain = seen.record["compute"]
+        return None if plain is None else plain[key]
+
+    nodes = [
+        node("info", text("model", "compute node")),
+        _status(circuit),
+        _draw(circuit),
+        _flex(circuit),
+        node(
+            "power-budget",
+            measured("budget", "W", lambda seen: compute(seen, "budget_w"), digits=0),
+            whole("floor", "W", round(circuit.floor_w)),
+            whole("ceiling", "W", round(circuit.max_w)),
+            whole("lease", "ms", round(facts.lease_s * 1000)),
+            yes("stop", lambda seen: compute(seen, "stop")),
+            amount("cap", "W", lambda seen: seen.circuit(circuit.id).get("cap_w")),
+            vendor=True,
+        ),
+    ]
+    kind = f"{VENDOR}device.compute-node"
+    return Device(circuit.fed or "", kind, f"{circuit.name} (node)", nodes)
+
+
+def _flex(circuit: CircuitFacts) -> Node:
+    def active(seen: Seen) -> Value:
+        plain = seen.circuit(circuit.id)
+        if "cap_w" not in plain:
+            return None
+        above_w = circuit.max_w - circuit.floor_w
+        level = 100.0 * (circuit.max_w - plain["cap_w"]) / above_w if above_w else 0.0
+        ends_s = round((seen.record["wall_s"] + plain["cap_s"]) / 10.0) * 10
+        return {"mode": "SHED", "level": round(level), "ends-at": _stamp(ends_s)}
+
+    def response(seen: Seen) -> str:
+        plain = seen.circuit(circuit.id)
+        if plain.get("why") == "IGNORES_BUDGET":
+            return "NOT_FOLLOWING"
+        return "CURTAILED" if "cap_w" in plain else "NONE"
+
+    request = Property(
+        "request",
+        "Request",
+        Datatype.JSON,
+        lambda seen: None,  # what is in force is `active-request`
+        format=FLEX_FORMAT,
+        write=commands.flex(circuit) if circuit.controlled else None,
+    )
+    return node(
+        "flex",
+        request,
+        Property("active-request", "Active request", Datatype.JSON, active),
+        one_of("response", "NONE,CURTAILED,BOOSTED,NOT_FOLLOWING", response),
+    )
+
+
+def _stamp(wall_s: float) -> str:
+    """ISO 8601, UTC."""
+    return datetime.fromtimestamp(wall_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _charger(circuit: CircuitFacts) -> Device:
+    def allowed(seen: Seen) -> float | None:
+        return seen.circuit(circuit.id).get("set_a")
+
+    def requested(seen: Seen) -> int | None:
+        cap_w = seen.circuit(circuit.id).get("cap_w")
+        return None if cap_w is None else int(cap_w / circuit.volts)
+
+    most = int(circuit.max_a)
+    write = commands.charge_limit(circuit) if circuit.controlled else None
+    nodes = [
+        node("info", text("model", "charging station")),
+        _status(circuit),
+        _draw(circuit, amount("advertised-current", "A", allowed)),
+        node(
+            "charge-limit",
+            whole("installer-max", "A", most),
+            whole("requested-limit", "A", requested, f"0:{most}", write),
+        ),
+    ]
+    return Device(circuit.fed or "", f"{DEVICE}evse", f"{circuit.name} (charger)", nodes)
+
+
+def _source(circuit: CircuitFacts) -> Device:
+    """PV and batteries: + is what they give."""
+
+    def power(seen: Seen) -> float | None:
+        watts = seen.watts(circuit.id)
+        return None if watts is None else -float(watts)
+
+    nodes = [
+        node("info", text("model", "PV" if circuit.source == "pv" else "battery")),
+        node("meter", measured("active-power", "W", power)),
+    ]
+    if circuit.source == "battery":
+        nodes.append(_status(circuit))
+    kind = "pv" if circuit.source == "pv" else "bess"
+    return Device(circuit.fed or "", f"{DEVICE}{kind}", circuit.name, nodes)
+
+
+def _tank(facts: Facts) -> Device:
+    def temperature(seen: Seen) -> float | None:
+        tank_c = seen.record["tank_c"]
+        return None if tank_c is None else float(tank_c)
+
+    nodes = [
+        node("info", text("model", "heat tank")),
+        node("water-heater", measured("tank-temperature", "°C", temperature)),
+    ]
+    return Device(f"{facts.root}-tank", f"{DEVICE}water-heater", "Heat tank", nodes)

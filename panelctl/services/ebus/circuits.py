@@ -1,0 +1,173 @@
+"""A circuit of the panel as a Homie device: relay, meter, who gives way first, why it is off."""
+
+from __future__ import annotations
+
+from panelctl.model.command import MAX_TIER
+from panelctl.model.reason import Reason, Wait
+from panelctl.model.why import REASONS, WAITS, place
+from panelctl.services.ebus import commands
+from panelctl.services.ebus.facts import CircuitFacts, Facts
+from panelctl.services.ebus.seen import Plain, Seen
+from panelctl.services.ebus.words import (
+    DEVICE,
+    VENDOR,
+    counted,
+    measured,
+    node,
+    one_of,
+    text,
+    whole,
+    yes,
+)
+from panelctl.services.homie import Device, Node
+
+RELAYS = "UNKNOWN,OPEN,CLOSED"
+REQUESTERS = "USER,LOAD_SHED,PCS,CONFIGURATION,FAULT,NONE,UNKNOWN"
+PRIORITIES = "UNKNOWN,NEVER,SOC_THRESHOLD"
+WHY = ",".join(reason.name for reason in Reason)
+WAIT = ",".join(wait.name for wait in Wait)
+
+
+def device(facts: Facts, circuit: CircuitFacts) -> Device:
+    """The device of a circuit."""
+    nodes = [
+        node(
+            "info",
+            text("name", circuit.name),
+            text("spaces", ",".join(map(str, circuit.spaces))),
+            text("tags", tag) if (tag := _tag(circuit)) else None,
+            yes("dedicated", True) if circuit.fed else None,
+        ),
+        node(
+            "breaker",
+            whole("rating", "A", round(circuit.breaker_a)),
+            whole("poles", "", len(circuit.legs), "1:4:1"),
+        ),
+        _meter(circuit),
+        _pcs(circuit),
+    ]
+    if circuit.relay:
+        nodes.insert(1, _switch(circuit))
+    if circuit.controlled:
+        nodes.append(_decision(circuit))
+    nodes.append(_load_shed(facts, circuit))
+    if circuit.fed is not None:
+        nodes.append(_connection(circuit))
+    return Device(circuit.device, f"{DEVICE}circuit", circuit.name, nodes)
+
+
+def _tag(circuit: CircuitFacts) -> str:
+    """Of the registry: it has none for compute."""
+    if circuit.charger:
+        return "EVSE"
+    return "OTHER" if circuit.compute else ""
+
+
+def _switch(circuit: CircuitFacts) -> Node:
+    write = commands.relay(circuit.id) if circuit.controlled else None
+    return node(
+        "switch",
+        one_of("relay", RELAYS, lambda seen: str(seen.circuit(circuit.id)["relay"]), write),
+        yes("relay-controllable", circuit.controlled),
+        one_of("relay-requester", REQUESTERS, lambda seen: _requester(seen.circuit(circuit.id))),
+    )
+
+
+def _requester(plain: Plain) -> str:
+    """Who holds it open; the strongest claim is the first."""
+    claims = plain.get("claims")
+    if not claims:
+        return "NONE" if plain["relay"] == "CLOSED" else "UNKNOWN"
+    return "UNKNOWN" if claims[0] == "FOUND" else str(claims[0])
+
+
+def _meter(circuit: CircuitFacts) -> Node:
+    """In the enclosure's frame: what a load draws is negative, and exported to it."""
+
+    def power(seen: Seen) -> float | None:
+        watts = seen.watts(circuit.id)
+        return None if watts is None else -float(watts)
+
+    def current(seen: Seen) -> float | None:
+        plain = seen.circuit(circuit.id)
+        return max(map(abs, plain["a"]), default=0.0) if plain["fresh"] else None
+
+    direction = "imported-energy" if circuit.source else "exported-energy"
+    counter = counted(direction, lambda seen: seen.circuit(circuit.id).get("wh"))
+    return node(
+        "meter",
+        measured("current", "A", current, digits=2),
+        measured("active-power", "W", power),
+        counter if circuit.counted else None,
+    )
+
+
+def _pcs(circuit: CircuitFacts) -> Node:
+    def rank(seen: Seen) -> int:
+        """1 gives way first: the compute node, then the largest tier."""
+        return 1 if circuit.compute else 2 + MAX_TIER - int(seen.circuit(circuit.id)["tier"])
+
+    return node(
+        "pcs",
+        yes("managed", circuit.controlled),
+        whole("priority", "", rank) if circuit.controlled else None,
+    )
+
+
+def _load_shed(facts: Facts, circuit: CircuitFacts) -> Node:
+    """What becomes of it off the grid. The compute node is not switched off then: it falls to what
+    the inverter's limit leaves.
+    """
+    tier = facts.backup_tier
+    if tier is None or circuit.compute or not circuit.controlled:
+        return node("load-shed", one_of("priority", PRIORITIES, "NEVER"))
+
+    def read(seen: Seen) -> str:
+        return "SOC_THRESHOLD" if seen.circuit(circuit.id)["tier"] >= tier else "NEVER"
+
+    write = commands.priority(circuit.id, tier)
+    return node("load-shed", one_of("priority", PRIORITIES, read, write))
+
+
+def _decision(circuit: CircuitFacts) -> Node:
+    """Why it is as it is, for people and programs: eBus has only who."""
+
+    def words(seen: Seen) -> str:
+        plain = seen.circuit(circuit.id)
+        said = REASONS[Reason[plain["why"]]]
+        if "wait" in plain:
+            wait = Wait[plain["wait"]]
+            row = plain.get("leg", "")
+            room = f"more room is needed on {place(row)}" if row else "more room is needed"
+            said += f"; {WAITS.get(wait, room)}"
+        return said
+
+    def tier(seen: Seen) -> int:
+        return int(seen.circuit(circuit.id)["tier"])
+
+    write = None if circuit.compute else commands.tier(circuit.id)
+    return node(
+        "decision",
+        one_of("why", WHY, lambda seen: str(seen.circuit(circuit.id)["why"])),
+        one_of("wait", WAIT, lambda seen: str(seen.circuit(circuit.id).get("wait", "NONE"))),
+        text("text", words),
+        whole("tier", "", tier, f"0:{MAX_TIER}", write),
+        vendor=True,
+    )
+
+
+def _connection(circuit: CircuitFacts) -> Node:
+    kinds = {"pv": f"{DEVICE}pv", "battery": f"{DEVICE}bess"}
+    kind = kinds.get(circuit.source or "", f"{DEVICE}evse")
+    if circuit.compute:
+        kind = f"{VENDOR}device.compute-node"
+
+    def status(seen: Seen) -> str:
+        return "OK" if seen.circuit(circuit.id)["fresh"] else "LOST"
+
+    return node(
+        "connection",
+        text("feeds-device-id", circuit.fed or ""),
+        text("feeds-device-type", kind),
+        one_of("feeds-device-status", "OK,LOST,DEGRADED", status),
+    )

@@ -1,0 +1,217 @@
+"""Between the controller and the broker: records become the tree's values, `/set` becomes commands.
+
+The controller never waits for any of this; when it is gone, the tree says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from panelctl.errors import CommandRefused, ServiceError, SocketError
+from panelctl.link.follower import Follower
+from panelctl.services.ebus.tree import Changes, Tree
+from panelctl.services.hass import discovery
+from panelctl.services.homie import Device, Leaf, Pace
+from panelctl.services.mqtt import Broker, Carrier, Message
+
+PREFIX = "ebus/5"
+BIRTH = "homeassistant/status"
+MOST_COMMAND = 4096
+MOST_WAITING = 64
+BURST, PER_S = 40.0, 20.0  # commands from outside: more than that is not people
+GONE_S = 2.0  # a controller that restarts is back before anybody has to know
+LOG = logging.getLogger("panelctl.mqtt")
+
+
+class Gateway:
+    """Publishes one panel. `root` is its serial number as a Homie id, `hass` adds Home Assistant's
+    discovery, and `version` is where the versions of descriptions begin: they have to grow over
+    restarts too.
+    """
+
+    def __init__(self, socket: Path, broker: Broker, root: str, hass: bool, version: int) -> None:
+        self.follower = Follower(socket, self._hello, self._record, self._lost)
+        will = Message(f"{PREFIX}/{root}/$state", "lost")
+        topics = [f"{PREFIX}/+/+/+/set"]
+        if hass:
+            topics.append(BIRTH)
+        self.carrier = Carrier(broker, will, topics, self._everything, self._received)
+        self.root = root
+        self.record: dict[str, Any] | None = None
+        self.refused = 0  # commands that were out of shape, or refused by the controller
+        self.dropped = 0  # commands that came faster than anybody can want
+        self._hass = hass
+        self._hello_seen: dict[str, Any] = {}
+        self._tree: Tree | None = None
+        self._changes: Changes | None = None
+        self._texts: dict[str, str | None] = {}
+        self._version = self.started_ms = version
+        self._ready = False  # a record has come since the hello
+        self._gone: asyncio.TimerHandle | None = None
+        self._orders: asyncio.Queue[tuple[Leaf, str]] = asyncio.Queue(MOST_WAITING)
+        self._numbers = count(1)
+        self._credit, self._credit_s = BURST, 0.0
+
+    async def run(self) -> None:
+        """Run until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.follower.run())
+            group.create_task(self.carrier.run())
+            group.create_task(self._obey())
+
+    @property
+    def tree(self) -> Tree | None:
+        """The tree, once the controller has been heard."""
+        return self._tree
+
+    # -- from the controller ----------------------------------------------------------------------
+
+    def _hello(self, hello: dict[str, Any]) -> None:
+        self._stay()
+        facts = {key: value for key, value in hello.items() if key not in ("start", "config")}
+        if facts == self._hello_seen:
+            return
+        before = self._tree
+        self._hello_seen = facts
+        self._tree = Tree(hello)
+        if self._tree.root.id != self.root:
+            changed = f"the panel's serial has changed to {hello['serial']}"
+            raise ServiceError(f"{changed}: the will is of {self.root}; start the service again")
+        self._changes = Changes(self._tree)
+        self._texts, self._ready = {}, False
+        self._version += 1
+        if before is not None:
+            self._remove(before, self._tree)
+
+    def _remove(self, before: Tree, now: Tree) -> None:
+        """Clear what devices retained that are no longer there: their state first."""
+        there = {device.id for device in now.devices}
+        for device in before.devices:
+            if device.id not in there:
+                for topic in ("$state", "$description"):
+                    self.carrier.put(Message(f"{PREFIX}/{device.id}/{topic}", None))
+                for leaf in device.leaves():
+                    self.carrier.put(Message(f"{PREFIX}/{leaf.path}", None))
+
+    def _record(self, record: dict[str, Any]) -> None:
+        assert self._changes is not None
+        self._stay()
+        self.record = record
+        changed = dict(self._changes.since(record))
+        self._texts.update(changed)
+        if not self._ready:
+            self._ready = True
+            self.carrier.again()
+            return
+        for path, text in changed.items():
+            self.carrier.put(self._value(path, text))
+
+    def _lost(self) -> None:
+        if self._gone is None and self._ready:
+            self._gone = asyncio.get_running_loop().call_later(GONE_S, self._leave)
+
+    def _leave(self) -> None:
+        self._gone, self._ready, self.record = None, False, None
+        LOG.warning("the controller is gone")
+        self.carrier.put(Message(f"{PREFIX}/{self.root}/$state", "lost"))
+
+    def _stay(self) -> None:
+        if self._gone is not None:
+            self._gone.cancel()
+            self._gone = None
+
+    # -- to the broker ----------------------------------------------------------------------------
+
+    def _value(self, path: str, text: str | None) -> Message:
+        assert self._tree is not None
+        pace = self._tree.leaves[path].property.pace
+        return Message(f"{PREFIX}/{path}", text, qos=1 if pace is Pace.AT_ONCE else 0)
+
+    def _everything(self) -> Iterator[Message]:
+        """The whole tree in the order that Homie asks for: the root's `ready` comes last."""
+        tree = self._tree
+        if tree is None or not self._ready:
+            yield Message(f"{PREFIX}/{self.root}/$state", "lost")
+            return
+        self._version += 1
+        yield Message(f"{PREFIX}/{self.root}/$state", "init")
+        for device in tree.devices:
+            yield from self._device(device)
+        if self._hass:
+            for topic, payload in discovery(tree, PREFIX):
+                yield Message(topic, payload)
+
+    def _device(self, device: Device) -> Iterator[Message]:
+        yield Message(f"{PREFIX}/{device.id}/$state", "init")
+        described = json.dumps(device.describe(self._version), separators=(",", ":"))
+        yield Message(f"{PREFIX}/{device.id}/$description", described)
+        for leaf in device.leaves():
+            text = self._texts.get(leaf.path)
+            if text is not None:
+                yield self._value(leaf.path, text)
+        yield Message(f"{PREFIX}/{device.id}/$state", "ready")
+
+    # -- commands ---------------------------------------------------------------------------------
+
+    def _received(self, topic: str, payload: bytes) -> None:
+        if topic == BIRTH:
+            if payload == b"online" and self._ready and self._tree is not None:
+                for config, text in discovery(self._tree, PREFIX):
+                    self.carrier.put(Message(config, text))
+            return
+        path = topic.removeprefix(f"{PREFIX}/").removesuffix("/set")
+        leaf = self._tree.leaves.get(path) if self._tree is not None else None
+        if leaf is None or leaf.property.write is None:
+            return  # another panel's, or nothing that can be set
+        if not self._may():
+            self.dropped += 1
+            return
+        try:
+            if len(payload) > MOST_COMMAND:
+                raise CommandRefused(f"more than {MOST_COMMAND} bytes")
+            self._orders.put_nowait((leaf, payload.decode()))
+        except (CommandRefused, UnicodeDecodeError) as error:
+            self._refuse(leaf, str(error))
+        except asyncio.QueueFull:
+            self.dropped += 1
+
+    def _may(self) -> bool:
+        """Whether another command may come already."""
+        now_s = asyncio.get_running_loop().time()
+        self._credit = min(BURST, self._credit + (now_s - self._credit_s) * PER_S)
+        self._credit_s = now_s
+        if self._credit < 1.0:
+            return False
+        self._credit -= 1.0
+        return True
+
+    async def _obey(self) -> None:
+        """Hand commands to the controller, one after the other."""
+        while True:
+            leaf, text = await self._orders.get()
+            assert leaf.property.write is not None
+            try:
+                order = leaf.property.write(text)
+                verdict = await self.follower.command(
+                    replace(order, id=f"mqtt-{next(self._numbers)}")
+                )
+            except (CommandRefused, SocketError) as error:
+                self._refuse(leaf, str(error))
+                continue
+            if not verdict.accepted:
+                self._refuse(leaf, verdict.why)
+            elif self._texts.get(leaf.path) == text:
+                self.carrier.put(self._value(leaf.path, text))  # it is so already: say it again
+
+    def _refuse(self, leaf: Leaf, why: str) -> None:
+        self.refused += 1
+        text = f"{leaf.path}: {why}"[:300]
+        LOG.info("refused: %s", text)
+        self.carrier.put(Message(f"{PREFIX}/{leaf.device}/$log/warn", text, retain=False))

@@ -1,0 +1,192 @@
+"""One connection to an MQTT broker, kept up: the newest text of each topic goes out, from one task.
+
+Whoever publishes never waits: `put` keeps the newest text of a topic until the broker takes it. The
+library is aiomqtt, the present name of asyncio-mqtt.
+
+Rules
+- After each connect everything is published again: a broker may have lost what it retained.
+- The will belongs to the connection: whoever needs another will needs another connection.
+- What comes in is handed on as bytes; nothing it contains can raise here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import ssl
+from collections import deque
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiomqtt
+
+from panelctl.errors import ServiceError
+
+KEEPALIVE_S = 10
+TIMEOUT_S = 4.0
+FIRST_RETRY_S, MOST_RETRY_S = 0.25, 3.0
+MOST_WAITING_IN = 256  # messages from outside that wait to be looked at; more are dropped
+LOG = logging.getLogger("panelctl.mqtt")
+QUIET = logging.getLogger("panelctl.mqtt.library")
+QUIET.setLevel(logging.CRITICAL)  # it would log every message that a flood makes it drop
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """Where the broker is, and who we are to it. `ca` is the file of the CA that must have signed
+    its certificate; without it the connection is not encrypted.
+    """
+
+    host: str
+    port: int
+    username: str = ""
+    password: str = ""
+    ca: Path | None = None
+
+    def context(self) -> ssl.SSLContext | None:
+        """What TLS needs. Raises ServiceError."""
+        if self.ca is None:
+            return None
+        try:
+            return ssl.create_default_context(cafile=str(self.ca))
+        except (OSError, ssl.SSLError) as error:
+            raise ServiceError(f"{self.ca}: no certificates of a CA: {error}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What goes out. A text that is None clears what was retained."""
+
+    topic: str
+    text: str | None
+    retain: bool = True
+    qos: int = 1
+
+
+class Carrier:
+    """Carries messages to a broker. `everything` is published after each connect, `received` is
+    called with topic and payload of what comes in on `topics`, retained messages left out.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        will: Message,
+        topics: Iterable[str],
+        everything: Callable[[], Iterable[Message]],
+        received: Callable[[str, bytes], None],
+    ) -> None:
+        self._broker = broker
+        self._will = will
+        self._topics = tuple(topics)
+        self._everything = everything
+        self._received = received
+        self._whole: deque[Message] = deque()  # what goes out first, in its order
+        self._waiting: dict[str, Message] = {}
+        self._woken = asyncio.Event()
+        self.connected = False
+        self.connects = 0
+        self.sent = 0
+        self.replaced = 0  # texts that were replaced by newer ones before they could go out
+
+    def put(self, message: Message) -> None:
+        """Publish as soon as it can be; a newer text of the same topic takes its place."""
+        if not self.connected and message.retain:
+            return  # it is in everything that goes out after the connect
+        if self._waiting.pop(message.topic, None) is not None:
+            self.replaced += 1
+        self._waiting[message.topic] = message
+        self._woken.set()
+
+    def again(self) -> None:
+        """Publish everything once more: the tree has another shape."""
+        if self.connected:
+            self._whole = deque(self._everything())
+            self._waiting.clear()
+            self._woken.set()
+
+    @property
+    def waiting(self) -> int:
+        """How many messages wait to go out."""
+        return len(self._whole) + len(self._waiting)
+
+    async def run(self) -> None:
+        """Stay connected until cancelled; then say goodbye in order."""
+        context = self._broker.context()
+        retry_s = FIRST_RETRY_S
+        told = ""
+        while True:
+            try:
+                async with self._client(context) as client:
+                    if told:
+                        LOG.info("connected to the broker again")
+                    retry_s, told = FIRST_RETRY_S, ""
+                    await self._serve(client)
+            except aiomqtt.MqttError as error:
+                if str(error) != told:
+                    told = str(error)
+                    broker = self._broker
+                    LOG.warning("broker %s:%d: %s", broker.host, broker.port, told)
+            finally:
+                self.connected = False
+            await asyncio.sleep(retry_s * random.uniform(0.7, 1.0))
+            retry_s = min(2 * retry_s, MOST_RETRY_S)
+
+    def _client(self, context: ssl.SSLContext | None) -> aiomqtt.Client:
+        broker, will = self._broker, self._will
+        return aiomqtt.Client(
+            broker.host,
+            broker.port,
+            username=broker.username or None,
+            password=broker.password or None,
+            tls_context=context,
+            keepalive=KEEPALIVE_S,
+            timeout=TIMEOUT_S,
+            will=aiomqtt.Will(will.topic, will.text, qos=1, retain=True),
+            max_queued_incoming_messages=MOST_WAITING_IN,
+            logger=QUIET,
+        )
+
+    async def _serve(self, client: aiomqtt.Client) -> None:
+        for topic in self._topics:
+            await client.subscribe(topic, qos=1)
+        self.connected = True
+        self.connects += 1
+        self.again()
+        tasks = [asyncio.create_task(self._send(client)), asyncio.create_task(self._hear(client))]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        except asyncio.CancelledError:
+            tasks[0].cancel()
+            with suppress(aiomqtt.MqttError):
+                await client.publish(self._will.topic, "disconnected", qos=1, retain=True)
+            raise
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _send(self, client: aiomqtt.Client) -> None:
+        while True:
+            await self._woken.wait()
+            self._woken.clear()
+            while self._whole or self._waiting:
+                if self._whole:
+                    message = self._whole.popleft()
+                else:
+                    message = self._waiting.pop(next(iter(self._waiting)))
+                payload = "" if message.text is None else message.text
+                await client.publish(message.topic, payload, qos=message.qos, retain=message.retain)
+                self.sent += 1
+                if message.qos == 0 and self.sent % 64 == 0:
+                    await asyncio.sleep(0)  # others want to work as well
+
+    async def _hear(self, client: aiomqtt.Client) -> None:
+        async for message in client.messages:
+            if not message.retain and isinstance(message.payload, bytes | bytearray):
+                self._received(str(message.topic), bytes(message.payload))

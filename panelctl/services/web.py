@@ -1,0 +1,232 @@
+"""The web face: eBus's REST calls (status, register, the CA, the schema, clients) and /metrics.
+
+Rules
+- A passphrase or token is compared in constant time, never echoed, never logged.
+- Registering is tried a few times a minute and no more.
+- /metrics answers this machine alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import ipaddress
+import json
+import secrets
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from panelctl import __version__
+from panelctl.errors import ServiceError
+from panelctl.services.access import Client, Clients, Role
+from panelctl.services.certificates import Files
+from panelctl.services.ebus.tree import Tree
+from panelctl.services.gateway import Gateway
+from panelctl.services.metrics import exposition, registry
+
+MOST_BODY = 2048
+TRIES, TRIES_S = 10, 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What `panelctl mqtt setup` left: host name and port of the broker, and the passphrase."""
+
+    folder: Path
+    root: str
+    name: str
+    tls_port: int
+    passphrase: str
+
+    @classmethod
+    def read(cls, folder: Path) -> Access:
+        """What is in the folder. Raises ServiceError."""
+        try:
+            plain = json.loads((folder / "setup.json").read_text("utf-8"))
+            passphrase = (folder / "passphrase").read_text("utf-8").strip()
+            return cls(
+                folder, str(plain["root"]), str(plain["name"]), int(plain["tls_port"]), passphrase
+            )
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ServiceError(f"{folder}: run `panelctl mqtt setup` first ({error})") from None
+
+
+class Face:
+    """The calls of the web face of one gateway; without `access` nobody can register."""
+
+    def __init__(self, gateway: Gateway, access: Access | None) -> None:
+        self._gateway = gateway
+        self._access = access
+        self._figures = registry(gateway)
+        self._tries: deque[float] = deque(maxlen=TRIES)
+
+    def app(self) -> Starlette:
+        """As an ASGI application."""
+        routes = [
+            Route("/metrics", self._metrics),
+            Route("/api/v2/status", self._status),
+            Route("/api/v2/homie/schema", self._schema),
+        ]
+        if self._access is not None:
+            routes += [
+                Route("/api/v2/auth/register", self._register, methods=["POST"]),
+                Route("/api/v2/certificate/ca", self._ca),
+                Route("/api/v2/auth/clients", self._list),
+                Route("/api/v2/auth/clients/{name}", self._client, methods=["GET", "DELETE"]),
+            ]
+        return Starlette(routes=routes)
+
+    async def _metrics(self, request: Request) -> Response:
+        if not _is_local(request):
+            return PlainTextResponse("this machine alone\n", 403)
+        text = exposition(self._figures)
+        return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    async def _status(self, request: Request) -> Response:
+        firmware = f"panelctl/{__version__}"
+        return JSONResponse({"serialNumber": self._gateway.root, "firmwareVersion": firmware})
+
+    async def _schema(self, request: Request) -> Response:
+        tree = self._gateway.tree
+        if tree is None:
+            return _problem(503, "the controller has not been heard yet")
+        return JSONResponse(schema(tree))
+
+    async def _ca(self, request: Request) -> Response:
+        assert self._access is not None
+        try:
+            pem = Files(self._access.folder).ca.read_text("utf-8")
+        except OSError:
+            return _problem(503, "the certificate cannot be read")
+        return PlainTextResponse(pem, media_type="application/x-pem-file")
+
+    async def _register(self, request: Request) -> Response:
+        access = self._access
+        assert access is not None
+        now_s = asyncio.get_running_loop().time()
+        if len(self._tries) == TRIES and now_s - self._tries[0] < TRIES_S:
+            wait_s = round(TRIES_S - (now_s - self._tries[0])) + 1
+            return _problem(429, "too many tries", {"Retry-After": str(wait_s)})
+        self._tries.append(now_s)
+        body = await _body(request)
+        if body is None:
+            return _problem(422, "a JSON object with name and hopPassphrase is needed")
+        given = body.get("hopPassphrase", body.get("password"))
+        right = isinstance(given, str) and hmac.compare_digest(
+            given.encode(), access.passphrase.encode()
+        )
+        if not right:
+            return _problem(401, "the passphrase is not right")
+        asked = body.get("name")
+        try:
+            clients = Clients(access.folder, access.root)
+            name = asked if isinstance(asked, str) else f"client-{secrets.token_hex(4)}"
+            if name == "panelctl":
+                return _problem(422, "that name is taken")
+            password = await asyncio.to_thread(clients.add, name, Role.OWNER)
+        except ServiceError as error:
+            return _problem(422, str(error))
+        token = base64.urlsafe_b64encode(f"{name}:{password}".encode()).decode()
+        told = {
+            "accessToken": token,
+            "tokenType": "Bearer",
+            "iatMs": self._gateway.started_ms,
+            "ebusBrokerUsername": name,
+            "ebusBrokerPassword": password,
+            "ebusBrokerHost": access.name,
+            "ebusBrokerMqttsPort": access.tls_port,
+            "ebusBrokerWsPort": 0,
+            "ebusBrokerWssPort": 0,
+            "hostname": access.name,
+            "serialNumber": access.root,
+            "hopPassphrase": None,
+        }
+        return JSONResponse(told, headers={"Cache-Control": "no-store"})
+
+    async def _who(self, request: Request) -> Client | None:
+        kind, _, token = request.headers.get("authorization", "").partition(" ")
+        assert self._access is not None
+        try:
+            name, _, password = base64.urlsafe_b64decode(token).decode().partition(":")
+            clients = Clients(self._access.folder, self._access.root)
+        except (ValueError, ServiceError):
+            return None
+        if kind.lower() != "bearer":
+            return None
+        return await asyncio.to_thread(clients.find, name, password)
+
+    async def _list(self, request: Request) -> Response:
+        if await self._who(request) is None:
+            return _problem(401, "a valid token is needed")
+        assert self._access is not None
+        clients = Clients(self._access.folder, self._access.root).all()
+        return JSONResponse([{"name": c.name, "role": c.role.value} for c in clients])
+
+    async def _client(self, request: Request) -> Response:
+        """Look at a client, or revoke it: oneself, or anybody as an installer."""
+        who = await self._who(request)
+        if who is None:
+            return _problem(401, "a valid token is needed")
+        name = request.path_params["name"]
+        assert self._access is not None
+        clients = Clients(self._access.folder, self._access.root)
+        found = next((c for c in clients.all() if c.name == name), None)
+        if found is None:
+            return _problem(404, "there is no such client")
+        if request.method == "GET":
+            return JSONResponse({"name": found.name, "role": found.role.value})
+        if found.role is Role.PUBLISHER or (who.name != name and who.role is not Role.INSTALLER):
+            return _problem(403, "only an installer revokes others")
+        await asyncio.to_thread(clients.revoke, name)
+        return Response(status_code=204)
+
+
+def schema(tree: Tree) -> dict[str, Any]:
+    """The kinds of devices of a panel, for clients that choose a parser by it."""
+    classes: dict[str, Any] = {}
+    for device in tree.devices:
+        described = device.describe(0)["nodes"]
+        classes.setdefault(device.type, {}).update(described)
+    canonical = json.dumps(classes, sort_keys=True, separators=(",", ":")).encode()
+    return {
+        "firmwareVersion": f"panelctl/{__version__}",
+        "homieDomain": "ebus",
+        "homieVersion": 5,
+        "dataModelVersion": "1.0",
+        "deviceClasses": classes,
+        "deviceClassesSchemaHash": f"sha256:{hashlib.sha256(canonical).hexdigest()[:16]}",
+    }
+
+
+def _is_local(request: Request) -> bool:
+    try:
+        return request.client is not None and ipaddress.ip_address(request.client.host).is_loopback
+    except ValueError:
+        return False
+
+
+async def _body(request: Request) -> dict[str, Any] | None:
+    """A small JSON object; None when it is something else."""
+    data = b""
+    async for part in request.stream():
+        data += part
+        if len(data) > MOST_BODY:
+            return None
+    try:
+        plain = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    return plain if isinstance(plain, dict) else None
+
+
+def _problem(code: int, why: str, headers: dict[str, str] | None = None) -> Response:
+    return JSONResponse({"detail": why}, code, headers)

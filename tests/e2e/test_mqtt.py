@@ -1,0 +1,402 @@
+"""The whole way: simulated panel, controller, `serve`, a real broker, and clients that we did not
+write.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import statistics
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from panelctl.clock import monotonic_ns
+from tests.e2e.mqtt_rig import PREFIX, BrokerRig, Listener, free_port, panelctl
+from tests.e2e.rig import PanelRig, open_circuits
+
+ROOT = "demo-0001"
+STATE = f"{PREFIX}/{ROOT}/$state"
+RELAY = f"{ROOT}-dryer/switch/relay"
+RECOVER_S = 5.0
+
+
+@pytest.fixture(scope="module")
+def panel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PanelRig]:
+    made = PanelRig(tmp_path_factory.mktemp("panel"))
+    try:
+        made.start()
+        made.settle()
+        yield made
+    finally:
+        made.stop()
+
+
+@pytest.fixture(scope="module")
+def rig(panel: PanelRig, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrokerRig]:
+    made = BrokerRig(tmp_path_factory.mktemp("broker"))
+    made.web = free_port()  # type: ignore[attr-defined]  # where this module's web face listens
+    try:
+        web = ["--listen", f"127.0.0.1:{made.web}", "--access", str(made.folder)]  # type: ignore[attr-defined]  # as above
+        made.start_serve(panel.folder / "control.sock", *web)
+        yield made
+    finally:
+        made.stop()
+
+
+@pytest.fixture
+def owner(rig: BrokerRig) -> Iterator[Listener]:
+    made = Listener(rig, "owner", tls=True)
+    try:
+        made.until(ready, 15)
+        yield made
+    finally:
+        made.stop()
+
+
+def ready(texts: dict[str, str]) -> bool:
+    """The root and every child that it names are ready and described."""
+    if texts.get(STATE) != "ready" or f"{PREFIX}/{ROOT}/$description" not in texts:
+        return False
+    children = json.loads(texts[f"{PREFIX}/{ROOT}/$description"])["children"]
+    return all(
+        texts.get(f"{PREFIX}/{child}/$state") == "ready"
+        and f"{PREFIX}/{child}/$description" in texts
+        for child in children
+    )
+
+
+def test_the_tree_is_whole_and_says_what_it_is(owner: Listener) -> None:
+    described = {
+        topic.split("/")[2]: json.loads(text)
+        for topic, text in owner.texts.items()
+        if topic.endswith("/$description")
+    }
+    assert len(described) == 1 + 1 + 32 + 2  # enclosure, lugs, circuits, node and charger
+    for device, plain in described.items():
+        for node, content in plain["nodes"].items():
+            for name, kind in content["properties"].items():
+                assert kind.get("settable", True) is True, "what is not settable does not say so"
+                text = owner.value(f"{device}/{node}/{name}")
+                if text is None:
+                    continue
+                if kind["datatype"] == "enum":
+                    assert text in kind["format"].split(","), f"{device}/{node}/{name}"
+                elif kind["datatype"] in ("float", "integer"):
+                    assert math.isfinite(float(text))
+                    assert text != "-0.0"
+                elif kind["datatype"] == "boolean":
+                    assert text in ("true", "false")
+    assert owner.value(f"{ROOT}/info/serial-number") == ROOT
+    assert owner.value(f"{ROOT}/pcs/binding-constraint") == "FSR"
+    assert float(owner.value(f"{ROOT}/pcs/import-limit") or 0) == 160.0
+    assert owner.value(f"{ROOT}-lugs-up/info/direction") == "UPSTREAM"
+
+
+def test_signs_are_turned_in_the_enclosures_frame_alone(owner: Listener) -> None:
+    def read(path: str) -> float:
+        return float(owner.value(path) or "nan")
+
+    owner.until(lambda texts: read(f"{ROOT}-compute/meter/active-power") < -10_000, 10)
+    assert read(f"{ROOT}-compute-device/meter/active-power") > 10_000
+    assert read(f"{ROOT}-lugs-up/meter/active-power") > 10_000
+    assert read(f"{ROOT}/power-flows/grid") < -10_000
+    assert read(f"{ROOT}/power-flows/site") > 10_000
+
+
+def test_a_relay_is_opened_and_closed_by_its_owner(panel: PanelRig, owner: Listener) -> None:
+    """Confirmed within the five seconds that clients wait; who asked is told."""
+    owner.send(RELAY, "OPEN")
+    assert owner.until(lambda t: t.get(f"{PREFIX}/{RELAY}") == "OPEN", 5) < 5
+    owner.until(lambda t: t.get(f"{PREFIX}/{RELAY}-requester") == "USER", 5)
+    panel.until(lambda r: "dryer" in open_circuits(r), 5)
+    owner.until(lambda t: "a user opened it" in t[f"{PREFIX}/{ROOT}-dryer/decision/text"], 5)
+    owner.send(RELAY, "CLOSED")
+    owner.until(lambda t: t.get(f"{PREFIX}/{RELAY}") == "CLOSED", 30)
+    before = len(owner.heard)
+    owner.send(RELAY, "OPEN ")
+    owner.until(lambda t: any("$log/warn" in topic for _, topic, _ in owner.heard[before:]), 5)
+    assert owner.value(RELAY) == "CLOSED"
+
+
+def test_what_is_so_already_is_said_again(owner: Listener) -> None:
+    path = f"{ROOT}/pcs/requested-import-limit"
+    owner.send(path, "100")
+    owner.until(lambda t: t.get(f"{PREFIX}/{path}") == "100.0", 5)
+    owner.until(lambda t: t.get(f"{PREFIX}/{ROOT}/pcs/binding-constraint") == "REQUESTED", 5)
+    owner.send(path, "160")  # the control setting itself: taken back
+    owner.until(lambda t: f"{PREFIX}/{path}" not in t, 5)
+
+
+def test_a_flex_request_lowers_the_node(panel: PanelRig, owner: Listener) -> None:
+    node = f"{ROOT}-compute-device"
+    owner.send(f"{node}/flex/request", json.dumps({"mode": "SHED", "level": 50, "duration": 60}))
+    panel.until(lambda r: 6_700 < r["compute"]["budget_w"] <= 6_850 > r["compute"]["draw_w"], 10)
+    owner.until(lambda t: t.get(f"{PREFIX}/{node}/flex/response") == "CURTAILED", 5)
+    assert json.loads(owner.value(f"{node}/flex/active-request") or "")["level"] == 50
+    owner.send(f"{node}/flex/request", '{"mode":"NORMAL"}')
+    panel.until(lambda r: r["compute"]["draw_w"] > 12_000, 20)
+    before = len(owner.heard)
+    owner.send(f"{node}/flex/request", '{"mode":"LOAD_UP","level":1,"duration":5}')
+    owner.until(lambda t: any("$log/warn" in topic for _, topic, _ in owner.heard[before:]), 5)
+
+
+def test_roles_are_kept_by_the_broker(rig: BrokerRig, panel: PanelRig, owner: Listener) -> None:
+    reader = Listener(rig, "reader")
+    stranger = Listener(rig, "stranger")
+    try:
+        reader.until(ready, 10)
+        reader.send(RELAY, "OPEN")
+        owner.send(f"{ROOT}-dryer/decision/tier", "9")  # an installer's, not an owner's
+        stranger.until(lambda t: stranger.code is not None, 10)
+        assert stranger.code != 0
+        owner.send(f"{ROOT}-hot-tub/switch/relay", "OPEN")  # what comes after has come through
+        owner.until(lambda t: t.get(f"{PREFIX}/{ROOT}-hot-tub/switch/relay") == "OPEN", 5)
+        assert owner.value(RELAY) == "CLOSED"
+        assert owner.value(f"{ROOT}-dryer/decision/tier") == "3"
+        installer = Listener(rig, "installer")
+        installer.until(ready, 10)
+        installer.send(f"{ROOT}-dryer/decision/tier", "9")
+        installer.until(lambda t: t.get(f"{PREFIX}/{ROOT}-dryer/decision/tier") == "9", 5)
+        installer.send(f"{ROOT}-dryer/decision/tier", "3")
+        installer.stop()
+    finally:
+        owner.send(f"{ROOT}-hot-tub/switch/relay", "CLOSED")
+        reader.stop()
+        stranger.stop()
+
+
+def test_a_retained_command_is_none(owner: Listener, panel: PanelRig) -> None:
+    """One that lies on the broker is not somebody's wish now; neither is what is too long."""
+    owner.send(RELAY, b"OPEN" * 5000)
+    owner.send(RELAY, b"\xff\xfe")
+    owner.send(RELAY, "CLOSED")
+    owner.until(lambda t: sum("$log/warn" in topic for _, topic, _ in owner.heard) >= 2, 5)
+    assert owner.value(RELAY) == "CLOSED"
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # the SDK has paho's old callbacks
+def test_the_sdks_controller_reads_the_tree_as_complete(rig: BrokerRig, owner: Listener) -> None:
+    from ebus_sdk import Controller
+
+    cfg = {
+        "host": "127.0.0.1",
+        "port": rig.port,
+        "authentication": {
+            "type": "USER_PASS",
+            "username": "reader",
+            "password": rig.password("reader"),
+        },
+        "use_tls": False,
+    }
+    controller = Controller(mqtt_cfg=cfg, root_device_id=ROOT)
+    came = threading.Event()
+    try:
+        controller.start_discovery()
+        for _ in range(200):
+            if controller.is_tree_complete(ROOT):
+                break
+            came.wait(0.05)
+        assert controller.is_tree_complete(ROOT)
+        found = controller.get_device(f"{ROOT}-dryer")
+        assert found is not None
+    finally:
+        controller.stop()
+
+
+def test_the_simulators_capture_reads_it_back(rig: BrokerRig, owner: Listener) -> None:
+    """panel-sim-capture of ebus-panel-sim takes the tree for a panel, circuits and all."""
+    from ebus_panel_sim.capture import definition_from_tree, tree_from_retained
+
+    tree = tree_from_retained({t: x for t, x in owner.texts.items() if t.startswith(PREFIX)})
+    definition, notes = definition_from_tree(tree, mask=False)
+    instances = definition.manifest.instances
+    assert sum(instance.entity_class == "circuit" for instance in instances) == 32
+    (enclosure,) = (i for i in instances if i.entity_class == "panel")
+    assert enclosure.metadata["serial-number"] == ROOT
+    assert enclosure.metadata["panel-size"] == "48"
+    dryer = next(i for i in instances if i.display_name == "Clothes dryer")
+    assert dryer.metadata["tab-numbers"] == "6,8"
+    assert dryer.metadata["relay-behavior"] == "controllable"
+    unread = {note.device for note in notes if "unsupported" in note.note}
+    assert unread == {f"{ROOT}-compute-device"}, "eBus has no word for it"
+
+
+def test_home_assistants_discovery(owner: Listener) -> None:
+    topic = f"homeassistant/device/{ROOT}/config"
+    owner.until(lambda texts: topic in texts, 5)
+    plain = json.loads(owner.texts[topic])
+    assert {"device", "origin", "components", "availability"} <= set(plain)
+    assert plain["origin"]["name"] == "panelctl"
+    components = plain["components"].values()
+    assert len({component["unique_id"] for component in components}) == len(plain["components"])
+    for component in components:
+        assert component["state_topic"].startswith(PREFIX)
+        assert component["platform"] in ("sensor", "switch", "number", "binary_sensor")
+        if component.get("device_class") == "energy":
+            assert component["state_class"] == "total_increasing"
+    switches = [c for c in components if c["platform"] == "switch"]
+    assert {"dryer", "compute"} <= {c["unique_id"].split("_")[2] for c in switches}
+    assert all(c["command_topic"] == f"{c['state_topic']}/set" for c in switches)
+    assert not any("refrigerator" in c["unique_id"] for c in switches), "it is always on"
+
+
+def test_a_killed_broker_gets_the_whole_tree_again(rig: BrokerRig, owner: Listener) -> None:
+    """Its retained store is gone with it."""
+    rig.kill_broker()
+    rig.start_broker()
+    owner.forget()
+    took_s = owner.until(ready, RECOVER_S + 1.0)  # the listener itself waits a second to reconnect
+    assert took_s < RECOVER_S + 1.0
+    owner.until(lambda t: f"{PREFIX}/{ROOT}-dryer/meter/current" in t, 3)
+
+
+def test_a_frozen_broker_comes_back(rig: BrokerRig, panel: PanelRig, owner: Listener) -> None:
+    """SIGSTOP for longer than anybody waits for it; the controller does not notice."""
+    assert rig.broker is not None
+    os.kill(rig.broker.pid, signal.SIGSTOP)
+    try:
+        seen = records(panel, 8.0)
+    finally:
+        os.kill(rig.broker.pid, signal.SIGCONT)
+    assert seen[-1]["timing"]["overruns"] - seen[0]["timing"]["overruns"] <= 1
+    owner.forget()
+    owner.send(RELAY, "OPEN")
+    owner.until(lambda t: t.get(f"{PREFIX}/{RELAY}") == "OPEN", 10)
+    owner.send(RELAY, "CLOSED")
+    owner.until(lambda t: t.get(f"{PREFIX}/{RELAY}") == "CLOSED", 30)
+
+
+def test_a_flood_of_commands_costs_the_controller_nothing(
+    rig: BrokerRig, panel: PanelRig, owner: Listener
+) -> None:
+    """Two seconds of as many hostile messages as a client can send."""
+    quiet = [r["timing"]["late_us"] for r in records(panel, 2.0)]
+    flood = Listener(rig, "owner", to="nothing")
+    flood.until(lambda t: flood.code == 0, 5)
+    sent, seen = 0, []
+    done = threading.Event()
+
+    def hit() -> None:
+        nonlocal sent
+        while not done.is_set():
+            for payload in (b"OPEN", b"x" * 2000, b"\xff", b"[" * 500, b""):
+                flood.client.publish(f"{PREFIX}/{ROOT}-hot-tub/switch/relay/set", payload, 0)
+                flood.client.publish(f"{PREFIX}/{ROOT}/pcs/requested-import-limit/set", payload, 0)
+                sent += 2
+            done.wait(0.0005)
+
+    thread = threading.Thread(target=hit)
+    thread.start()
+    try:
+        seen = records(panel, 2.5)
+    finally:
+        done.set()
+        thread.join()
+        flood.stop()
+    assert sent > 2_000
+    assert seen[-1]["timing"]["overruns"] - seen[0]["timing"]["overruns"] <= 1
+    late = [r["timing"]["late_us"] for r in seen]
+    assert statistics.median(late) < statistics.median(quiet) + 20_000, "a fifth of a cycle"
+    owner.send(RELAY, "CLOSED")
+    owner.until(lambda t: ready(t), 10)
+
+
+def records(panel: PanelRig, seconds: float) -> list[dict[str, Any]]:
+    """The records of so many seconds from now on; what waited to be read is older."""
+    seen: list[dict[str, Any]] = []
+    begin_ns = monotonic_ns()
+    panel.until(lambda r: r["t_ns"] >= begin_ns + seconds * 1e9, 20, seen)
+    return [record for record in seen if record["t_ns"] >= begin_ns]
+
+
+def call(rig: BrokerRig, path: str, body: object = None, token: str = "", method: str = "") -> Any:
+    """Code and JSON of a call of the web face."""
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    data = None if body is None else json.dumps(body).encode()
+    port = rig.web  # type: ignore[attr-defined]  # set by the fixture
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}{path}", data, headers, method=method or None
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            text = answer.read().decode()
+            code = answer.status
+    except urllib.error.HTTPError as error:
+        code, text = error.code, error.read().decode()
+    try:
+        return code, json.loads(text)
+    except ValueError:
+        return code, text
+
+
+def test_a_client_registers_reads_and_is_revoked(rig: BrokerRig, owner: Listener) -> None:
+    assert call(rig, "/api/v2/status")[1]["serialNumber"] == ROOT
+    code, schema = call(rig, "/api/v2/homie/schema")
+    assert code == 200
+    assert schema["dataModelVersion"] == owner.value(f"{ROOT}/info/data-model-version")
+    code, pem = call(rig, "/api/v2/certificate/ca")
+    assert pem.startswith("-----BEGIN")
+    passphrase = (rig.folder / "passphrase").read_text().strip()
+    code, said = call(rig, "/api/v2/auth/register", {"name": "tab-1", "hopPassphrase": "no"})
+    assert code == 401
+    assert passphrase not in str(said)
+    code, told = call(rig, "/api/v2/auth/register", {"name": "tab-1", "hopPassphrase": passphrase})
+    assert code == 200
+    assert {"accessToken", "ebusBrokerHost", "ebusBrokerMqttsPort", "iatMs"} <= set(told)
+    rig._passwords["tab-1"] = told["ebusBrokerPassword"]
+    client = Listener(rig, "tab-1", tls=True)
+    try:
+        client.until(ready, 10)
+    finally:
+        client.stop()
+    token = told["accessToken"]
+    assert call(rig, "/api/v2/auth/clients", None, "x")[0] == 401
+    assert {"name": "tab-1", "role": "owner"} in call(rig, "/api/v2/auth/clients", token=token)[1]
+    assert call(rig, "/api/v2/auth/clients/panelctl", token=token, method="DELETE")[0] == 403
+    assert call(rig, "/api/v2/auth/clients/tab-1", token=token, method="DELETE")[0] == 204
+    assert call(rig, "/api/v2/auth/clients", token=token)[0] == 401
+    code, text = call(rig, "/metrics")
+    assert code == 200
+    assert 'panelctl_state{state="NORMAL"} 1.0' in text
+    assert "panelctl_mqtt_connected 1.0" in text
+    for _ in range(12):
+        code, _ = call(rig, "/api/v2/auth/register", {"name": "x", "hopPassphrase": "guess"})
+    assert code == 429
+
+
+def test_the_end_is_said(rig: BrokerRig, panel: PanelRig, owner: Listener) -> None:
+    """A controller that ends makes the tree lost; `serve` says goodbye in order."""
+    assert panel.run is not None
+    panel.run.send_signal(signal.SIGTERM)
+    panel.run.wait(10)
+    assert panel.client is not None
+    panel.client.close()
+    owner.until(lambda t: t.get(STATE) == "lost", 6)
+    panel.start()
+    owner.until(ready, 15)
+    assert rig.serve is not None
+    rig.serve.terminate()
+    assert rig.serve.wait(10) == 0
+    owner.until(lambda t: t.get(STATE) == "disconnected", 3)
+
+
+def test_setup_keeps_what_is_there(tmp_path: Path) -> None:
+    words = ["mqtt", "setup", "--serial", "Home-7", "--folder", str(tmp_path), "--json"]
+    first = json.loads(panelctl(*words))
+    secret = (tmp_path / "panelctl.password").read_text()
+    again = json.loads(panelctl(*words))
+    assert first["new_certificate"]
+    assert not again["new_certificate"]
+    assert (tmp_path / "panelctl.password").read_text() == secret
+    assert json.loads(panelctl(*words, "--address", "192.0.2.7"))["new_certificate"]
+    assert "topic readwrite ebus/5/#" in (tmp_path / "acl").read_text()
+    assert secret.strip() not in (tmp_path / "clients.json").read_text()
+    assert os.stat(tmp_path / "clients.json").st_mode & 0o007 == 0
