@@ -153,9 +153,7 @@ class Gateway:
         described = json.dumps(device.describe(self._version), separators=(",", ":"))
         yield Message(f"{PREFIX}/{device.id}/$description", described)
         for leaf in device.leaves():
-            text = self._texts.get(leaf.path)
-            if text is not None:
-                yield self._value(leaf.path, text)
+            yield self._value(leaf.path, self._texts.get(leaf.path))  # or clear what is from before
         yield Message(f"{PREFIX}/{device.id}/$state", "ready")
 
     # -- commands ---------------------------------------------------------------------------------

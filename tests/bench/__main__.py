@@ -1,8 +1,8 @@
 """`python -m tests.bench`: measure, print the table, write build/bench.json.
 
 Exit code 1 when a target is missed. `--seconds 60` shortens the two runs of the controller, which
-take ten minutes each otherwise; `--only core` (or `bus`, `storm`, `run`) omits others. `--docs`
-measures nothing and writes docs/reference/performance.md from the last build/bench.json.
+take ten minutes each otherwise; `--only core` (or `bus`, `storm`, `run`, `serve`) omits others.
+`--docs` measures nothing and writes docs/reference/performance.md from the last build/bench.json.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from tests.bench.mismatch import mismatch_rows
 from tests.bench.panel48 import panel48_rows
 from tests.bench.rows import Row, machine, page, write
 from tests.bench.run_bench import run_rows
+from tests.bench.serve_bench import serve_rows
 from tests.bench.solve_bench import solve_rows
 from tests.bench.storm_bench import storm_rows
 
@@ -28,7 +29,7 @@ def main() -> None:
     """See the module."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench")
     parser.add_argument("--seconds", type=float, default=600.0)
-    parser.add_argument("--only", choices=["core", "bus", "storm", "run"])
+    parser.add_argument("--only", choices=["core", "bus", "storm", "run", "serve"])
     parser.add_argument("--docs", action="store_true", help="only write the docs page")
     options = parser.parse_args()
     if options.docs:
@@ -40,6 +41,7 @@ def main() -> None:
         "bus": lambda: bus_rows() + panel48_rows(options.seconds),
         "storm": storm_rows,
         "run": lambda: run_rows(options.seconds),
+        "serve": serve_rows,
     }
     rows: list[Row] = []
     print(machine())

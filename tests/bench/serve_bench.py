@@ -1,0 +1,159 @@
+"""What carrying a panel to a broker costs: `serve` as a process beside the controller, on the
+demo's panel with a real broker, and whether the controller notices.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from panelctl.clock import monotonic_ns
+from tests.bench.rows import Row, quantile, reported
+from tests.e2e.mqtt_rig import PREFIX, BrokerRig, Listener
+from tests.e2e.rig import PanelRig
+
+ROOT = "demo-0001"
+SECONDS, RUNS = 30.0, 3
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def serve_rows() -> list[Row]:
+    """`serve.*` and the controller's jitter under a flood of commands."""
+    with tempfile.TemporaryDirectory() as folder:
+        panel = PanelRig(_made(Path(folder) / "panel"))
+        broker = BrokerRig(_made(Path(folder) / "broker"))
+        try:
+            panel.start()
+            panel.settle()
+            broker.start_serve(panel.folder / "control.sock")
+            owner = Listener(broker, "owner")
+            owner.until(_ready, 20)
+            return [
+                *_cost(broker, owner),
+                *_latency(panel, owner),
+                *_recovery(broker, owner),
+                *_jitter(panel, broker),
+            ]
+        finally:
+            broker.stop()
+            panel.stop()
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+def _ready(texts: dict[str, str]) -> bool:
+    return texts.get(f"{PREFIX}/{ROOT}/$state") == "ready"
+
+
+def _used(pid: int) -> tuple[float, float]:
+    """CPU seconds and MB of memory of a process."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    cpu_s = (int(fields[11]) + int(fields[12])) / TICKS
+    return cpu_s, pages * os.sysconf("SC_PAGESIZE") / 1e6
+
+
+def _wait(seconds: float) -> None:
+    threading.Event().wait(seconds)
+
+
+def _cost(broker: BrokerRig, owner: Listener) -> list[Row]:
+    assert broker.serve is not None
+    before_s, _ = _used(broker.serve.pid)
+    owner.forget()
+    _wait(SECONDS)
+    after_s, megabytes = _used(broker.serve.pid)
+    heard = len(owner.heard)
+    return [
+        reported("serve.rss_mb", megabytes, "MB", 1, "32 circuits; without the web face"),
+        reported(
+            "serve.cpu_share", (after_s - before_s) / SECONDS, "of a core", 1, "10 Hz records in"
+        ),
+        reported("serve.msgs_per_s", heard / SECONDS, "a second", 1, "only what changed"),
+    ]
+
+
+def _latency(panel: PanelRig, owner: Listener) -> list[Row]:
+    """From the cycle in which a relay read back otherwise to a subscriber that knows."""
+    path = f"{PREFIX}/{ROOT}-dryer/switch/relay"
+    times_ms = []
+    for n in range(2 * 6):
+        owner.send(f"{ROOT}-dryer/switch/relay", ("OPEN", "CLOSED")[n % 2])
+        wanted = ("OPEN", "CLOSED")[n % 2]
+        record = panel.until(lambda r, w=wanted: _relay(r) == w, 60)  # type: ignore[misc]  # a default argument
+        owner.until(lambda t, w=wanted: t.get(path) == w, 5)  # type: ignore[misc]  # the same
+        came_s = next(s for s, topic, _ in reversed(owner.heard) if topic == path)
+        ahead_s = monotonic_ns() / 1e9 - time.monotonic()
+        times_ms.append((came_s + ahead_s - record["t_ns"] / 1e9) * 1000)
+    return [
+        reported(
+            f"serve.cycle_to_subscriber_ms.{name}", quantile(times_ms, q), "ms", len(times_ms), ""
+        )
+        for name, q in (("p50", 0.5), ("p99", 0.99))
+    ]
+
+
+def _relay(record: dict[str, Any]) -> str:
+    return str(next(c["relay"] for c in record["circuits"] if c["id"] == "dryer"))
+
+
+def _recovery(broker: BrokerRig, owner: Listener) -> list[Row]:
+    times_s = []
+    for _ in range(RUNS):
+        broker.kill_broker()
+        broker.start_broker()
+        owner.forget()
+        times_s.append(owner.until(_ready, 30))
+    note = "broker killed and started without its store; the subscriber's own second included"
+    return [reported("serve.recover_s", max(times_s), "s", RUNS, note)]
+
+
+def _jitter(panel: PanelRig, broker: BrokerRig) -> list[Row]:
+    def late_ms(seconds: float) -> list[float]:
+        seen: list[dict[str, Any]] = []
+        begin_ns = monotonic_ns()
+        panel.until(lambda r: r["t_ns"] >= begin_ns + seconds * 1e9, seconds + 20, seen)
+        return [r["timing"]["late_us"] / 1000 for r in seen if r["t_ns"] >= begin_ns]
+
+    quiet = late_ms(SECONDS)
+    flood = Listener(broker, "owner", to="nothing")
+    flood.until(lambda t: flood.code == 0, 5)
+    done, sent = threading.Event(), [0]
+
+    def hit() -> None:
+        while not done.is_set():
+            for payload in (b"OPEN", b"x" * 2000, b"\xff"):
+                flood.client.publish(f"{PREFIX}/{ROOT}-hot-tub/switch/relay/set", payload, 0)
+                sent[0] += 1
+            if sent[0] % 300 == 0:
+                done.wait(0.001)
+
+    thread = threading.Thread(target=hit)
+    thread.start()
+    try:
+        stormy = late_ms(SECONDS)
+    finally:
+        done.set()
+        thread.join()
+        flood.stop()
+    per_s = sent[0] / SECONDS
+    ratio = quantile(stormy, 0.5) / quantile(quiet, 0.5)
+    return [
+        reported(
+            "run.tick_jitter_ms.p999", quantile(quiet, 0.999), "ms", len(quiet), "beside serve"
+        ),
+        reported(
+            "run.tick_jitter_ms.p999.under_mqtt_storm",
+            quantile(stormy, 0.999),
+            "ms",
+            len(stormy),
+            f"{per_s:.0f} hostile commands a second; the median is {ratio:.2f} of the quiet",
+        ),
+    ]
