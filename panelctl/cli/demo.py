@@ -19,6 +19,7 @@ from typing import Any
 
 import click
 
+from panelctl.cli.demo_broker import broker_beside
 from panelctl.cli.view import PanelView
 from panelctl.errors import PanelctlError, SocketError
 from panelctl.link.client import ControlClient
@@ -201,6 +202,7 @@ def summarise(tally: Tally, truth: dict[str, Any], log: str) -> dict[str, Any]:
     type=click.Path(path_type=Path, dir_okay=False),
     help="Save a picture of the view when the house is heaviest.",
 )
+@click.option("--mqtt", is_flag=True, help="Also a broker with the panel on it (mosquitto).")
 def command(
     duration: str,
     as_json: bool,
@@ -209,6 +211,7 @@ def command(
     story: Path | None,
     seed: int,
     svg: Path | None,
+    mqtt: bool,
 ) -> None:
     """Simulate a house and let the real controller share its service with a compute node.
 
@@ -232,13 +235,16 @@ def command(
             client = connect(folder, run)
             desk = DeskClient(Path(endpoints["desk"]))
             tally = Tally()
-            try:
-                if as_json:
-                    _quiet(client, desk, tally, span_s, svg)
-                else:
-                    _live(client, desk, tally, span_s, svg)
-            except KeyboardInterrupt:
-                pass
+            with broker_beside(folder, client.hello["serial"], mqtt) as told:
+                if told:
+                    click.echo(told, err=True)
+                try:
+                    if as_json:
+                        _quiet(client, desk, tally, span_s, svg)
+                    else:
+                        _live(client, desk, tally, span_s, svg)
+                except KeyboardInterrupt:
+                    pass
             truth = desk.truth()
             log = ""
             if run.poll() is not None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import select
+import socket
 import subprocess
 import sys
 import time
@@ -78,4 +80,21 @@ def test_a_demo_that_is_told_to_end_leaves_nothing_behind(tmp_path: Path) -> Non
         demo.terminate()
         demo.wait(20)
     assert children() == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_demo_with_a_broker(tmp_path: Path) -> None:
+    """It tells where to look, and leaves neither a broker nor files behind."""
+    command = [sys.executable, "-m", "panelctl", "demo", "--for", "6s", "--json", "--mqtt"]
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=90,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )
+    found = re.search(r"MQTT on 127\.0\.0\.1:(\d+), .*\"password\"", done.stderr)
+    assert found, done.stderr
+    with pytest.raises(OSError, match="refused"):
+        socket.create_connection(("127.0.0.1", int(found[1])), 2)
     assert list(tmp_path.iterdir()) == []
