@@ -28,6 +28,7 @@ from panelctl.errors import ServiceError
 KEEPALIVE_S = 10
 TIMEOUT_S = 4.0
 FIRST_RETRY_S, MOST_RETRY_S = 0.25, 3.0
+MOST_AT_ONCE = 50  # messages on their way to the broker
 MOST_WAITING_IN = 256  # messages from outside that wait to be looked at; more are dropped
 LOG = logging.getLogger("panelctl.mqtt")
 QUIET = logging.getLogger("panelctl.mqtt.library")
@@ -175,16 +176,29 @@ class Carrier:
         while True:
             await self._woken.wait()
             self._woken.clear()
-            while self._whole or self._waiting:
-                if self._whole:
-                    message = self._whole.popleft()
-                else:
-                    message = self._waiting.pop(next(iter(self._waiting)))
-                payload = "" if message.text is None else message.text
-                await client.publish(message.topic, payload, qos=message.qos, retain=message.retain)
-                self.sent += 1
-                if message.qos == 0 and self.sent % 64 == 0:
-                    await asyncio.sleep(0)  # others want to work as well
+            while batch := self._next():
+                # Each begins in its turn, so the order is kept; only the answers come together.
+                results = await asyncio.gather(
+                    *(
+                        client.publish(m.topic, m.text or "", qos=m.qos, retain=m.retain)
+                        for m in batch
+                    ),
+                    return_exceptions=True,
+                )
+                for result in results:
+                    if isinstance(result, BaseException):
+                        raise result
+                self.sent += len(batch)
+
+    def _next(self) -> list[Message]:
+        """The messages that go out next, at most MOST_AT_ONCE."""
+        batch: list[Message] = []
+        while len(batch) < MOST_AT_ONCE and (self._whole or self._waiting):
+            if self._whole:
+                batch.append(self._whole.popleft())
+            else:
+                batch.append(self._waiting.pop(next(iter(self._waiting))))
+        return batch
 
     async def _hear(self, client: aiomqtt.Client) -> None:
         async for message in client.messages:

@@ -4,6 +4,7 @@ demo's panel with a real broker, and whether the controller notices.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import tempfile
 import threading
@@ -12,12 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from panelctl.clock import monotonic_ns
+from panelctl.services.mqtt import Broker, Carrier, Message
 from tests.bench.rows import Row, quantile, reported
 from tests.e2e.mqtt_rig import PREFIX, BrokerRig, Listener
 from tests.e2e.rig import PanelRig
 
 ROOT = "demo-0001"
 SECONDS, RUNS = 30.0, 3
+PROPERTIES, ROUNDS = 200, 25
+MESSAGES = PROPERTIES * ROUNDS
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -33,6 +37,7 @@ def serve_rows() -> list[Row]:
             owner = Listener(broker, "owner")
             owner.until(_ready, 20)
             return [
+                *_peers(broker),
                 *_cost(broker, owner),
                 *_latency(panel, owner),
                 *_recovery(broker, owner),
@@ -78,6 +83,95 @@ def _cost(broker: BrokerRig, owner: Listener) -> list[Row]:
         ),
         reported("serve.msgs_per_s", heard / SECONDS, "a second", 1, "only what changed"),
     ]
+
+
+def _peers(broker: BrokerRig) -> list[Row]:
+    """Measurements a second that come through to the end: our connection, and ebus-sdk's Device;
+    both at QoS 0, in turns.
+    """
+    ours, theirs = [], []
+    for _ in range(RUNS):
+        ours.append(MESSAGES / asyncio.run(_ours(broker)))
+        theirs.append(MESSAGES / _sdk(broker))
+    mine, its = quantile(ours, 0.5), quantile(theirs, 0.5)
+    note = f"ebus-sdk's Device {its:.0f}, ours {mine:.0f} messages a second, {MESSAGES} each"
+    return [reported("serve.vs_ebus_sdk", mine / its, "times", RUNS, note)]
+
+
+async def _ours(broker: BrokerRig) -> float:
+    end = asyncio.Event()
+    where = Broker("127.0.0.1", broker.port, "panelctl", _password(broker))
+    will = Message(f"{PREFIX}/bench/$state", "lost")
+    told = Carrier(where, will, [], list, lambda topic, payload: None)
+    back = Carrier(
+        where,
+        Message(f"{PREFIX}/bench2/$state", "lost"),
+        [f"{PREFIX}/bench/meter/end"],
+        list,
+        lambda topic, payload: end.set(),
+    )
+    tasks = [asyncio.create_task(one.run()) for one in (told, back)]
+    try:
+        while not (told.connected and back.connected):  # noqa: ASYNC110  # others' state
+            await asyncio.sleep(0.01)
+        begun_s = time.perf_counter()
+        for n in range(ROUNDS):
+            for k in range(PROPERTIES):
+                told.put(Message(f"{PREFIX}/bench/meter/p{k}", f"{n}.{k}", qos=0))
+            while told.waiting:  # noqa: ASYNC110  # the same
+                await asyncio.sleep(0)
+        told.put(Message(f"{PREFIX}/bench/meter/end", "1", retain=False, qos=0))
+        await asyncio.wait_for(end.wait(), 30)
+        return time.perf_counter() - begun_s
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _sdk(broker: BrokerRig) -> float:
+    from ebus_sdk import Device, Node
+
+    ready, end = threading.Event(), threading.Event()
+    listener = Listener(broker, "owner", to=f"{PREFIX}/bench3/meter/end")
+    cfg = {
+        "host": "127.0.0.1",
+        "port": broker.port,
+        "use_tls": False,
+        "authentication": {
+            "type": "USER_PASS",
+            "username": "panelctl",
+            "password": _password(broker),
+        },
+    }
+    names = [*(f"p{k}" for k in range(PROPERTIES)), "end"]
+    device = Device("bench3", mqtt_cfg=cfg, qos=0)
+    node = Node(id="meter", name="Meter", type="bench")
+    node.set_device(device)
+    with device.state_transition():
+        made = [
+            node.add_property_from_dict({"id": n, "name": n, "datatype": "string"}) for n in names
+        ]
+        device.add_node(node)
+    try:
+        device.start_mqtt_client()
+        ready.wait(1.0)
+        listener.forget()
+        begun_s = time.perf_counter()
+        for n in range(ROUNDS):
+            for k in range(PROPERTIES):
+                made[k].set_value(f"{n}.{k}")
+        made[-1].set_value("1")
+        listener.until(lambda texts: bool(texts), 30)
+        return time.perf_counter() - begun_s
+    finally:
+        end.set()
+        device.stop()
+        listener.stop()
+
+
+def _password(broker: BrokerRig) -> str:
+    return (broker.folder / "panelctl.password").read_text().strip()
 
 
 def _latency(panel: PanelRig, owner: Listener) -> list[Row]:
