@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import secrets
+import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -58,23 +60,28 @@ def make(
     """
     from panelctl.services.access import Clients, Role, broker_file
     from panelctl.services.certificates import Files, ensure
-    from panelctl.services.files import PUBLIC, put
+    from panelctl.services.files import PRIVATE, PUBLIC, put
     from panelctl.services.homie import homie_id
 
     root = homie_id(serial)
     host_name = name or f"panelctl-{root}.local"
+    try:
+        _for_broker(folder)
+    except OSError as error:
+        raise ServiceError(f"{folder}: {error}") from None
     new = ensure(Files(folder), host_name, ["127.0.0.1", *addresses])
-    clients = Clients(folder, root)
     secret = folder / "panelctl.password"
     try:
+        clients = Clients(folder, root)
         if not secret.exists() or not any(c.role is Role.PUBLISHER for c in clients.all()):
-            put(secret, clients.add("panelctl", Role.PUBLISHER).encode() + b"\n")
+            put(secret, clients.add("panelctl", Role.PUBLISHER).encode() + b"\n", PRIVATE)
         conf = broker_file(folder.resolve(), port, tls_port, host)
         put(folder / "mosquitto.conf", conf.encode(), PUBLIC)
         setup = {"root": root, "name": host_name, "port": port, "tls_port": tls_port}
         put(folder / "setup.json", json.dumps(setup).encode(), PUBLIC)
         if not (folder / "passphrase").exists():
-            put(folder / "passphrase", secrets.token_urlsafe(12).encode() + b"\n")
+            passphrase = secrets.token_urlsafe(12).encode()
+            put(folder / "passphrase", passphrase + b"\n", PRIVATE)
     except OSError as error:
         raise ServiceError(f"{folder}: {error}") from None
     if as_json:
@@ -89,6 +96,16 @@ def make(
     )
 
 
+def _for_broker(folder: Path) -> None:
+    """Let mosquitto's group read what it needs, and write the number of its process."""
+    run = folder / "run"
+    run.mkdir(parents=True, exist_ok=True)
+    for place, mode in ((folder, 0o750), (run, 0o770)):
+        with suppress(LookupError, PermissionError):  # no such group, or not ours to give
+            shutil.chown(place, group="mosquitto")
+        place.chmod(mode)
+
+
 def _clients(folder: Path) -> Any:
     from panelctl.services.access import Clients
 
@@ -97,6 +114,12 @@ def _clients(folder: Path) -> Any:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ServiceError(f"{folder}: run `panelctl mqtt setup` first ({error})") from None
     return Clients(folder, root)
+
+
+def _told(told: bool) -> str:
+    if told:
+        return "The broker has been told."
+    return "No broker was told: it does not run, or send it SIGHUP yourself."
 
 
 @command.command("acl", epilog="Example: panelctl mqtt acl")
@@ -115,11 +138,13 @@ def add(name: str, role: str, folder: Path, as_json: bool) -> None:
     """Add a client, or give it a new password, which is printed once and kept nowhere."""
     from panelctl.services.access import Role
 
-    password = _clients(folder).add(name, Role(role))
+    known = _clients(folder)
+    password = known.add(name, Role(role))
     if as_json:
-        click.echo(json.dumps({"name": name, "role": role, "password": password}))
+        told = {"name": name, "role": role, "password": password, "broker_told": known.told}
+        click.echo(json.dumps(told))
     else:
-        click.echo(f"{name} ({role}): {password}")
+        click.echo(f"{name} ({role}): {password}\n{_told(known.told)}")
 
 
 @command.command("revoke", epilog="Example: panelctl mqtt revoke old-tablet")

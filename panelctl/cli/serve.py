@@ -91,9 +91,16 @@ def command(
             task.cancel()
         results = await asyncio.gather(*tasks, return_exceptions=True)
         if ended not in done:
-            raise next(error for error in results if isinstance(error, BaseException))
+            raise _first(results)
 
-    try:
-        asyncio.run(serve())
-    except* Exception as group:
-        raise group.exceptions[0] from None
+    asyncio.run(serve())
+
+
+def _first(results: list[BaseException | None]) -> BaseException:
+    """What ended one of the tasks; that the others were cancelled is not it."""
+    for error in results:
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        if error is not None and not isinstance(error, asyncio.CancelledError):
+            return error
+    return RuntimeError("a service ended without a reason")

@@ -27,7 +27,12 @@ async def face(gateway: Gateway, listen: str, folder: Path | None, mdns: bool) -
     host, port = split_address(listen)
     access = Access.read(folder) if folder is not None else None
     config = uvicorn.Config(
-        Face(gateway, access).app(), host, port, log_level="warning", lifespan="off"
+        Face(gateway, access).app(),
+        host,
+        port,
+        log_level="warning",
+        lifespan="off",
+        limit_concurrency=64,
     )
     server = uvicorn.Server(config)
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]  # ours are in place
@@ -55,4 +60,7 @@ def local_addresses() -> list[str]:
     found = {
         str(info[4][0]) for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)
     }
-    return sorted(found, key=lambda address: (address.startswith("127."), address)) or ["127.0.0.1"]
+    outside = {address for address in found if not address.startswith("127.")}
+    return sorted(outside or found, key=lambda address: (address.startswith("127."), address)) or [
+        "127.0.0.1"
+    ]

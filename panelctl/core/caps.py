@@ -47,6 +47,10 @@ class Caps:
         for i in [i for i, (_, until_ns) in self._caps.items() if now_ns >= until_ns]:
             self.take_back(i)
 
+    def next_end_ns(self) -> int | None:
+        """When the next cap runs out; None without one."""
+        return min((until_ns for _, until_ns in self._caps.values()), default=None)
+
     def most_w(self, i: int) -> int | None:
         """What load `i` may draw at most, W; None without a cap."""
         return self._caps[i][0] if i in self._caps else None

@@ -18,6 +18,7 @@ from panelctl.model.record import VERSION
 MOST_LINE = 4 << 20  # a record of 128 circuits is a tenth of this
 RETRY_S = 0.5
 ANSWER_S = 3.0
+SILENCE_S = 3.0
 
 Told = dict[str, Any]
 
@@ -57,7 +58,11 @@ class Follower:
     async def _follow(self) -> None:
         reader, self._writer = await asyncio.open_unix_connection(self._path, limit=MOST_LINE)
         self._send({"do": "watch"})
-        while line := await reader.readline():
+        while True:
+            async with asyncio.timeout(SILENCE_S):  # one that hangs is as good as gone
+                line = await reader.readline()
+            if not line:
+                return
             message = json.loads(line)
             if not isinstance(message, dict) or message.get("v") != VERSION:
                 raise SocketError(f"{self._path}: what listens there is not this controller")
@@ -93,6 +98,8 @@ class Follower:
             async with asyncio.timeout(ANSWER_S):
                 return await answer
         except TimeoutError:
+            if self._writer is not None:
+                self._writer.close()  # what it has not read yet must not act later
             raise SocketError("the controller does not answer") from None
         finally:
             self._answers.pop(command.id, None)

@@ -7,6 +7,7 @@ The broker is mosquitto; its password file takes PBKDF2-SHA512, its ACL file one
 from __future__ import annotations
 
 import base64
+import fcntl
 import hashlib
 import hmac
 import json
@@ -14,15 +15,18 @@ import os
 import re
 import secrets
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from panelctl.errors import ServiceError
-from panelctl.services.files import put
+from panelctl.services.files import PRIVATE, put
 
 ITERATIONS = 20_000
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+HASH = re.compile(r"\$7\$[1-9][0-9]{0,6}\$[A-Za-z0-9+/]{8,64}={0,2}\$[A-Za-z0-9+/]{80,100}={0,2}")
 MOST_CLIENTS = 200
 
 
@@ -75,64 +79,84 @@ def fits(password: str, stored: str) -> bool:
 
 class Clients:
     """The clients of one broker, kept in `clients.json`; with every change the broker's files are
-    written anew: `passwords` and `acl`. Raises ServiceError.
+    written anew, `passwords` and `acl`, and the broker is told. Several processes may change them.
+    Raises ServiceError.
     """
 
     def __init__(self, folder: Path, root: str) -> None:
         self._folder = folder
         self._root = root
-        self._clients: dict[str, Client] = {}
-        path = folder / "clients.json"
+        self.told = False  # the broker, of the last change
+        self._clients = self._load()
+
+    def _load(self) -> dict[str, Client]:
+        path = self._folder / "clients.json"
         try:
             plain = json.loads(path.read_text("utf-8")) if path.exists() else []
-            for item in plain:
-                client = Client(_name(item["name"]), Role(item["role"]), str(item["hash"]))
-                fits("", client.hash)
-                self._clients[client.name] = client
+            clients = [
+                Client(_name(item["name"]), Role(item["role"]), str(item["hash"])) for item in plain
+            ]
+            if wrong := [client.name for client in clients if not HASH.fullmatch(client.hash)]:
+                raise ValueError(f"the hash of {wrong[0]}")
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ServiceError(f"{path}: no list of clients: {error}") from None
+        return {client.name: client for client in clients}
 
     def all(self) -> list[Client]:
         """Every client, by name."""
         return sorted(self._clients.values(), key=lambda client: client.name)
 
-    def add(self, name: str, role: Role) -> str:
-        """Add a client, or give it a new password: returned here, and kept nowhere."""
-        if name not in self._clients and len(self._clients) >= MOST_CLIENTS:
-            raise ServiceError(f"there are {MOST_CLIENTS} clients already: revoke one first")
+    def add(self, name: str, role: Role, anew: bool = True) -> str:
+        """Add a client, or give it another role and a new password: returned here, kept nowhere.
+        Without `anew` a name that is taken is refused.
+        """
         password = secrets.token_urlsafe(24)
-        self._clients[_name(name)] = Client(name, role, hash_password(password))
-        self._save()
+        made = Client(_name(name), role, hash_password(password))
+        with self._changing():
+            if name in self._clients and not anew:
+                raise ServiceError(f"there is a client {name!r} already")
+            if name not in self._clients and len(self._clients) >= MOST_CLIENTS:
+                raise ServiceError(f"there are {MOST_CLIENTS} clients already: revoke one first")
+            self._clients[name] = made
         return password
 
     def revoke(self, name: str) -> None:
         """Take a client's access away."""
-        if self._clients.pop(name, None) is None:
-            raise ServiceError(f"there is no client {name!r}")
-        self._save()
+        with self._changing():
+            if self._clients.pop(name, None) is None:
+                raise ServiceError(f"there is no client {name!r}")
 
     def find(self, name: str, password: str) -> Client | None:
         """The client of that name and password."""
         client = self._clients.get(name)
         return client if client is not None and fits(password, client.hash) else None
 
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Nobody else changes the list meanwhile; what the block leaves is written."""
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o750)
+            with (self._folder / ".lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                self._clients = self._load()
+                yield
+                self._save()
+        except OSError as error:
+            raise ServiceError(f"{self._folder}: {error}") from None
+
     def _save(self) -> None:
         plain = [asdict(client) for client in self.all()]
         passwords = "".join(f"{client.name}:{client.hash}\n" for client in self.all())
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True, mode=0o750)
-            put(self._folder / "clients.json", json.dumps(plain, indent=1).encode() + b"\n")
-            put(self._folder / "passwords", passwords.encode())
-            put(self._folder / "acl", acl(self.all(), self._root).encode())
-        except OSError as error:
-            raise ServiceError(f"{self._folder}: {error}") from None
-        reload_broker(self._folder)
+        put(self._folder / "clients.json", json.dumps(plain, indent=1).encode() + b"\n", PRIVATE)
+        put(self._folder / "passwords", passwords.encode())
+        put(self._folder / "acl", acl(self.all(), self._root).encode())
+        self.told = reload_broker(self._folder)
 
 
 def reload_broker(folder: Path) -> bool:
     """Let the broker read its files anew, if it runs and we may; whether it was told."""
     try:
-        number = int((folder / "mosquitto.pid").read_text("ascii"))
+        number = int((folder / "run" / "mosquitto.pid").read_text("ascii"))
         if Path(f"/proc/{number}/comm").read_text().strip() != "mosquitto":
             return False  # an old file: the number is somebody else's by now
         os.kill(number, signal.SIGHUP)
@@ -173,14 +197,18 @@ per_listener_settings false
 allow_anonymous false
 password_file {folder}/passwords
 acl_file {folder}/acl
-pid_file {folder}/mosquitto.pid
+pid_file {folder}/run/mosquitto.pid
 persistence false
 max_packet_size 1048576
 max_inflight_messages 100
+max_queued_messages 2000
+memory_limit 67108864
 
 listener {port} 127.0.0.1
+max_connections 32
 
 listener {tls_port} {host}
+max_connections 32
 certfile {folder}/server.pem
 keyfile {folder}/server.key
 """

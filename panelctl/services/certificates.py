@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from panelctl.errors import ServiceError
-from panelctl.services.files import PUBLIC, put
+from panelctl.services.files import PRIVATE, PUBLIC, SECRET, put
 
 CA_DAYS, SERVER_DAYS, RENEW_DAYS = 3650, 397, 30
 BACK = timedelta(days=1)  # a gateway's clock may be behind when it first starts
@@ -95,7 +95,7 @@ def _make_ca(files: Files, name: str, at: datetime) -> None:
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
-    _write_key(files.ca_key, key)
+    _write_key(files.ca_key, key, PRIVATE)
     put(files.ca, made.public_bytes(serialization.Encoding.PEM), PUBLIC)
 
 
@@ -117,7 +117,7 @@ def _make_server(files: Files, name: str, addresses: list[str], at: datetime) ->
         .add_extension(issuer, critical=False)
         .sign(ca_key, hashes.SHA256())
     )
-    _write_key(files.server_key, key)
+    _write_key(files.server_key, key, SECRET)
     put(files.server, made.public_bytes(serialization.Encoding.PEM), PUBLIC)
 
 
@@ -149,10 +149,10 @@ def _usage(signs_certificates: bool) -> x509.KeyUsage:
     )
 
 
-def _write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
+def _write_key(path: Path, key: ec.EllipticCurvePrivateKey, mode: int) -> None:
     plain = key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    put(path, plain)
+    put(path, plain, mode)

@@ -26,6 +26,7 @@ BIRTH = "homeassistant/status"
 MOST_COMMAND = 4096
 MOST_WAITING = 64
 BURST, PER_S = 40.0, 20.0  # commands from outside: more than that is not people
+MOST_AGE_S = 4.0  # clients give a command up after five
 GONE_S = 2.0  # a controller that restarts is back before anybody has to know
 LOG = logging.getLogger("panelctl.mqtt")
 
@@ -54,8 +55,10 @@ class Gateway:
         self._texts: dict[str, str | None] = {}
         self._version = self.started_ms = version
         self._ready = False  # a record has come since the hello
+        self._told_ready = False  # and the broker may have been told so
+        self._cleared: dict[str, Message] = {}  # of devices that are no longer there
         self._gone: asyncio.TimerHandle | None = None
-        self._orders: asyncio.Queue[tuple[Leaf, str]] = asyncio.Queue(MOST_WAITING)
+        self._orders: asyncio.Queue[tuple[float, Leaf, str]] = asyncio.Queue(MOST_WAITING)
         self._numbers = count(1)
         self._credit, self._credit_s = BURST, 0.0
 
@@ -74,7 +77,6 @@ class Gateway:
     # -- from the controller ----------------------------------------------------------------------
 
     def _hello(self, hello: dict[str, Any]) -> None:
-        self._stay()
         facts = {key: value for key, value in hello.items() if key not in ("start", "config")}
         if facts == self._hello_seen:
             return
@@ -91,14 +93,15 @@ class Gateway:
             self._remove(before, self._tree)
 
     def _remove(self, before: Tree, now: Tree) -> None:
-        """Clear what devices retained that are no longer there: their state first."""
+        """Remember what devices retained that are no longer there: their state goes first."""
         there = {device.id for device in now.devices}
         for device in before.devices:
             if device.id not in there:
-                for topic in ("$state", "$description"):
-                    self.carrier.put(Message(f"{PREFIX}/{device.id}/{topic}", None))
-                for leaf in device.leaves():
-                    self.carrier.put(Message(f"{PREFIX}/{leaf.path}", None))
+                paths = [f"{device.id}/$state", f"{device.id}/$description"]
+                paths += [leaf.path for leaf in device.leaves()]
+                self._cleared |= {path: Message(f"{PREFIX}/{path}", None) for path in paths}
+        for path in now.leaves:
+            self._cleared.pop(path, None)
 
     def _record(self, record: dict[str, Any]) -> None:
         assert self._changes is not None
@@ -107,18 +110,19 @@ class Gateway:
         changed = dict(self._changes.since(record))
         self._texts.update(changed)
         if not self._ready:
-            self._ready = True
+            self._ready = self._told_ready = True
             self.carrier.again()
             return
         for path, text in changed.items():
             self.carrier.put(self._value(path, text))
 
     def _lost(self) -> None:
-        if self._gone is None and self._ready:
+        if self._gone is None and self._told_ready:
             self._gone = asyncio.get_running_loop().call_later(GONE_S, self._leave)
 
     def _leave(self) -> None:
-        self._gone, self._ready, self.record = None, False, None
+        self._gone, self.record = None, None
+        self._ready = self._told_ready = False
         LOG.warning("the controller is gone")
         self.carrier.put(Message(f"{PREFIX}/{self.root}/$state", "lost"))
 
@@ -142,6 +146,7 @@ class Gateway:
             return
         self._version += 1
         yield Message(f"{PREFIX}/{self.root}/$state", "init")
+        yield from self._cleared.values()
         for device in tree.devices:
             yield from self._device(device)
         if self._hass:
@@ -174,7 +179,8 @@ class Gateway:
         try:
             if len(payload) > MOST_COMMAND:
                 raise CommandRefused(f"more than {MOST_COMMAND} bytes")
-            self._orders.put_nowait((leaf, payload.decode()))
+            now_s = asyncio.get_running_loop().time()
+            self._orders.put_nowait((now_s, leaf, payload.decode()))
         except (CommandRefused, UnicodeDecodeError) as error:
             self._refuse(leaf, str(error))
         except asyncio.QueueFull:
@@ -193,20 +199,29 @@ class Gateway:
     async def _obey(self) -> None:
         """Hand commands to the controller, one after the other."""
         while True:
-            leaf, text = await self._orders.get()
-            assert leaf.property.write is not None
-            try:
-                order = leaf.property.write(text)
-                verdict = await self.follower.command(
-                    replace(order, id=f"mqtt-{next(self._numbers)}")
-                )
-            except (CommandRefused, SocketError) as error:
-                self._refuse(leaf, str(error))
+            came_s, leaf, text = await self._orders.get()
+            if asyncio.get_running_loop().time() - came_s > MOST_AGE_S:
+                self._refuse(leaf, "the controller was busy for too long")
                 continue
-            if not verdict.accepted:
-                self._refuse(leaf, verdict.why)
-            elif self._texts.get(leaf.path) == text:
-                self.carrier.put(self._value(leaf.path, text))  # it is so already: say it again
+            try:
+                why = await self._order(leaf, text)
+            except (CommandRefused, SocketError) as error:
+                why = str(error)
+            told = self._texts.get(leaf.path)
+            if told is not None and leaf.property.says(told, text):
+                self.carrier.put(self._value(leaf.path, told))  # it is so already: say it again
+            elif why:
+                self._refuse(leaf, why)
+
+    async def _order(self, leaf: Leaf, text: str) -> str:
+        """Hand one command to the controller; why it was refused, or nothing."""
+        assert leaf.property.write is not None
+        order = leaf.property.write(text)
+        if leaf.property.once and self._texts.get(leaf.path) == text:
+            return ""
+        number = next(self._numbers)
+        verdict = await self.follower.command(replace(order, id=f"mqtt-{number}"))
+        return "" if verdict.accepted else verdict.why
 
     def _refuse(self, leaf: Leaf, why: str) -> None:
         self.refused += 1

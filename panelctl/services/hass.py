@@ -7,6 +7,7 @@ Source of the keys: Home Assistant's MQTT integration, device-based discovery (2
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -174,7 +175,7 @@ class _Components:
             "number",
             f"{circuit.fed}/charge-limit/requested-limit",
             f"{name} charge limit",
-            min=0,
+            min=math.ceil(circuit.min_a),
             max=int(circuit.max_a),
             step=1,
             mode="box",

@@ -45,7 +45,8 @@ class Pace(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Property:
     """One value of a node. `read` gives it, None while it is not known; `write`, where there is
-    one, makes it settable. `digits` are those after the point.
+    one, makes it settable. `digits` are those after the point. What is to be set `once` is not
+    ordered again where it is so already.
     """
 
     id: str
@@ -57,6 +58,7 @@ class Property:
     pace: Pace = Pace.AT_ONCE
     digits: int = 1
     write: Write | None = None
+    once: bool = False
 
     def text(self, known: Any) -> str | None:
         """The value as it goes over the wire; None where it is not known."""
@@ -71,6 +73,15 @@ class Property:
         if self.datatype is Datatype.JSON:
             return json.dumps(value, separators=(",", ":"))
         return str(value) or "\x00"  # how Homie writes a text that is empty
+
+    def says(self, told: str, wanted: str) -> bool:
+        """Whether the text that was told means what somebody wants."""
+        if self.datatype not in (Datatype.FLOAT, Datatype.INTEGER):
+            return told == wanted
+        try:
+            return float(told) == float(wanted)
+        except ValueError:
+            return False
 
     def describe(self) -> dict[str, Any]:
         """Its part of `$description`. What is not settable does not say so: presence permits."""

@@ -57,7 +57,7 @@ def _of_record(gateway: Gateway) -> Iterator[Metric]:
             says,
             labels=["row"],
         )
-        for row, values in rows.items():
+        for row, values in rows.items() if record["mains"]["fresh"] else ():
             amps.add_metric([row], values[key])
         yield amps
     watts = GaugeMetricFamily("panelctl_circuit_watts", "Power.", labels=["circuit"])
@@ -68,6 +68,7 @@ def _of_record(gateway: Gateway) -> Iterator[Metric]:
             watts.add_metric([circuit["id"]], circuit["w"])
         if circuit["relay"] in ("OPEN", "CLOSED"):
             closed.add_metric([circuit["id"]], float(circuit["relay"] == "CLOSED"))
+        if "why" in circuit:
             faults.add_metric([circuit["id"]], float("FAULT" in circuit.get("claims", ())))
     yield from (watts, closed, faults)
     if record["compute"] is not None:

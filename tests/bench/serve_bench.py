@@ -28,6 +28,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 def serve_rows() -> list[Row]:
     """`serve.*` and the controller's jitter under a flood of commands."""
     with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o711)  # the broker is another user
         panel = PanelRig(_made(Path(folder) / "panel"))
         broker = BrokerRig(_made(Path(folder) / "broker"))
         try:

@@ -145,7 +145,7 @@ def test_relay_that_does_not_open(rig: PanelRig) -> None:
     # It counts as uncontrolled now, and somebody else is shed in its place.
     rig.until(lambda r: max(leg["a"] for leg in r["legs"].values()) < 161, 4, seen)
     assert rig.desk.truth()["closed"]["hot_tub"]
-    assert len(set(events(seen, "shed"))) >= 3
+    assert set(events(seen, "shed")) - {"hot_tub"}
     after_dinner(rig)
     rig.until(lambda r: r["compute"]["budget_w"] > 10_000, 30)
     assert rig.desk.truth()["breaker_trips"] == []
@@ -181,7 +181,7 @@ def test_node_that_ignores_its_budget(rig: PanelRig) -> None:
 
 def test_controller_killed_and_restarted(rig: PanelRig) -> None:
     dinner(rig)
-    before = rig.until(lambda r: {"pool_pump", "hot_tub"} <= open_circuits(r), 6)
+    before = rig.until(lambda r: "hot_tub" in open_circuits(r), 6)
     assert before["state"] == "NORMAL"
     closed = rig.desk.truth()["closed"]
     rig.kill()

@@ -4,6 +4,7 @@ and the tank that takes the node's heat. Their meters are in the device's own fr
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 
 from panelctl.services.ebus import commands
@@ -144,7 +145,7 @@ def _charger(circuit: CircuitFacts) -> Device:
         node(
             "charge-limit",
             whole("installer-max", "A", most),
-            whole("requested-limit", "A", requested, f"0:{most}", write),
+            whole("requested-limit", "A", requested, f"{math.ceil(circuit.min_a)}:{most}", write),
         ),
     ]
     return Device(circuit.fed or "", f"{DEVICE}evse", f"{circuit.name} (charger)", nodes)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from panelctl.model.command import MAX_TIER
 from panelctl.model.reason import Reason, Wait
 from panelctl.model.why import REASONS, WAITS, place
@@ -126,7 +128,8 @@ def _load_shed(facts: Facts, circuit: CircuitFacts) -> Node:
         return "SOC_THRESHOLD" if seen.circuit(circuit.id)["tier"] >= tier else "NEVER"
 
     write = commands.priority(circuit.id, tier)
-    return node("load-shed", one_of("priority", PRIORITIES, read, write))
+    priority = one_of("priority", PRIORITIES, read, write)
+    return node("load-shed", replace(priority, once=True))
 
 
 def _decision(circuit: CircuitFacts) -> Node:

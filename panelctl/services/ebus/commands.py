@@ -44,11 +44,13 @@ def relay(circuit: str) -> Write:
 
 
 def priority(circuit: str, backup_tier: int) -> Write:
-    """What becomes of a circuit off the grid: NEVER shed, or below the battery's threshold."""
+    """What becomes of a circuit off the grid: NEVER shed, or below the battery's threshold. Only
+    for one that is of the other kind: it moves no further than it has to.
+    """
 
     def write(text: str) -> Command:
-        if text == "NEVER":
-            return SetTier(NO_ID, circuit, max(backup_tier - 1, 0))
+        if text == "NEVER" and backup_tier > 0:
+            return SetTier(NO_ID, circuit, backup_tier - 1)
         if text == "SOC_THRESHOLD":
             return SetTier(NO_ID, circuit, backup_tier)
         raise CommandRefused("a priority is NEVER or SOC_THRESHOLD")
@@ -81,7 +83,7 @@ def charge_limit(circuit: CircuitFacts) -> Write:
     """A per leg for a charger; its largest current takes the limit back."""
 
     def write(text: str) -> Command:
-        amps = number(text, 0.0, circuit.max_a, whole=True)
+        amps = number(text, math.ceil(circuit.min_a), circuit.max_a, whole=True)
         if amps >= math.floor(circuit.max_a):
             return Cap(NO_ID, circuit.id, None, 0.0)
         return Cap(NO_ID, circuit.id, amps * circuit.volts, MAX_EXPIRY_S)

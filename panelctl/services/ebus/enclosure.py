@@ -126,8 +126,8 @@ def _pcs(facts: Facts) -> Node:
     properties = [
         yes("enabled", any(circuit.controlled for circuit in facts.circuits)),
         yes("active", _limiting),
-        amount("import-limit", "A", lambda seen: _least_limit_a(seen)),
-        one_of("binding-constraint", CONSTRAINTS, _binding),
+        amount("import-limit", "A", lambda seen: seen.tightest()[0]),
+        one_of("binding-constraint", CONSTRAINTS, lambda seen: seen.tightest()[1]),
     ]
     for source, name in SOURCES.items():
         if name == "OFF_GRID" and facts.backup_tier is None:
@@ -141,7 +141,7 @@ def _source(facts: Facts, source: str, name: str) -> list[Property]:
         return seen.limit_a(name)
 
     def active(seen: Seen) -> bool:
-        return seen.limit_a(name) is not None
+        return name in seen.limits
 
     def enablement(seen: Seen) -> str:
         return "ENABLED" if name == "FSR" or active(seen) else "DISABLED"
@@ -201,14 +201,6 @@ def _leg_a(seen: Seen, leg: str) -> float | None:
 def _headroom(seen: Seen, leg: str) -> float | None:
     legs, fresh = seen.record["legs"], seen.record["mains"]["fresh"]
     return float(legs[leg]["headroom_a"]) if fresh else None
-
-
-def _least_limit_a(seen: Seen) -> float:
-    return min(float(leg["limit_a"]) for leg in seen.record["legs"].values())
-
-
-def _binding(seen: Seen) -> str:
-    return str(seen.record["legs"][seen.binding_leg()]["binding"])
 
 
 def _limiting(seen: Seen) -> bool:

@@ -29,17 +29,21 @@ class Seen:
         watts = [self.watts(ident) for ident in idents]
         return None if None in watts else sum(w for w in watts if w is not None)
 
-    def limit_a(self, name: str, leg: str = "") -> float | None:
-        """A named limit, A per leg: of `leg`, or the smaller of both; None: it says nothing."""
+    def limit_a(self, name: str) -> float | None:
+        """A named limit, A per leg: the smallest of what it says; None where it is not in force."""
         limit = self.limits.get(name)
         if limit is None:
             return None
-        found = [
-            a for row, a in limit["limit_a"].items() if row == leg or (not leg and row in "ab")
-        ]
-        return min(found) if found else None
+        return min((_per_leg(row, a) for row, a in limit["limit_a"].items()), default=None)
 
-    def binding_leg(self) -> str:
-        """The leg that has less headroom."""
-        legs: dict[str, Plain] = self.record["legs"]
-        return min(legs, key=lambda leg: float(legs[leg]["headroom_a"]))
+    def tightest(self) -> tuple[float, str]:
+        """The limit that leaves the least, A per leg, and its name: of a leg, or of the import."""
+        rows = {**self.record["legs"], **self.record["rows"]}
+        mine = {row: rows[row] for row in ("a", "b", "import") if row in rows}
+        row = min(mine, key=lambda row: _per_leg(row, mine[row]["headroom_a"]))
+        return _per_leg(row, mine[row]["limit_a"]), str(mine[row]["binding"])
+
+
+def _per_leg(row: str, amps: float) -> float:
+    """Of a row that sums up both legs, what is each one's."""
+    return amps / 2 if row in ("import", "heat") else float(amps)
