@@ -17,6 +17,8 @@ from panelctl.errors import CommandRefused
 from panelctl.model.command import (
     Cap,
     CloseRelay,
+    Envelope,
+    EnvelopeWindow,
     Grid,
     OpenRelay,
     RequestLimit,
@@ -154,6 +156,21 @@ def test_what_is_set_becomes_a_command(site: Site) -> None:
     assert cap.most_w == 16 * 240
     flex = {"mode": "SHED", "level": 100, "duration": 60}
     assert made("-compute-device/flex/request", json.dumps(flex)) == Cap("?", "compute", 1200.0, 60)
+
+
+def test_a_limit_in_watts_binds_in_amps(site: Site) -> None:
+    """An envelope of total import: what it leaves each leg is the limit that is told."""
+    other = Site(read_panel(DEMO))
+    window = EnvelopeWindow(0.0, 600.0, None, 8_000.0)
+    other.rig.step(Envelope("e", "utility", (window,)))
+    other.rig.run(5)
+    values, root = other.values(), other.tree.root.id
+    assert values[f"{root}/pcs/binding-constraint"] == "DOE"
+    assert values[f"{root}/pcs/doe-import-limit-active"] == "true"
+    assert values[f"{root}/pcs/doe-import-limit-enablement"] == "ENABLED"
+    told_a = float(values[f"{root}/pcs/import-limit"] or "nan")
+    assert told_a == float(values[f"{root}/pcs/doe-import-limit"] or "nan")
+    assert 30 <= told_a <= 8_000 / 240
 
 
 def test_who_cannot_be_set(site: Site) -> None:

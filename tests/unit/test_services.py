@@ -1,0 +1,134 @@
+"""The gateway services without a broker: a controller that hangs, clients in a race, old orders."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from panelctl.config.load import read_panel
+from panelctl.control.describe import describe_panel
+from panelctl.errors import ServiceError, SocketError
+from panelctl.link import follower
+from panelctl.model.command import CloseRelay
+from panelctl.services.access import Clients, Role, fits, hash_password
+from panelctl.services.gateway import PREFIX, Gateway
+from panelctl.services.mqtt import Broker
+from panelctl.services.web import Access
+
+HELLO = describe_panel(read_panel(Path("panelctl/sim/demo.toml")), "")
+WHERE = Broker("127.0.0.1", 1)
+
+
+async def hung(path: Path, said: list[dict[str, Any]]) -> asyncio.AbstractServer:
+    """A controller that says something and then nothing more, for ever."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for message in said:
+            writer.write(json.dumps({"v": 1, **message}).encode() + b"\n")
+        await reader.read()  # until the other end has had enough
+        writer.close()
+
+    return await asyncio.start_unix_server(serve, path)
+
+
+def test_a_controller_that_hangs_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(follower, "SILENCE_S", 0.1)
+    monkeypatch.setattr(follower, "RETRY_S", 0.01)
+
+    async def run() -> None:
+        lost, path = asyncio.Event(), tmp_path / "s"
+        server = await hung(path, [{"hello": {}}, {"seq": 1}])
+        seen: list[int] = []
+        followed = follower.Follower(
+            path, lambda hello: None, lambda r: seen.append(r["seq"]), lost.set
+        )
+        task = asyncio.create_task(followed.run())
+        await asyncio.wait_for(lost.wait(), 5)
+        assert seen[0] == 1
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        server.close()
+
+    asyncio.run(run())
+
+
+def test_what_is_not_answered_is_given_up_and_does_not_act_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follower, "ANSWER_S", 0.1)
+    monkeypatch.setattr(follower, "SILENCE_S", 5.0)
+
+    async def run() -> None:
+        met, lost, path = asyncio.Event(), asyncio.Event(), tmp_path / "s"
+        server = await hung(path, [{"hello": {}}])
+        followed = follower.Follower(path, lambda hello: met.set(), lambda record: None, lost.set)
+        task = asyncio.create_task(followed.run())
+        await asyncio.wait_for(met.wait(), 5)
+        with pytest.raises(SocketError, match="does not answer"):
+            await followed.command(CloseRelay("1", "dryer"))
+        await asyncio.wait_for(lost.wait(), 5)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        server.close()
+
+    asyncio.run(run())
+
+
+def test_clients_that_are_added_at_once_are_all_there(tmp_path: Path) -> None:
+    passwords: dict[str, str] = {}
+
+    def add(name: str) -> None:
+        passwords[name] = Clients(tmp_path, "p").add(name, Role.OWNER, anew=False)
+
+    threads = [threading.Thread(target=add, args=(f"n{n}",)) for n in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    clients = Clients(tmp_path, "p")
+    assert [client.name for client in clients.all()] == sorted(passwords)
+    for name, password in passwords.items():
+        assert clients.find(name, password) is not None
+        assert clients.find(name, password + "x") is None
+    with pytest.raises(ServiceError, match="already"):
+        clients.add("n1", Role.OWNER, anew=False)
+    with pytest.raises(ServiceError, match="name"):
+        clients.add("bad\nuser root", Role.OWNER)
+    clients.revoke("n1")
+    assert "n1" not in (tmp_path / "acl").read_text() + (tmp_path / "passwords").read_text()
+
+
+def test_a_password_fits_its_hash_alone() -> None:
+    made = hash_password("right")
+    assert fits("right", made)
+    assert not fits("wrong", made)
+    assert hash_password("right") != made, "each has its own salt"
+
+
+@pytest.mark.parametrize("passphrase", ["", "short"])
+def test_a_passphrase_that_is_none_opens_nothing(tmp_path: Path, passphrase: str) -> None:
+    (tmp_path / "setup.json").write_text('{"root": "p", "name": "h", "port": 1, "tls_port": 2}')
+    (tmp_path / "passphrase").write_text(passphrase)
+    with pytest.raises(ServiceError, match="passphrase"):
+        Access.read(tmp_path)
+
+
+def test_a_device_that_goes_is_cleared_with_the_next_tree(tmp_path: Path) -> None:
+    async def run() -> list[tuple[str, str | None]]:
+        gateway = Gateway(tmp_path / "s", WHERE, "demo-0001", False, 1)
+        gateway._hello(HELLO)
+        less = {**HELLO, "circuits": [c for c in HELLO["circuits"] if c["id"] != "medical"]}
+        gateway._hello(less)
+        gateway._ready = True
+        return [(message.topic, message.text) for message in gateway._everything()]
+
+    sent = asyncio.run(run())
+    cleared = [topic for topic, text in sent if text is None and "-medical/" in topic]
+    assert cleared[0] == f"{PREFIX}/demo-0001-medical/$state"
+    assert f"{PREFIX}/demo-0001-medical/$description" in cleared
+    assert sent[-1] == (f"{PREFIX}/demo-0001/$state", "ready"), "the root comes last"
