@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import threading
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,16 @@ import pytest
 
 from panelctl.config.load import read_panel
 from panelctl.control.describe import describe_panel
+from panelctl.control.publish import Publisher
 from panelctl.errors import ServiceError, SocketError
 from panelctl.link import follower
 from panelctl.model.command import CloseRelay
 from panelctl.services.access import Clients, Role, fits, hash_password
 from panelctl.services.gateway import PREFIX, Gateway
+from panelctl.services.metrics import exposition, registry
 from panelctl.services.mqtt import Broker
 from panelctl.services.web import Access
+from tests.engine_rig import EngineRig
 
 HELLO = describe_panel(read_panel(Path("panelctl/sim/demo.toml")), "")
 WHERE = Broker("127.0.0.1", 1)
@@ -132,3 +136,31 @@ def test_a_device_that_goes_is_cleared_with_the_next_tree(tmp_path: Path) -> Non
     assert cleared[0] == f"{PREFIX}/demo-0001-medical/$state"
     assert f"{PREFIX}/demo-0001-medical/$description" in cleared
     assert sent[-1] == (f"{PREFIX}/demo-0001/$state", "ready"), "the root comes last"
+
+
+def test_the_dashboard_shows_figures_that_there_are(tmp_path: Path) -> None:
+    """Every name in the Grafana dashboard is one that /metrics exposes."""
+    gateway = asyncio.run(_heard(tmp_path))
+    names = set(
+        re.findall(r"^(panelctl_\w+)", exposition(registry(gateway)).decode(), re.MULTILINE)
+    )
+    dashboard = json.loads(Path("docs/grafana/panelctl.json").read_text())
+    asked = {
+        name
+        for panel in dashboard["panels"]
+        for target in panel["targets"]
+        for name in re.findall(r"panelctl_\w+", target["expr"])
+    }
+    assert len(asked) >= 10
+    assert asked <= names, asked - names
+
+
+async def _heard(tmp_path: Path) -> Gateway:
+    gateway = Gateway(tmp_path / "s", WHERE, "demo-0001", False, 1)
+    rig = EngineRig(read_panel(Path("panelctl/sim/demo.toml")))
+    rig.run(5)
+    timing: Any = {"late_us": 0, "work_us": 0, "overruns": 0, "complete": True}
+    record = Publisher(rig.engine, dict).record(rig.now_ns, 1.7e9, [], [], timing)
+    unit = {"good": 1, "timeouts": 0, "bad": 0, "refused": 0, "dead": 0}
+    gateway.record = {**record, "units": {"mains": unit}}
+    return gateway
