@@ -36,11 +36,13 @@ RESET_S = 600.0  # a breaker that tripped is put in again after so long
 BLIND_SLACK_S = 2.0  # lease, charger and relay follow
 SHED_SLACK_S = 5.0
 UNREADABLE = {"lost", "cable_out", "reset", "nan", "garbled", "refused", "short", "foreign"}
+# Of which faults, how long they may take to be found out (s), and what of the node may be unnoticed
+# until then (W): mains that show nothing are convicted in a second or two by a node that draws, and
+# after 15 s by the household alone (core/plausible.py).
 BLIND = (
-    (frozenset(UNREADABLE), 0.0),
-    # Found out by what the circuits draw: in a second or two where the node does, and in 15 s
-    # (core/plausible.py, ALL_NS) where only the household does.
-    (frozenset({"zero"}), 17.0),
+    (frozenset(UNREADABLE), 0.0, 0.0),
+    (frozenset({"zero"}), 6.0, 2_000.0),
+    (frozenset({"zero"}), 17.0, 0.0),
 )
 HAND_SLACK_A = 3.0  # meters' noise and the skew of a cycle
 HAND_SETTLED_S = 1.0
@@ -227,15 +229,15 @@ class Watch:
         strikes = [s for s in self.excuses.active if s.target in self._mains_places]
         if not strikes and not any(self._blind_s):
             return  # nothing was counted, and nothing was told
-        for n, (kinds, slack_s) in enumerate(BLIND):
+        for n, (kinds, slack_s, unseen_w) in enumerate(BLIND):
             blind = running and any(strike.kind in kinds for strike in strikes)
             self._blind_s[n] = self._blind_s[n] + dt_s if blind else 0.0
             if self._steps % SHADOW_STEPS:
                 continue
             blind_s = self._blind_s[n] - slack_s
             if blind_s > timing.hold_s + BLIND_SLACK_S:
-                self._must_be_low()
-            if blind_s > timing.shed_s + SHED_SLACK_S:
+                self._must_be_low(unseen_w)
+            if blind_s > timing.shed_s + SHED_SLACK_S and not unseen_w:
                 self._must_be_safe()
         if not any(self._blind_s):
             self._told_blind.clear()
@@ -251,16 +253,17 @@ class Watch:
             self._told_blind.add(name)
             self._found("S6", what)
 
-    def _must_be_low(self) -> None:
+    def _must_be_low(self, unseen_w: float) -> None:
         for name, item in self._plant.circuits.items():
             modulation = item.circuit.modulation
             if modulation is None or self.excuses.out_of_reach(item.circuit.setpoint_device):
                 continue
             if item.node is not None and not item.node.ignores:
-                if item.node.draw_w > item.node.floor_w * 1.05:
+                if item.node.draw_w > item.node.floor_w * 1.05 + unseen_w:
                     self._found_blind(name, f"blind, and {name} draws {item.node.draw_w:.0f} W")
             elif (
                 item.charger is not None
+                and not unseen_w
                 and item.circuit.controlled
                 and item.charger.draw_a > max(item.charger.fallback_a, modulation.min_a) + 1.0
             ):
