@@ -13,8 +13,9 @@ Rules
 - FROZEN: not one digit of the mains has changed for long, while the branch circuits have.
 - BRANCHES: the branch circuits draw more than the mains carry, for long: a transformer of the wrong
   ratio or on the wrong leg, a meter that shows zero, or a source that the panel file does not name.
-  Not judged where the panel has sources: there it may be true. What follows (HOLD) makes it true
-  again, so the doubt stays for a minute, and for twice as long each time that it comes back.
+  Not judged where the panel has sources: there it may be true. What follows (HOLD) leaves little to
+  compare, so the doubt stays for a minute, for twice as long each time that it comes back, and
+  beyond that until the mains carry about what the branch circuits draw, however little that is.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ ALIKE_MA = 5_000  # two samples that agree
 MOVED_MA = 3_000  # branch circuits that have moved
 EXCESS_SHARE = 4  # currents of unlike phase add up to less than their sum: a quarter more,
 EXCESS_MA = 5_000  # and so much more, may be true
+AGREE_SHARE = 4  # what ends a doubt: no more than a quarter less than the branch circuits' sum,
+AGREE_MA = 1_000  # and so much less, which many small meters' errors add up to
 FAST_NS = NS_PER_S  # modulated loads whose meters move are read with the mains: soon told,
 ALL_NS = 15 * NS_PER_S  # the others seldom, and registers may be renewed more seldom still
 LATCH_NS = 60 * NS_PER_S
@@ -165,12 +168,13 @@ class Plausible:
             leg.all_since_ns = 0
         elif leg.all_since_ns == 0:
             leg.all_since_ns = sampled_ns
+        least_ma = leg.branches_ma - leg.branches_ma // AGREE_SHARE - AGREE_MA
         if self._too_much(leg, sampled_ns, most_ma):
             if Doubt.BRANCHES not in leg.doubts:
                 leg.doubts.add(Doubt.BRANCHES)
                 leg.until_ns = sampled_ns + leg.latch_ns
                 leg.latch_ns = min(2 * leg.latch_ns, LATCH_MOST_NS)
-        elif sampled_ns >= leg.until_ns:
+        elif sampled_ns >= leg.until_ns and ma >= least_ma:
             leg.doubts.discard(Doubt.BRANCHES)
 
     def _too_much(self, leg: _Leg, sampled_ns: int, most_ma: int) -> bool:

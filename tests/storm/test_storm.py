@@ -64,6 +64,12 @@ def test_every_kind_of_fault_is_drawn_and_survived() -> None:
     assert result.violations == []
 
 
+def test_mains_that_show_nothing_again_and_again_do_not_let_the_node_climb() -> None:
+    """The third time comes just when the second doubt would have ended by the clock."""
+    strikes = [Strike(at_s, 45.0, "zero", "mains", 0.5) for at_s in (30.0, 140.0, 250.0)]
+    assert storm(1, 300.0, strikes).violations == []
+
+
 def test_a_recording_of_a_storm_replays_to_the_bit(tmp_path: Path) -> None:
     file = tmp_path / "storm.jsonl.gz"
     strikes = [

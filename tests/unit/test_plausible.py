@@ -159,6 +159,46 @@ def test_a_transformer_of_the_wrong_ratio_shows_in_the_sum_of_the_branches() -> 
         assert with_sun.cycle(20_000, 20_000, dryer=20_000, heat_strips=20_000) == []
 
 
+def _convicted() -> Bench:
+    """Mains that showed nothing while the node drew, and what they carry now unknown."""
+    bench = Bench()
+    for _ in range(20):
+        bench.cycle(0, 0, compute=40_000)
+    assert bench.judge.doubts["a"] == [Doubt.BRANCHES]
+    return bench
+
+
+def test_mains_that_still_show_nothing_stay_in_doubt_however_little_is_drawn() -> None:
+    """The node stands at its floor and the house is quiet: no contradiction, and no agreement."""
+    bench = _convicted()
+    for _ in range(2_000):
+        assert bench.cycle(0, 0, compute=2_500) == [Doubt.BRANCHES]
+    for _ in range(11):
+        doubts = bench.cycle(2_600, 2_600, compute=2_500)
+    assert doubts == []
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 20_000), st.integers(0, 20_000), st.integers(0, 20_000)),
+        min_size=1,
+        max_size=4,
+    )
+)
+@settings(max_examples=40, deadline=None)
+def test_mains_that_carry_what_the_branches_draw_are_believed_after_the_latch(
+    story: list[tuple[int, int, int]],
+) -> None:
+    bench = _convicted()
+    for _ in range(600):
+        bench.cycle(9_000, 9_000, compute=8_000)
+    for rest, compute, dryer in story:
+        a_ma = rest + compute + dryer
+        for _ in range(12):
+            doubts = bench.cycle(a_ma, a_ma, compute=compute, dryer=dryer)
+        assert Doubt.BRANCHES not in doubts
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(
