@@ -1,4 +1,5 @@
-"""Builds the compiled core. Everything else about the package is in pyproject.toml.
+"""Builds what is compiled: the core, the checksum and the simulated plant. All else about the
+package is in pyproject.toml.
 
 PANELCTL_CYTHON_DEBUG=1 turns bounds checks on, PANELCTL_ANNOTATE=1 writes the annotated HTML.
 """
@@ -19,14 +20,20 @@ SOURCES = sorted(glob("ext/**/*.p[xy][xdi]", recursive=True))
 
 extensions = [
     Extension(
-        f"panelctl.core.{name}",
-        [f"ext/panelctl/core/{name}.pyx"],
+        name,
+        [f"ext/{name.replace('.', '/')}.pyx"],
         depends=SOURCES,
-        extra_compile_args=["-O3", "-fno-fast-math"],
+        extra_compile_args=["-O3", "-fno-fast-math", "-ffp-contract=off"],
         define_macros=[("Py_LIMITED_API", "0x030B0000")] if ABI3 else [],
         py_limited_api=ABI3,
     )
-    for name in ("_ladder", "_core")
+    for name in (
+        "panelctl.core._ladder",
+        "panelctl.core._core",
+        "panelctl.modbus.crc",
+        "panelctl.sim.breakers",
+        "panelctl.sim.plant",
+    )
 ]
 
 

@@ -29,6 +29,7 @@ from panelctl.units import NS_PER_S
 PATIENCE_RATIO = 0.6  # of a cycle: longer than this no link may hold the decision
 JITTER_KEPT = 10_000
 FULL_COLLECTION_CYCLES = 600
+YOUNG_COLLECTION_CYCLES = 10  # little of what a cycle leaves behind is in circles
 HEAT_NS = 60 * NS_PER_S
 FLUSH_S = 1.0
 
@@ -157,7 +158,8 @@ class ControlLoop:
         if counts.cycles == 1:
             self._watchdog.ready()
         self._watchdog.alive()
-        collect_idle(2 if counts.cycles % FULL_COLLECTION_CYCLES == 0 else 0)
+        if counts.cycles % YOUNG_COLLECTION_CYCLES == 0:
+            collect_idle(2 if counts.cycles % FULL_COLLECTION_CYCLES == 0 else 0)
 
     def _check_tasks(self) -> None:
         error = self._scanner.failed() or self._outputs.failed()

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from panelctl.errors import SocketError
 from panelctl.model.command import Command, Verdict, command_to_plain
 from panelctl.model.record import VERSION
@@ -63,7 +65,7 @@ class Follower:
                 line = await reader.readline()
             if not line:
                 return
-            message = json.loads(line)
+            message = orjson.loads(line)
             if not isinstance(message, dict) or message.get("v") != VERSION:
                 raise SocketError(f"{self._path}: what listens there is not this controller")
             if "seq" in message:

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+import orjson
+
 from panelctl.errors import ConfigError, Problem
 from panelctl.model.record import VERSION
 
@@ -44,7 +46,7 @@ def read_recording(path: Path) -> Iterator[dict[str, Any]]:
             yield first
             for line in file:
                 try:
-                    yield json.loads(line)
+                    yield orjson.loads(line)
                 except ValueError:
                     return
     except (OSError, EOFError, ValueError) as error:

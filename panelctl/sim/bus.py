@@ -74,12 +74,17 @@ class VirtualLine(Segment):
         if reply is None:
             return
         frame, start_ns = reply
-        size = self.fifo or len(frame)
+        if not self.fifo:
+            self._later(frame, start_ns + len(frame) * self.wire.char_ns)
+            return
+        size = self.fifo
         for offset in range(0, len(frame), size):
             piece = frame[offset : offset + size]
-            at_ns = start_ns + (offset + len(piece)) * self.wire.char_ns
-            self._answering += 1
-            self._loop.call_at(at_ns / NS_PER_S, self._answer, piece)
+            self._later(piece, start_ns + (offset + len(piece)) * self.wire.char_ns)
+
+    def _later(self, piece: bytes, at_ns: int) -> None:
+        self._answering += 1
+        self._loop.call_at(at_ns / NS_PER_S, self._answer, piece)
 
     def _answer(self, piece: bytes) -> None:
         self._answering -= 1

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import math
 import random
+import struct
 from collections.abc import Callable
-from fractions import Fraction
 
-from panelctl.modbus.codec import FLOATS, decode_value, encode_value
+from panelctl.modbus.codec import FLOATS, decode_value
 from panelctl.modbus.maps import Point, RegisterMap, load_map
 from panelctl.model.metering import PointRef
 from panelctl.model.panel import Device, Panel
@@ -77,42 +77,33 @@ class _Shown:
         self.renewed_s = -1.0
         self.noisy = point.unit != "Wh"  # a counter only goes on
         self._words = words
-        # Most points are whole numbers of a fixed scale; those are written out, for speed.
-        self._plain = (
-            point.type[0] in "iu"
-            and point.scale_point is None
-            and point.offset == 0
-            and point.count <= 2
-        )
-        self._factor = float(1 / point.scale)
+        self._float = FLOATS.get(point.type)
+        self._offset, self._factor = float(point.offset), float(1 / point.scale)
         bits = 16 * point.count
         self._least, self._most = (0, (1 << bits) - 1)
         if point.type[0] == "i":
             self._least, self._most = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
+        shifts = range(0, bits, 16) if point.low_first else range(bits - 16, -1, -16)
+        addresses = range(point.address, point.end)
+        self._places = list(zip(addresses, shifts, strict=True))
+        self._swapped = list(zip(addresses, reversed(shifts), strict=True))
+        # What stands for no number: a quiet NaN, or what an integer has in its place.
+        self._none = 0x7FC0 << bits - 16 if self._float else int("8000" * point.count, 16)
 
     def put(self, value: float, swapped: bool) -> None:
         """Put a value (in the point's unit) into the registers; `swapped`: in the wrong order."""
-        point, words = self.point, self._words
-        if self._plain and math.isfinite(value):
-            raw = math.floor(value * self._factor + 0.5)
-            if not self._least <= raw <= self._most:
-                raw = max(self._least, min(self._most, raw))
-            if point.count == 1:
-                words[point.address] = raw & 0xFFFF
-                return
-            first, second = raw >> 16 & 0xFFFF, raw & 0xFFFF
-            if point.low_first is not swapped:
-                first, second = second, first
-            words[point.address], words[point.address + 1] = first, second
-            return
-        if point.type in FLOATS and not math.isfinite(value):
-            encoded = [0x7FC0] + [0] * (point.count - 1)  # not a number
-        elif math.isfinite(value):
-            encoded = encode_value(point, Fraction(value).limit_denominator(10**9))
+        if not math.isfinite(value):
+            raw = self._none
         else:
-            encoded = [0x8000] * point.count
-        for offset, word in enumerate(reversed(encoded) if swapped else encoded):
-            words[point.address + offset] = word
+            scaled = (value - self._offset) * self._factor
+            if self._float:
+                raw = int.from_bytes(struct.pack(self._float, scaled), "big")
+            else:
+                raw = math.floor(scaled + 0.5)
+                if not self._least <= raw <= self._most:
+                    raw = max(self._least, min(self._most, raw))
+        for address, shift in self._swapped if swapped else self._places:
+            self._words[address] = raw >> shift & 0xFFFF
 
 
 class SimMeter(SimDevice):

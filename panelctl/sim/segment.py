@@ -45,6 +45,10 @@ class Segment:
         self.collisions = 0
         self.wire = Wire.rtu(link.baud, link.parity, link.stop_bits, link.silence_us)
         self.quiet_ns = 0  # from here on the line has been silent for long enough
+        self._turnround_ns = {
+            unit: max(int(device.device.turnround_ms * NS_PER_MS), self.wire.silence_ns)
+            for unit, device in units.items()
+        }
         self._framer = FramerRTU(DecodePDU(True))
         self._input = bytearray()
         self._known: dict[bytes, tuple[int, bytes]] = {}
@@ -82,12 +86,12 @@ class Segment:
 
     def reply(self, request: Request, time_s: float) -> tuple[bytes, int] | None:
         """The reply's bytes and when the first of them is sent, ns; None for no reply."""
-        struck = struck_by(self.faults[request.unit])
+        faults = self.faults[request.unit]
+        struck = struck_by(faults) if faults else None
         if struck is not None and struck.kind == "dead":
             return None
         answer = answer_pdu(request.device, request.pdu, time_s)
-        turnround_ns = int(request.device.device.turnround_ms * NS_PER_MS)
-        start_ns = request.end_ns + max(turnround_ns, self.wire.silence_ns)
+        start_ns = request.end_ns + self._turnround_ns[request.unit]
         if struck is None:
             return rtu_bytes(request.unit, answer), start_ns
         return _spoilt(request, answer, struck), start_ns + int(struck.delay_ms * NS_PER_MS)

@@ -56,6 +56,31 @@ class _Timer(float):
             self._loop.cancelled_timers += self._waits
 
 
+class _Call:
+    """A Handle: a callback whose turn is next."""
+
+    __slots__ = ("_args", "_callback", "_cancelled", "_context")
+
+    def __init__(
+        self,
+        callback: Callable[..., object],
+        args: tuple[Any, ...],
+        context: contextvars.Context,
+    ) -> None:
+        self._callback = callback
+        self._args = args
+        self._context = context
+        self._cancelled = False
+
+    def cancelled(self) -> bool:
+        """See asyncio."""
+        return self._cancelled
+
+    def cancel(self) -> None:
+        """See asyncio."""
+        self._cancelled = True
+
+
 class VirtualLoop(asyncio.BaseEventLoop):
     """An asyncio loop on simulated time. `now_ns` starts at `start_ns`."""
 
@@ -83,9 +108,9 @@ class VirtualLoop(asyncio.BaseEventLoop):
         context: contextvars.Context | None = None,
     ) -> asyncio.Handle:
         """See asyncio."""
-        handle = asyncio.Handle(callback, args, self, context)
-        self._ready.append(handle)
-        return handle
+        call = _Call(callback, args, context or contextvars.copy_context())
+        self._ready.append(call)
+        return cast(asyncio.Handle, call)
 
     def call_at(  # type: ignore[override]  # the same
         self,

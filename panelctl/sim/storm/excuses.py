@@ -38,6 +38,7 @@ class Excuses:
         vital |= {ref.device for feeder in panel.feeders for ref in feeder.currents}
         self._vital = vital | {d.link for d in panel.devices if d.name in vital}
         self._link = {device.name: device.link for device in panel.devices}
+        self._loads = [(item, item.circuit) for item in world.plant.circuits.values()]
 
     def _weighs(self, strike: Strike) -> bool:
         spoils = KINDS[strike.kind].spoils
@@ -108,8 +109,8 @@ class Excuses:
     def unpreventable(self) -> list[float]:
         """What nobody could take away now, A per leg."""
         legs = [0.0, 0.0]
-        for item in self._world.plant.circuits.values():
-            if item.current_a and self.beyond_control(item):
-                for leg in item.circuit.legs:
+        for item, circuit in self._loads:
+            if item.current_a and (not circuit.controlled or self.beyond_control(item)):
+                for leg in circuit.legs:
                     legs[leg] += item.current_a
         return legs
