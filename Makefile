@@ -1,12 +1,13 @@
 # Two commands for a newcomer: `make demo` and `make test`. Both set up what they need.
 
 PYTHON ?= python3.11
+HASS_PYTHON ?= python3.13
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SOURCES := $(shell find ext -name '*.p[xy][xdi]') setup.py pyproject.toml
 
-.PHONY: demo test lint broker bench storm campaign build clean setup
+.PHONY: demo test lint broker hass bench storm campaign build clean setup
 
 demo: setup
 	@$(BIN)/panelctl demo $(ARGS)
@@ -26,6 +27,12 @@ endif
 broker:
 	@test -x /usr/sbin/mosquitto || command -v mosquitto >/dev/null || \
 	  { echo "installing mosquitto"; apt-get update -qq && apt-get install -y -qq mosquitto; }
+
+# Home Assistant's own schemas over our discovery message; its Python is a newer one than ours.
+hass: setup
+	test -x build/hass/bin/python || $(HASS_PYTHON) -m venv build/hass
+	build/hass/bin/pip install --quiet --disable-pip-version-check 'homeassistant==2025.2.5' 'paho-mqtt==1.6.1'
+	HASS_PYTHON=build/hass/bin/python $(BIN)/python -m pytest tests/contract/test_hass.py
 
 lint: setup
 	$(BIN)/ruff check .
