@@ -35,65 +35,92 @@ def command() -> None:
 
 
 @command.command("setup", epilog="Example: panelctl mqtt setup --serial home-0001")
-@click.option("--serial", required=True, help="The panel's serial number, as in its file.")
-@click.option("--name", default="", help="The host's name; panelctl-SERIAL.local without it.")
+@click.option("--serial", help="The panel's serial number, as in its file.")
+@click.option("--name", help="The host's name; panelctl-SERIAL.local without it.")
 @click.option("--address", "addresses", multiple=True, help="An IP address of the host.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Where TLS listens.")
-@click.option("--port", default=1883, show_default=True, help="Plain, on loopback only.")
-@click.option("--tls-port", default=8883, show_default=True)
+@click.option("--host", help="Where TLS listens; 127.0.0.1 without it.")
+@click.option("--port", type=int, help="Plain, on loopback only; 1883 without it.")
+@click.option("--tls-port", type=int, help="8883 without it.")
 @_folder
 @json_option
 def make(
-    serial: str,
-    name: str,
+    serial: str | None,
+    name: str | None,
     addresses: tuple[str, ...],
-    host: str,
-    port: int,
-    tls_port: int,
+    host: str | None,
+    port: int | None,
+    tls_port: int | None,
     folder: Path,
     as_json: bool,
 ) -> None:
     """Write mosquitto.conf, a CA and certificate, passwords and the ACL; keep what is there.
 
+    Once more without options renews a certificate that ends within a month, and changes nothing
+    else: what is not given stays as it was.
+
     The publisher's password is in FOLDER/panelctl.password, the passphrase with which clients
     register in FOLDER/passphrase.
     """
-    from panelctl.services.access import Clients, Role, broker_file
+    from panelctl.services.access import Clients, Role, broker_file, reload_broker
     from panelctl.services.certificates import Files, ensure
     from panelctl.services.files import PRIVATE, PUBLIC, put
     from panelctl.services.homie import homie_id
 
-    root = homie_id(serial)
-    host_name = name or f"panelctl-{root}.local"
+    before = _before(folder)
+    if serial is None and "root" not in before:
+        raise click.UsageError("--serial is needed the first time")
+    root = homie_id(serial) if serial else str(before["root"])
+    asked: dict[str, Any] = {"name": name, "host": host, "port": port, "tls_port": tls_port}
+    asked["addresses"] = list(addresses) or None
+    usual = {"name": f"panelctl-{root}.local", "host": "127.0.0.1", "port": 1883, "tls_port": 8883}
+    given = {key: value for key, value in asked.items() if value is not None}
+    setup = {"addresses": [], **usual, **before, **given, "root": root}
+    host_name, port = setup["name"], setup["port"]
     try:
         _for_broker(folder)
     except OSError as error:
         raise ServiceError(f"{folder}: {error}") from None
-    new = ensure(Files(folder), host_name, ["127.0.0.1", *addresses])
+    new = ensure(Files(folder), host_name, ["127.0.0.1", *setup["addresses"]])
     secret = folder / "panelctl.password"
     try:
         clients = Clients(folder, root)
         if not secret.exists() or not any(c.role is Role.PUBLISHER for c in clients.all()):
             put(secret, clients.add("panelctl", Role.PUBLISHER).encode() + b"\n", PRIVATE)
-        conf = broker_file(folder.resolve(), port, tls_port, host)
+        conf = broker_file(folder.resolve(), port, setup["tls_port"], setup["host"])
         put(folder / "mosquitto.conf", conf.encode(), PUBLIC)
-        setup = {"root": root, "name": host_name, "port": port, "tls_port": tls_port}
         put(folder / "setup.json", json.dumps(setup).encode(), PUBLIC)
         if not (folder / "passphrase").exists():
             passphrase = secrets.token_urlsafe(12).encode()
             put(folder / "passphrase", passphrase + b"\n", PRIVATE)
     except OSError as error:
         raise ServiceError(f"{folder}: {error}") from None
+    told = new and reload_broker(folder)
     if as_json:
-        told = {"folder": str(folder), "name": host_name, "new_certificate": new, "root": root}
-        click.echo(json.dumps(told))
+        plain = {"folder": str(folder), "name": host_name, "root": root}
+        click.echo(json.dumps({**plain, "new_certificate": new, "broker_told": told}))
         return
     click.echo(
-        f"{folder}: certificate for {host_name} {'made' if new else 'kept'}\n"
+        f"{folder}: certificate for {host_name} {'made' if new else 'kept'}"
+        f"{', the broker has been told' if told else ''}\n"
         f"  mosquitto -c {folder}/mosquitto.conf\n"
         f"  panelctl serve --broker mqtt://127.0.0.1:{port} --user panelctl "
         f"--password-file {secret}"
     )
+
+
+def _before(folder: Path) -> dict[str, Any]:
+    """What an earlier setup was given; empty where there was none. Raises ServiceError."""
+    path = folder / "setup.json"
+    if not path.exists():
+        return {}
+    try:
+        plain = json.loads(path.read_text("utf-8"))
+        kinds = {"root": str, "name": str, "host": str, "port": int, "tls_port": int}
+        known = {key: plain[key] for key, kind in kinds.items() if isinstance(plain.get(key), kind)}
+        addresses = [str(address) for address in plain.get("addresses", [])]
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise ServiceError(f"{path}: {error}; take it away to begin anew") from None
+    return {**known, "addresses": addresses}
 
 
 def _for_broker(folder: Path) -> None:

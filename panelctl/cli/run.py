@@ -6,19 +6,17 @@ import asyncio
 import logging
 import os
 import signal
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from panelctl.cli.logs import log_option, log_to_stderr
 from panelctl.cli.options import default_socket, split_links
 
 if TYPE_CHECKING:
     from panelctl.control.app import App
     from panelctl.model.panel import Panel
-
-LOG_FORMAT = "%(levelname)s %(name)s: %(message)s"
 
 
 @click.command("run", epilog="Example: panelctl run --config /etc/panelctl/panel.toml")
@@ -51,8 +49,14 @@ LOG_FORMAT = "%(levelname)s %(name)s: %(message)s"
 @click.option(
     "--read-only", is_flag=True, help="Watch and publish only; nothing is ever written to a device."
 )
+@log_option
 def command(
-    config: Path, socket_path: Path, state_path: Path, links: tuple[str, ...], read_only: bool
+    config: Path,
+    socket_path: Path,
+    state_path: Path,
+    links: tuple[str, ...],
+    read_only: bool,
+    log_form: str,
 ) -> None:
     """Run the controller until SIGTERM or Ctrl-C.
 
@@ -63,8 +67,7 @@ def command(
 
     With --read-only no circuit counts as armed, and the links themselves refuse to write.
     """
-    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, stream=sys.stderr)
-    logging.getLogger("pymodbus").setLevel(logging.ERROR)
+    log_to_stderr(log_form)
     from panelctl.config.apart import read_panel_apart, reread_panel_apart
 
     urls = split_links(links)

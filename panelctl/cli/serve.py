@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import signal
-import sys
 from pathlib import Path
 
 import click
 
+from panelctl.cli.logs import log_option, log_to_stderr
 from panelctl.cli.options import socket_option
-from panelctl.cli.run import LOG_FORMAT
 
 
 @click.command(
@@ -46,6 +44,7 @@ from panelctl.cli.run import LOG_FORMAT
     help="The folder of `panelctl mqtt setup`; needed to register clients.",
 )
 @click.option("--mdns", is_flag=True, help="Announce the panel on the local network.")
+@log_option
 @socket_option
 def command(
     broker_url: str,
@@ -56,6 +55,7 @@ def command(
     listen: str,
     folder: Path | None,
     mdns: bool,
+    log_form: str,
     socket_path: Path,
 ) -> None:
     """Publish the panel over MQTT (eBus and Home Assistant), until SIGTERM or Ctrl-C.
@@ -68,7 +68,7 @@ def command(
     from panelctl.services.gateway import Gateway
     from panelctl.services.homie import homie_id
 
-    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, stream=sys.stderr)
+    log_to_stderr(log_form)
     broker = read_broker(broker_url, user, password_file, ca)
     broker.context()  # a wrong CA file is told at once
     hello = wait_for_hello(socket_path)

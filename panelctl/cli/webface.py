@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import socket
 from pathlib import Path
 
@@ -12,6 +13,8 @@ import uvicorn
 from panelctl.services.discovery import announce, services
 from panelctl.services.gateway import Gateway
 from panelctl.services.web import Access, Face
+
+LOG = logging.getLogger("panelctl.web")
 
 
 def split_address(text: str) -> tuple[str, int]:
@@ -40,7 +43,10 @@ async def face(gateway: Gateway, listen: str, folder: Path | None, mdns: bool) -
     if mdns and access is not None:
         addresses = [host] if not _is_any(host) else local_addresses()
         infos = services(access.root, access.name, addresses, port, access.tls_port)
-        announced = await announce(infos, addresses)
+        try:
+            announced = await announce(infos, addresses)
+        except OSError as error:  # a network that is not up yet is no reason to serve nobody
+            LOG.warning("the panel is not announced: %s", error)
     try:
         await server.serve()
     finally:

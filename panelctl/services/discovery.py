@@ -4,6 +4,7 @@ those that SPAN's hardware uses.
 
 from __future__ import annotations
 
+import asyncio
 import socket
 
 from zeroconf import ServiceInfo
@@ -66,8 +67,8 @@ def services(
 
 
 async def announce(infos: list[ServiceInfo], interfaces: list[str]) -> AsyncZeroconf:
-    """Announce until the returned one is closed."""
+    """Announce until the returned one is closed. Raises OSError."""
     zeroconf = AsyncZeroconf(interfaces=interfaces)
-    for info in infos:
-        await zeroconf.async_register_service(info)
+    # Each is asked for three times first, whether somebody else has the name: side by side.
+    await asyncio.gather(*(zeroconf.async_register_service(info) for info in infos))
     return zeroconf

@@ -19,6 +19,7 @@ from panelctl.link.follower import Follower
 from panelctl.services.ebus.tree import Changes, Tree
 from panelctl.services.hass import discovery
 from panelctl.services.homie import Device, Leaf, Pace
+from panelctl.services.journal import Journal
 from panelctl.services.mqtt import Broker, Carrier, Message
 
 PREFIX = "ebus/5"
@@ -46,6 +47,7 @@ class Gateway:
         self.carrier = Carrier(broker, will, topics, self._everything, self._received)
         self.root = root
         self.record: dict[str, Any] | None = None
+        self.journal = Journal()
         self.refused = 0  # commands that were out of shape, or refused by the controller
         self.dropped = 0  # commands that came faster than anybody can want
         self._hass = hass
@@ -107,6 +109,7 @@ class Gateway:
         assert self._changes is not None
         self._stay()
         self.record = record
+        self.journal.record(record)
         changed = dict(self._changes.since(record))
         self._texts.update(changed)
         if not self._ready:
@@ -226,5 +229,5 @@ class Gateway:
     def _refuse(self, leaf: Leaf, why: str) -> None:
         self.refused += 1
         text = f"{leaf.path}: {why}"[:300]
-        LOG.info("refused: %s", text)
+        LOG.info("refused: %s", text, extra={"fields": {"topic": leaf.path, "why": why[:300]}})
         self.carrier.put(Message(f"{PREFIX}/{leaf.device}/$log/warn", text, retain=False))

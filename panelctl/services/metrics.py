@@ -36,6 +36,7 @@ class _Collector:
             ("mqtt_connects", "Connections made.", carrier.connects),
             ("mqtt_commands_refused", "Commands refused.", gateway.refused),
             ("mqtt_commands_dropped", "Commands that came too fast.", gateway.dropped),
+            ("events_unlogged", "Events that were too many to log.", gateway.journal.skipped),
             ("records_dropped", "Records that we were too slow for.", gateway.follower.dropped),
         ):
             yield CounterMetricFamily(f"panelctl_{name}", says, value=value)

@@ -411,6 +411,8 @@ def test_setup_keeps_what_is_there(tmp_path: Path) -> None:
     assert not again["new_certificate"]
     assert (tmp_path / "panelctl.password").read_text() == secret
     assert json.loads(panelctl(*words, "--address", "192.0.2.7"))["new_certificate"]
+    renew = ["mqtt", "setup", "--folder", str(tmp_path), "--json"]
+    assert not json.loads(panelctl(*renew))["new_certificate"], "what was given is remembered"
     assert "topic readwrite ebus/5/#" in (tmp_path / "acl").read_text()
     assert secret.strip() not in (tmp_path / "clients.json").read_text()
     modes = {name: os.stat(tmp_path / name).st_mode & 0o777 for name in os.listdir(tmp_path)}

@@ -31,6 +31,7 @@ OUTSIDE = {
     "serial": {"field"},
     "pydantic": {"config"},
     "click": {"cli"},
+    "orjson": {"link", "cli"},
     "rich": {"cli"},
     "sdnotify": {"link"},
     "aiomqtt": {"services"},

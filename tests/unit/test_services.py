@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import re
 import threading
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from panelctl.cli.logs import JsonLines
 from panelctl.config.load import read_panel
 from panelctl.control.describe import describe_panel
 from panelctl.control.publish import Publisher
@@ -19,6 +21,7 @@ from panelctl.link import follower
 from panelctl.model.command import CloseRelay
 from panelctl.services.access import Clients, Role, fits, hash_password
 from panelctl.services.gateway import PREFIX, Gateway
+from panelctl.services.journal import MOST, Journal
 from panelctl.services.metrics import exposition, registry
 from panelctl.services.mqtt import Broker
 from panelctl.services.web import Access
@@ -164,3 +167,27 @@ async def _heard(tmp_path: Path) -> Gateway:
     unit = {"good": 1, "timeouts": 0, "bad": 0, "refused": 0, "dead": 0}
     gateway.record = {**record, "units": {"mains": unit}}
     return gateway
+
+
+def test_a_storm_of_events_does_not_fill_the_disk(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    journal, event = Journal(), {"what": "shed", "circuit": "dryer", "text": "LIMIT"}
+    for n in range(100):
+        journal.record({"t_ns": 20_000_000_000 + n, "seq": n, "events": [event, event]})
+    assert len(caplog.records) == MOST
+    assert journal.skipped == 200 - MOST
+    journal.record({"t_ns": 60_000_000_000, "seq": 200, "events": [event]})
+    assert caplog.messages[-2:] == [f"{200 - MOST} more events were not logged", "shed dryer LIMIT"]
+
+
+@pytest.mark.parametrize("text", ["plain", "line\nbreak", "\ud800 from an odd path", '"'])
+def test_a_line_of_the_log_is_one_object(text: str) -> None:
+    made = logging.LogRecord("panelctl", logging.INFO, "", 0, "%s: %d", (text, 7), None)
+    made.fields = {"what": "shed", "by_a": 3.5, "odd": Path("x")}
+    line = JsonLines().format(made)
+    assert "\n" not in line
+    plain = json.loads(line)
+    assert plain["what"] == "shed"
+    assert plain["by_a"] == 3.5
+    assert plain["level"] == "INFO"
+    assert plain["message"].endswith("7") or plain["message"].endswith("7'")
