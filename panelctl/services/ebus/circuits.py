@@ -67,11 +67,16 @@ def _tag(circuit: CircuitFacts) -> str:
 
 def _switch(circuit: CircuitFacts) -> Node:
     write = commands.relay(circuit.id) if circuit.controlled else None
+
+    def requester(seen: Seen) -> str:
+        # What nobody may switch is as the panel file wants it.
+        return _requester(seen.circuit(circuit.id)) if circuit.controlled else "CONFIGURATION"
+
     return node(
         "switch",
         one_of("relay", RELAYS, lambda seen: str(seen.circuit(circuit.id)["relay"]), write),
         yes("relay-controllable", circuit.controlled),
-        one_of("relay-requester", REQUESTERS, lambda seen: _requester(seen.circuit(circuit.id))),
+        one_of("relay-requester", REQUESTERS, requester),
     )
 
 

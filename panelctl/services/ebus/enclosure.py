@@ -20,8 +20,8 @@ from panelctl.services.ebus.words import (
 )
 from panelctl.services.homie import Device, Node, Property, homie_id
 
-MODELS = ((16, "MAIN_16"), (32, "MAIN_32"), (40, "MAIN_40"))  # what clients derive a size from
-LARGEST = "MLO_48"
+# What clients derive a panel's size from, and know no other words for.
+MODELS = {16: "MAIN_16", 24: "MLO_24", 32: "MAIN_32", 40: "MAIN_40", 48: "MLO_48"}
 CONSTRAINTS = "FSR,DOE,VOLTAGE,OFF_GRID,REQUESTED,OPERATOR,THERMAL,LEASE,HEAT,NONE,UNKNOWN"
 # eBus names four sources; the others are triplets of the same shape, as the catalog allows.
 SOURCES = {
@@ -39,6 +39,10 @@ ENABLEMENT = "UNSPECIFIED,UNCONFIGURED,DISABLED,ENABLED"
 STATES = {"NORMAL": "OK", "DEGRADED": "DEGRADED", "HOLD": "LOST", "SHED": "LOST"}
 
 
+def _model(size: int) -> str:
+    return next((model for most, model in MODELS.items() if size <= most), MODELS[48])
+
+
 def root(facts: Facts) -> Device:
     """The enclosure."""
     nodes = [
@@ -46,7 +50,7 @@ def root(facts: Facts) -> Device:
             "info",
             text("vendor-name", "panelctl"),
             text("serial-number", facts.root),
-            text("model", next((m for most, m in MODELS if facts.size <= most), LARGEST)),
+            one_of("model", ",".join(MODELS.values()), _model(facts.size)),
             text("firmware-version", f"panelctl/{__version__}"),
             text("data-model-version", "1.0"),
         ),
