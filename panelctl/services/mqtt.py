@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 import ssl
 from collections import deque
@@ -180,7 +181,13 @@ class Carrier:
                 # Each begins in its turn, so the order is kept; only the answers come together.
                 results = await asyncio.gather(
                     *(
-                        client.publish(m.topic, m.text or "", qos=m.qos, retain=m.retain)
+                        client.publish(
+                            m.topic,
+                            m.text or "",
+                            qos=m.qos,
+                            retain=m.retain,
+                            timeout=None if m.qos else math.inf,
+                        )
                         for m in batch
                     ),
                     return_exceptions=True,
