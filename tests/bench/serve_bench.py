@@ -1,5 +1,6 @@
 """What carrying a panel to a broker costs: `serve` as a process beside the controller, on the
-demo's panel with a real broker, and whether the controller notices.
+demo's panel with 16 circuits more (48) that all draw, with a real broker; and whether the
+controller notices.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import os
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +18,13 @@ from panelctl.clock import monotonic_ns
 from panelctl.services.mqtt import Broker, Carrier, Message
 from tests.bench.rows import Row, quantile, reported
 from tests.e2e.mqtt_rig import PREFIX, BrokerRig, Listener
-from tests.e2e.rig import PanelRig
+from tests.e2e.rig import DEMO, PanelRig
 
 ROOT = "demo-0001"
 SECONDS, RUNS = 30.0, 3
 PROPERTIES, ROUNDS = 200, 25
 MESSAGES = PROPERTIES * ROUNDS
+ROOMS, EACH_W = 16, 60
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -29,11 +32,16 @@ def serve_rows() -> list[Row]:
     """`serve.*` and the controller's jitter under a flood of commands."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o711)  # the broker is another user
-        panel = PanelRig(_made(Path(folder) / "panel"))
+        config = Path(folder) / "panel.toml"
+        config.write_text(DEMO.read_text() + "".join(_more()))
+        panel = PanelRig(_made(Path(folder) / "panel"), config)
         broker = BrokerRig(_made(Path(folder) / "broker"))
         try:
             panel.start()
             panel.settle()
+            for circuit in panel.desk.truth()["closed"]:
+                if circuit not in ("compute", "evse"):
+                    panel.desk.ask(do="demand", circuit=circuit, w=EACH_W)
             broker.start_serve(panel.folder / "control.sock")
             owner = Listener(broker, "owner")
             owner.until(_ready, 20)
@@ -47,6 +55,36 @@ def serve_rows() -> list[Row]:
         finally:
             broker.stop()
             panel.stop()
+
+
+def _more() -> Iterator[str]:
+    """Two meters and 16 circuits for the demo's panel."""
+    for n in range(2):
+        yield f"""
+[[device]]
+name = "branch{4 + n}"
+link = "line2"
+unit = {14 + n}
+map = "wirenboard_wb_map12e"
+accept_unverified = true
+"""
+    for n in range(ROOMS):
+        leg, device, channel = "ab"[n % 2], f"branch{4 + n // 8}", f"ch{1 + n % 8}"
+        yield f"""
+[[circuit]]
+id = "room_{n}"
+name = "Room {n}"
+spaces = [{49 + n}]
+legs = "{leg}"
+breaker_a = 15
+role = "always-on"
+tier = 0
+[circuit.meter]
+device = "{device}"
+{leg} = "{channel}_a"
+power = ["{channel}_w"]
+energy = ["{channel}_import_wh"]
+"""
 
 
 def _made(folder: Path) -> Path:
@@ -78,7 +116,7 @@ def _cost(broker: BrokerRig, owner: Listener) -> list[Row]:
     after_s, megabytes = _used(broker.serve.pid)
     heard = len(owner.heard)
     return [
-        reported("serve.rss_mb", megabytes, "MB", 1, "32 circuits; without the web face"),
+        reported("serve.rss_mb", megabytes, "MB", 1, "48 circuits; without the web face"),
         reported(
             "serve.cpu_share", (after_s - before_s) / SECONDS, "of a core", 1, "10 Hz records in"
         ),
