@@ -1,5 +1,5 @@
-"""Builds what is compiled: the core, the checksum and the simulated plant. All else about the
-package is in pyproject.toml.
+"""Builds what is compiled: the core, the checksum, the simulated plant
+and its loop. All else about the package is in pyproject.toml.
 
 PANELCTL_CYTHON_DEBUG=1 turns bounds checks on, PANELCTL_ANNOTATE=1 writes the annotated HTML.
 """
@@ -33,6 +33,7 @@ extensions = [
         "panelctl.modbus.crc",
         "panelctl.sim.breakers",
         "panelctl.sim.plant",
+        "panelctl.sim.virtual_loop",
     )
 ]
 

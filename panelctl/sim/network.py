@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from panelctl.sim.virtual import VirtualLoop
+from panelctl.sim.virtual_loop import VirtualLoop
 
 LATENCY_S = 0.000_3  # one way on a home network
 HIGH_WATER = 65_536
