@@ -38,6 +38,7 @@ WHY = {
     "BLIND": "mains not readable",
     "FROZEN": "the mains meter stands still while circuits move",
     "BRANCHES": "circuits draw more than the mains meter shows",
+    "UNPROVEN": "the mains meter has to prove itself",
     "DROP": "it fell by much, and once only so far",
     "ENERGY": "its counter counts more than its amps can carry",
     "STILL": "its energy counter stands still",

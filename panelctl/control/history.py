@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from panelctl.control.store import replace_file
 from panelctl.core.energy import KeptCounts
 from panelctl.core.engine import Learned
@@ -49,7 +51,7 @@ class HistoryStore:
     def load(self) -> History:
         """What the runs before this one left."""
         try:
-            return history_from(json.loads(self._path.read_bytes()[:MOST_BYTES]))
+            return history_from(orjson.loads(self._path.read_bytes()[:MOST_BYTES]))
         except (
             OSError,
             ValueError,

@@ -113,15 +113,16 @@ class ControlLoop:
             self._limits_version = limits.version
         claims = self._engine.claims()
         request = self._engine.requested(now_ns)
+        suspect = self._engine.plausible.suspect
         if request is None:
             self._request_ns = 0
-            self._store.save(Kept(claims, heat=self._heat, limits=self._limits))
+            self._store.save(Kept(claims, None, 0.0, self._heat, self._limits, suspect))
             return
         limit_a, until_ns = request
         if until_ns != self._request_ns:
             self._request_ns = until_ns
             self._until_s = round(self._clock.wall_s() + (until_ns - now_ns) / NS_PER_S, 3)
-        self._store.save(Kept(claims, limit_a, self._until_s, self._heat, self._limits))
+        self._store.save(Kept(claims, limit_a, self._until_s, self._heat, self._limits, suspect))
 
     async def _cycle(self, tick_ns: int) -> None:
         engine, counts = self._engine, self.counts

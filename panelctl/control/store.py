@@ -13,6 +13,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import orjson
+
+from panelctl.model.command import MAX_NUMBER
 from panelctl.model.limit import KeptLimits
 
 FORMAT = 1
@@ -24,7 +27,8 @@ MOST_HEAT = 64 << 32
 @dataclass(slots=True)
 class Kept:
     """What is kept: claims by circuit, the requested limit (A) with its end (wall time, s), and the
-    heat of watched breakers (fast and slow, in 2^-32), the envelope and the grid's state.
+    heat of watched breakers (fast and slow, in 2^-32), the envelope and the grid's state, and
+    whether the mains contradicted the branch circuits and were not proven since.
     """
 
     claims: dict[str, int] = field(default_factory=dict)
@@ -32,6 +36,7 @@ class Kept:
     until_s: float = 0.0
     heat: dict[str, list[int]] = field(default_factory=dict)
     limits: KeptLimits = field(default_factory=KeptLimits)
+    suspect: bool = False
 
 
 class StateStore:
@@ -45,7 +50,7 @@ class StateStore:
     def load(self) -> Kept:
         """What the last run kept."""
         try:
-            return kept_from(json.loads(self._path.read_bytes()[:MOST_BYTES]))
+            return kept_from(orjson.loads(self._path.read_bytes()[:MOST_BYTES]))
         except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
             return Kept()
 
@@ -70,6 +75,7 @@ def kept_to_plain(kept: Kept) -> dict[str, Any]:
         "until_s": kept.until_s,
         "heat": kept.heat,
         "limits": asdict(kept.limits),
+        "suspect": kept.suspect,
     }
 
 
@@ -88,10 +94,13 @@ def kept_from(plain: dict[str, Any]) -> Kept:
         if 0 <= int(fast) <= MOST_HEAT and 0 <= int(slow) <= MOST_HEAT
     }
     limits = _limits(plain.get("limits", {}))
-    limit_a, until_s = plain["limit_a"], plain["until_s"]
-    if limit_a is None or not 0 <= float(limit_a) < math.inf:
-        return Kept(claims, heat=heat, limits=limits)
-    return Kept(claims, float(limit_a), float(until_s), heat, limits)
+    kept = Kept(claims, heat=heat, limits=limits, suspect=plain.get("suspect", False) is True)
+    limit_a, until_s = plain["limit_a"], float(plain["until_s"])
+    if not math.isfinite(until_s):
+        raise ValueError(f"{until_s}: is no time")
+    if limit_a is not None and 0 <= float(limit_a) < math.inf:
+        kept.limit_a, kept.until_s = float(limit_a), until_s
+    return kept
 
 
 def replace_file(path: Path, text: str) -> None:
@@ -119,7 +128,7 @@ def _limits(plain: Any) -> KeptLimits:
             raise ValueError("a window ends before it starts")
         windows.append((*times, amount(limit_a), amount(import_w)))
     number = plain.get("lease_number", 0)
-    if isinstance(number, bool) or not isinstance(number, int) or number < 0:
+    if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number <= MAX_NUMBER:
         raise ValueError(f"{number!r}: is no number of a lease")
     return KeptLimits(
         plain["off_grid"] is True,

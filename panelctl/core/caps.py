@@ -1,4 +1,5 @@
-"""Caps on modulated loads that people and programs ask for: less than they could use, for a while.
+"""Caps on modulated loads: less than they could use, for a while, because people or programs ask
+for it, or because the mains are not proven (plausible.py).
 
 A cap changes what the load can use at most, in the core's flat memory; the decision itself knows
 nothing of it. It never raises anything, and ends by itself.
@@ -12,6 +13,8 @@ from panelctl.model.circuit import Circuit
 from panelctl.model.panel import Panel
 from panelctl.units import NS_PER_S, ma_from_w
 
+PROBE_MA = 7_000  # above the floor: it shows on mains that work, and is little on mains that don't
+
 
 class Caps:
     """The caps in force on a panel's loads, by number."""
@@ -21,6 +24,7 @@ class Caps:
         self._fixed = fixed
         self._loads = loads
         self._most_ma = list(fixed.max_ma)  # without a cap
+        self._probing = False
         self._caps: dict[int, tuple[int, int]] = {}  # the most it may draw, W, and until when, ns
 
     def put(self, i: int, most_w: float, until_ns: int) -> None:
@@ -34,13 +38,30 @@ class Caps:
         if most_w < least_w:
             raise CommandRefused(f"{circuit.name} cannot run below {least_w} W")
         self._caps[i] = (int(most_w), until_ns)
-        most_ma = max(self._fixed.floor_ma[i], ma_from_w(int(most_w), volts))
-        self._fixed.max_ma[i] = min(self._most_ma[i], most_ma)
+        self._bind(i)
 
     def take_back(self, i: int) -> None:
         """End the cap on load `i`, if there is one."""
         self._caps.pop(i, None)
-        self._fixed.max_ma[i] = self._most_ma[i]
+        self._bind(i)
+
+    def probe(self, probing: bool) -> None:
+        """Let every modulated load draw little more than its floor, or no longer."""
+        if probing is not self._probing:
+            self._probing = probing
+            for i, circuit in enumerate(self._loads):
+                if circuit.modulation is not None:
+                    self._bind(i)
+
+    def _bind(self, i: int) -> None:
+        """Put into the core's memory what load `i` may use at most."""
+        floor_ma, most_ma = self._fixed.floor_ma[i], self._most_ma[i]
+        if i in self._caps:
+            volts = self._voltage_v * len(self._loads[i].legs) / 2
+            most_ma = min(most_ma, max(floor_ma, ma_from_w(self._caps[i][0], volts)))
+        if self._probing:
+            most_ma = min(most_ma, floor_ma + PROBE_MA)
+        self._fixed.max_ma[i] = most_ma
 
     def refresh(self, now_ns: int) -> None:
         """End what has run out."""

@@ -87,6 +87,7 @@ class Engine:
         self.limits.refresh(now_ns, self._voltage_mv(now_ns), self._tank_mc(now_ns))
         self._back_up(now_ns)
         self.caps.refresh(now_ns)
+        self.caps.probe(self.plausible.suspect)
         self.core.step(now_ns)
         return verdicts
 

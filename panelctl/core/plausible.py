@@ -14,8 +14,11 @@ Rules
 - BRANCHES: the branch circuits draw more than the mains carry, for long: a transformer of the wrong
   ratio or on the wrong leg, a meter that shows zero, or a source that the panel file does not name.
   Not judged where the panel has sources: there it may be true. What follows (HOLD) leaves little to
-  compare, so the doubt stays for a minute, for twice as long each time that it comes back, and
-  beyond that until the mains carry about what the branch circuits draw, however little that is.
+  compare, so the doubt stays for a minute, and for twice as long each time that it comes back.
+- UNPROVEN: that doubt has ended by the clock, and nothing speaks for the mains yet. They are
+  believed, but modulated loads get little more than their floor (`PROBE_MA`, caps.py): so much that
+  it shows on mains that work, and convicts mains that don't. Ends when for some seconds the mains
+  carry about what the branch circuits draw, and that is enough to tell.
 """
 
 from __future__ import annotations
@@ -36,8 +39,10 @@ ALIKE_MA = 5_000  # two samples that agree
 MOVED_MA = 3_000  # branch circuits that have moved
 EXCESS_SHARE = 4  # currents of unlike phase add up to less than their sum: a quarter more,
 EXCESS_MA = 5_000  # and so much more, may be true
-AGREE_SHARE = 4  # what ends a doubt: no more than a quarter less than the branch circuits' sum,
-AGREE_MA = 1_000  # and so much less, which many small meters' errors add up to
+AGREE_SHARE = 4  # what proves mains: no more than a quarter less than the branch circuits' sum,
+AGREE_MA = 1_000  # and so much less,
+TELLS_MA = 6_000  # where the sum is so much: mains that show nothing would contradict it
+PROVEN_NS = 5 * NS_PER_S  # and for so long: longer than a branch reading counts
 FAST_NS = NS_PER_S  # modulated loads whose meters move are read with the mains: soon told,
 ALL_NS = 15 * NS_PER_S  # the others seldom, and registers may be renewed more seldom still
 LATCH_NS = 60 * NS_PER_S
@@ -53,6 +58,7 @@ class Doubt(StrEnum):
     DROP = "DROP"
     FROZEN = "FROZEN"
     BRANCHES = "BRANCHES"
+    UNPROVEN = "UNPROVEN"  # believed, within bounds
     ENERGY = "ENERGY"  # energy.py's: what was counted is more than these currents carry
     STILL = "STILL"  # energy.py's: a counter stands still; decides nothing
 
@@ -74,6 +80,9 @@ class _Leg:
     fast_then: list[int] = field(default_factory=list)  # what the modulated ones showed at first
     until_ns: int = 0  # how long they are held against the mains
     latch_ns: int = LATCH_NS
+    proven_ns: int = 0  # when something spoke for it last after a doubt
+    unproven: bool = False
+    agrees_since_ns: int = 0
     looked_ns: int = 0
     branches_ma: int = 0
     doubts: set[Doubt] = field(default_factory=set)
@@ -105,13 +114,31 @@ class Plausible:
     @property
     def doubts(self) -> dict[str, list[Doubt]]:
         """What is in doubt now, by leg."""
-        found = zip(LEGS, self._legs, strict=True)
-        return {name: sorted(leg.doubts) for name, leg in found if leg.doubts}
+        found = {}
+        for name, leg in zip(LEGS, self._legs, strict=True):
+            doubts = leg.doubts | {Doubt.UNPROVEN} if leg.unproven else leg.doubts
+            if doubts:
+                found[name] = sorted(doubts)
+        return found
+
+    @property
+    def suspect(self) -> bool:
+        """Whether the mains have contradicted the branch circuits, and are not proven since:
+        modulated loads stay near their floor, and a controller that starts anew has to know.
+        """
+        return any(leg.unproven or Doubt.BRANCHES in leg.doubts for leg in self._legs)
+
+    def take_suspect(self) -> None:
+        """Begin with mains that contradicted before, and were not proven since."""
+        for leg in self._legs:
+            leg.unproven = not self._sources
 
     def rests_until_ns(self, now_ns: int) -> int:
         """Up to when the same readings, again and again, change nothing in here."""
         for leg in self._legs:
-            if leg.doubts or leg.falling_ma is not None or leg.fast_since_ns or leg.all_since_ns:
+            if leg.doubts or leg.unproven or leg.falling_ma is not None:
+                return now_ns
+            if leg.fast_since_ns or leg.all_since_ns:
                 return now_ns
         if self._then:
             return FOR_EVER_NS
@@ -168,14 +195,30 @@ class Plausible:
             leg.all_since_ns = 0
         elif leg.all_since_ns == 0:
             leg.all_since_ns = sampled_ns
-        least_ma = leg.branches_ma - leg.branches_ma // AGREE_SHARE - AGREE_MA
         if self._too_much(leg, sampled_ns, most_ma):
+            leg.unproven = False
             if Doubt.BRANCHES not in leg.doubts:
+                if leg.proven_ns and sampled_ns - leg.proven_ns > LATCH_MOST_NS:
+                    leg.latch_ns = LATCH_NS
                 leg.doubts.add(Doubt.BRANCHES)
                 leg.until_ns = sampled_ns + leg.latch_ns
                 leg.latch_ns = min(2 * leg.latch_ns, LATCH_MOST_NS)
-        elif sampled_ns >= leg.until_ns and ma >= least_ma:
-            leg.doubts.discard(Doubt.BRANCHES)
+        elif Doubt.BRANCHES in leg.doubts:
+            if sampled_ns >= leg.until_ns and not leg.fast_since_ns and not leg.all_since_ns:
+                leg.doubts.discard(Doubt.BRANCHES)
+                leg.unproven, leg.agrees_since_ns = True, 0
+        elif leg.unproven:
+            self._prove(leg, ma, sampled_ns)
+
+    def _prove(self, leg: _Leg, ma: int, sampled_ns: int) -> None:
+        """Whether the mains have carried for long enough what the branch circuits draw."""
+        drawn_ma = leg.branches_ma
+        if drawn_ma < TELLS_MA or ma < drawn_ma - drawn_ma // AGREE_SHARE - AGREE_MA:
+            leg.agrees_since_ns = 0
+        elif leg.agrees_since_ns == 0:
+            leg.agrees_since_ns = sampled_ns
+        elif sampled_ns - leg.agrees_since_ns >= PROVEN_NS:
+            leg.unproven, leg.proven_ns = False, sampled_ns
 
     def _too_much(self, leg: _Leg, sampled_ns: int, most_ma: int) -> bool:
         """Whether the branch circuits have drawn more than the mains show for long enough."""

@@ -132,7 +132,7 @@ class Reader(asyncio.Protocol):
                 self.send(self._server.last)
             else:
                 self._server.queue(command_from_plain(message), self)
-        except (ValueError, SocketError) as error:
+        except (ValueError, RecursionError, SocketError) as error:
             self._server.rejected += 1
             self._answer({"error": str(error)[:200]})
 

@@ -16,7 +16,7 @@ from panelctl.modbus.codec import FLOATS, decode_value
 from panelctl.modbus.maps import Point, RegisterMap, load_map
 from panelctl.model.metering import PointRef
 from panelctl.model.panel import Device, Panel
-from panelctl.sim.plant import Charger, Contact, Node, Plant, PlantCircuit
+from panelctl.sim.plant import Charger, Contact, Node, Plant, PlantCircuit, PlantFeeder
 
 ILLEGAL_ADDRESS = 2
 ILLEGAL_VALUE = 3
@@ -252,6 +252,8 @@ def build_devices(panel: Panel, plant: Plant, seed: int) -> dict[str, SimDevice]
 
     for leg in (0, 1):
         _show_leg(panel, plant, leg, add)
+    for feeder in plant.feeders.values():
+        _show_feeder(feeder, add)
     if panel.service.import_energy is not None:
         add(panel.service.import_energy, lambda: plant.import_wh)
     if panel.service.export_energy is not None:
@@ -287,6 +289,11 @@ def _show_leg(panel: Panel, plant: Plant, leg: int, add: Show) -> None:
     add(service.currents[leg], lambda: abs(plant.legs_a[leg]))  # the power has the direction
     add(service.powers[leg], lambda: plant.legs_a[leg] * plant.volts)
     add(service.voltages[leg], lambda: plant.volts)
+
+
+def _show_feeder(item: PlantFeeder, add: Show) -> None:
+    for leg, current in zip(item.feeder.legs, item.feeder.currents, strict=False):
+        add(current, lambda leg=leg: abs(item.leg_a(leg)))  # type: ignore[misc]  # a default argument
 
 
 def _show_circuit(item: PlantCircuit, add: Show) -> None:

@@ -24,16 +24,19 @@ def test_wheel_from_sdist(tmp_path: Path) -> None:
     sdist = next(tmp_path.glob("*.tar.gz"))
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    assert "ext/panelctl/core/_core.pyx" in names
+    sources = {path.as_posix() for path in Path("ext").rglob("*.p*") if path.is_file()}
+    assert sources <= names
     assert "panelctl/modbus/maps/carlo_gavazzi_em540.toml" in names
     wheel = next(tmp_path.glob("*.whl"))
     assert "cp311-abi3" in wheel.name, "one wheel for CPython 3.11 and every later one"
     with zipfile.ZipFile(wheel) as archive:
         held = set(archive.namelist())
-    assert any(name.endswith("_core.abi3.so") for name in held)
+    for source in (name for name in sources if name.endswith(".pyx")):
+        module = source.removeprefix("ext/").removesuffix(".pyx")
+        assert f"{module}.abi3.so" in held
+        assert f"{module}.pyi" in held
     for needed in (
         "panelctl/py.typed",
-        "panelctl/core/_core.pyi",
         "panelctl/sim/demo.toml",
         "panelctl/sim/story.toml",
         "panelctl/modbus/maps/panelctl_node.toml",

@@ -19,12 +19,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from panelctl.config.load import parse_panel, read_panel
+from panelctl.control.history import History
 from panelctl.control.replay import replay
 from panelctl.control.start import Start
+from panelctl.control.store import Kept, StateStore, kept_to_plain
 from panelctl.errors import BadReply, ConfigError, DeviceRefused, PanelctlError
 from panelctl.field.frames import RtuReceiver, read_question, split_tcp, tcp_answers
 from panelctl.link.recording import read_recording
-from panelctl.link.server import ControlServer, Reader
+from panelctl.link.server import ControlServer, Reader, encode
 from panelctl.modbus.capture import parse_capture
 from panelctl.modbus.maps import load_map, map_names, parse_map
 from panelctl.sim.homes import read_home
@@ -255,6 +257,31 @@ def test_any_start(plain: Any) -> None:
     for shape in ({"kept": plain}, {"kept": {"format": 1, "claims": plain}, "history": plain}):
         with pytest.raises((KeyError, TypeError, ValueError, AttributeError, OverflowError)):
             Start.from_plain({**shape, "now_ns": 1, "wall_s": 1.0})
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('"dryer": 1', '"\\ud800": 1'),
+        ('"source": ""', '"source": "utility \\ud8e9"'),
+        ('"lease_number": 0', f'"lease_number": {2**64}'),
+        ('"until_s": 5.0', '"until_s": Infinity'),
+        ('"until_s": 5.0', '"until_s": NaN'),
+    ],
+)
+def test_a_damaged_state_file_does_not_stop_the_controller(
+    tmp_path: Path, before: str, after: str
+) -> None:
+    """What is taken from it goes out again in the first message of the control socket."""
+    text = json.dumps(kept_to_plain(Kept({"dryer": 1}, 10.0, 5.0)))
+    assert before in text
+    (tmp_path / "state.json").write_text(text)
+    assert StateStore(tmp_path).load().claims == {"dryer": 1}
+    (tmp_path / "state.json").write_text(text.replace(before, after))
+    kept = StateStore(tmp_path).load()
+    assert kept == Kept()
+    plain = Start(kept, History(), 1, 1.0).to_plain()
+    assert Start.from_plain(json.loads(encode(plain))) == Start(kept, History(), 1, 1.0)
 
 
 def test_maps_of_the_library_are_read_once() -> None:

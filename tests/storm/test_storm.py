@@ -6,11 +6,12 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from panelctl.config.load import read_panel
+from panelctl.config.load import parse_panel, read_panel
 from panelctl.control.replay import replay
 from panelctl.errors import ConfigError
 from panelctl.link.recording import open_recording, read_recording
@@ -32,7 +33,7 @@ def storm(seed: int, seconds: float, strikes: list[Strike] | None = None) -> Res
 
 SHORT = """
 from pathlib import Path
-from panelctl.config.load import read_panel
+from panelctl.config.load import parse_panel, read_panel
 from panelctl.sim.storm.run import plan, run
 from panelctl.sim.storm.strike import Pace
 demo = Path("panelctl/sim/demo.toml")
@@ -64,10 +65,59 @@ def test_every_kind_of_fault_is_drawn_and_survived() -> None:
     assert result.violations == []
 
 
-def test_mains_that_show_nothing_again_and_again_do_not_let_the_node_climb() -> None:
+ZERO_S = (30.0, 250.0)
+
+
+@pytest.mark.parametrize("amount", [0.2, 0.9])
+@pytest.mark.parametrize(
+    "more",
+    [
+        [
+            Strike(95.0, 20.0, "cable_out", "line2", 0.5),
+            Strike(95.0, 20.0, "node_dies", "compute", 0.5),
+        ],
+        [
+            Strike(100.0, 20.0, "cable_out", "line2", 0.5),
+            Strike(100.0, 20.0, "lost", "compute_meter", 0.5),
+        ],
+        [Strike(80.0, 1.0, "reload", "panel", 0.5)],
+        [Strike(80.0, 1.0, "kill", "panel", 0.5)],
+    ],
+    ids=["nothing to compare", "nothing read", "reload", "kill"],
+)
+def test_a_doubt_about_the_mains_does_not_end_for_want_of_evidence(
+    more: list[Strike], amount: float
+) -> None:
+    """They show nothing, or next to nothing, all the time."""
+    zero = Strike(ZERO_S[0], ZERO_S[1] - ZERO_S[0], "zero", "mains", amount)
+    assert storm(1, 260.0, [zero, *more]).violations == []
+
+
+@pytest.mark.parametrize("amount", [0.2, 0.9])
+def test_mains_that_show_nothing_again_and_again_do_not_let_the_node_climb(amount: float) -> None:
     """The third time comes just when the second doubt would have ended by the clock."""
-    strikes = [Strike(at_s, 45.0, "zero", "mains", 0.5) for at_s in (30.0, 140.0, 250.0)]
+    strikes = [Strike(at_s, 45.0, "zero", "mains", amount) for at_s in (30.0, 140.0, 250.0)]
     assert storm(1, 300.0, strikes).violations == []
+
+
+def test_a_feeders_breaker_is_kept_and_one_that_is_not_known_is_missed() -> None:
+    """An EV charger that could draw more than its subpanel's breaker carries."""
+    text = (
+        TEXT
+        + """
+[[feeder]]
+id = "barn"
+breaker_a = 40
+circuits = ["evse", "dryer", "hot_tub"]
+"""
+    )
+    panel = parse_panel(text, "panel.toml")
+    strikes = plan(panel, 1, 900.0, replace(PROFILES["storm"], rest_s=60.0))
+    assert run(panel, text, 1, 900.0, strikes, 0.0).violations == []
+    blind = replace(panel, feeders=())
+    found = run(panel, text, 1, 900.0, strikes, 0.0, controller=blind, stop_at_first=True)
+    assert [violation.check for violation in found.violations] == ["S1"]
+    assert "barn" in found.violations[0].what
 
 
 def test_a_recording_of_a_storm_replays_to_the_bit(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ OUTSIDE = {
     "serial": {"field"},
     "pydantic": {"config"},
     "click": {"cli"},
-    "orjson": {"link", "cli"},
+    "orjson": {"link", "control", "cli"},
     "rich": {"cli"},
     "sdnotify": {"link"},
     "aiomqtt": {"services"},

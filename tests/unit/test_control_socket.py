@@ -102,6 +102,8 @@ def test_hostile_lines_are_answered_and_counted(tmp_path: Path) -> None:
             b'{"v":2,"do":"status"}\n',
             b'{"v":1,"do":"open","id":"x"}\n',
             b"[" * 3000 + b"\n",
+            b'{"v":' + b"[" * 1010 + b"]" * 1010 + b"}\n",
+            b'{"v":1,"id":"x","do":' + b"[" * 1010 + b"]" * 1010 + b"}\n",
             b"\xff\xfe\n",
             b'{"v":1,"do":"limit","id":"x","limit_a":1e999,"expires_s":1}\n',
         ]

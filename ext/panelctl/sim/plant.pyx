@@ -16,128 +16,28 @@ from panelctl.sim.breakers cimport ThermalBreaker
 
 from panelctl.model.circuit import Role
 
-RELAY_S = 0.015  # operate and release time of a power relay (HF32FV class)
-NODE_TAU_S = 0.12
-cdef double NODE_IDLE_W = 150.0
-cdef double THERE_W = 0.1  # from here on it has arrived
-cdef double CAR_TAU_S = 0.25
-CAR_DELAY_S = 0.25  # a car looks at its pilot signal about so often
-cdef double CAR_MIN_A = 6.0
-cdef double J_PER_LITRE = 4186.0  # and kelvin
+include "_loads.pxi"
 
 
-cdef class Contact:
-    """A relay's contact. `welded` never opens, `stuck_open` never closes."""
+cdef class PlantFeeder:
+    """What feeds a subpanel: its breaker, and what its legs carry."""
 
-    cdef public bint closed, ordered, welded, stuck_open
-    cdef public double moves_in_s, takes_s
+    cdef readonly object feeder
+    cdef readonly ThermalBreaker breaker
+    cdef double[2] _amps
 
-    def __init__(self):
-        self.closed = self.ordered = True
-        self.takes_s = RELAY_S
+    def __init__(self, feeder):
+        self.feeder = feeder
+        self._put_in()
 
-    def order(self, bint closed):
-        """The board drives the coil."""
-        if closed != self.ordered:
-            self.ordered = closed
-            self.moves_in_s = self.takes_s
+    def _put_in(self):
+        self.breaker = ThermalBreaker(self.feeder.breaker.rating_a, 2)
 
-    cdef void step(self, double dt_s) noexcept:
-        """Let the contact follow."""
-        if self.closed == self.ordered:
-            return
-        self.moves_in_s -= dt_s
-        if self.moves_in_s <= 0 and not (self.welded if self.closed else self.stuck_open):
-            self.closed = self.ordered
-
-
-cdef class Node:
-    """A compute node: draws up to its budget, falls to its floor when the lease runs out.
-
-    `ignores` makes it draw `max_w` whatever it is told, until its power is cut; `dead` nothing.
-    """
-
-    cdef public double floor_w, max_w, budget_w, lease_s, tau_s, draw_w, jobs_ratio
-    cdef public bint stopped, ignores, dead
-
-    def __init__(self, double floor_w, double max_w):
-        self.floor_w, self.max_w = floor_w, max_w
-        self.tau_s = NODE_TAU_S
-        self.jobs_ratio = 1.0
-
-    def tell(self, double budget_w, double lease_s, bint stop):
-        """Take a budget from the controller."""
-        self.budget_w, self.lease_s, self.stopped = budget_w, lease_s, stop
-
-    cdef void step(self, bint powered, double dt_s) noexcept:
-        """Follow the budget with a lag."""
-        cdef double allowed_w, wanted_w
-        if not powered or self.dead:
-            self.draw_w = 0.0
-            return
-        self.lease_s = max(0.0, self.lease_s - dt_s)
-        allowed_w = self.budget_w if self.lease_s > 0 else min(self.budget_w, self.floor_w)
-        wanted_w = min(self.max_w * self.jobs_ratio, max(allowed_w, 0.0))
-        if self.stopped:
-            wanted_w = NODE_IDLE_W
-        if self.ignores:
-            wanted_w = self.max_w
-        self.draw_w += (wanted_w - self.draw_w) * (1.0 - exp(-dt_s / self.tau_s))
-        if fabs(wanted_w - self.draw_w) < THERE_W:
-            self.draw_w = wanted_w
-
-
-cdef class Charger:
-    """A charging station with a car. A per leg; the car follows the pilot signal with a delay.
-
-    `car_a` is the most the car takes; 0 without a car.
-    """
-
-    cdef public double max_a, fallback_a, setpoint_a, patience_s, quiet_s, car_a, draw_a
-    cdef double _pilot_a, _look_s
-
-    def __init__(self, double max_a, double fallback_a):
-        self.max_a, self.fallback_a = max_a, fallback_a
-        self.setpoint_a = fallback_a
-        self.patience_s = 30.0
-
-    def tell(self, double setpoint_a):
-        """Take a set-point from the controller."""
-        self.setpoint_a = setpoint_a
-        self.quiet_s = 0.0
-
-    cdef int step(self, bint powered, double dt_s) except -1:
-        """Let the car follow."""
-        cdef double allowed_a, target_a
-        self.quiet_s += dt_s
-        allowed_a = self.setpoint_a if self.quiet_s < self.patience_s else self.fallback_a
-        self._look_s = round(<object>(self._look_s - dt_s), 9)  # alike in many steps and in one
-        if self._look_s <= 0:
-            self._pilot_a = min(allowed_a, self.max_a)
-            self._look_s += CAR_DELAY_S * (1 + -<object>self._look_s // CAR_DELAY_S)
-        target_a = min(self.car_a, self._pilot_a) if self._pilot_a >= CAR_MIN_A else 0.0
-        if not powered:
-            self.draw_a = 0.0
-            return 0
-        self.draw_a += (target_a - self.draw_a) * (1.0 - exp(-dt_s / CAR_TAU_S))
-        if target_a == 0.0 and self.draw_a < 0.1:
-            self.draw_a = 0.0
-        return 0
-
-
-cdef class Tank:
-    """Water that takes the node's heat above a cooler's, and gives `use_w` to the house."""
-
-    cdef public double cooler_w, litres, temperature_c, use_w
-
-    def __init__(self, double cooler_w):
-        self.cooler_w = cooler_w
-        self.litres, self.temperature_c, self.use_w = 200.0, 50.0, 1000.0
-
-    cdef void step(self, double node_w, double dt_s) noexcept:
-        """Warm up or cool down."""
-        cdef double gain_w = max(node_w - self.cooler_w, 0.0) - self.use_w
-        self.temperature_c += gain_w * dt_s / (J_PER_LITRE * self.litres)
+    def leg_a(self, int leg):
+        """What leg 0 or 1 carries, A."""
+        if not 0 <= leg <= 1:
+            raise IndexError(f"leg {leg}")
+        return self._amps[leg]
 
 
 cdef class PlantCircuit:
@@ -148,7 +48,7 @@ cdef class PlantCircuit:
     """
 
     cdef readonly object circuit
-    cdef public ThermalBreaker breaker
+    cdef readonly ThermalBreaker breaker
     cdef readonly Contact contact
     cdef public double demand_w, flicker_ratio, current_a
     cdef readonly Node node
@@ -162,11 +62,13 @@ cdef class PlantCircuit:
     cdef bint _known_powered  # and whether anything could flow
     cdef bint _source
     cdef bint[2] _on  # the legs that it is on
+    cdef tuple _feeders  # which its current passes on its way
 
-    def __init__(self, circuit):
+    def __init__(self, circuit, feeders=()):
         modulation = circuit.modulation
         self.circuit = circuit
-        self.breaker = ThermalBreaker(circuit.breaker.rating_a, len(circuit.legs))
+        self._feeders = tuple(feeders)
+        self._put_in()
         self.contact = Contact()
         if modulation is not None and circuit.is_compute:
             self.node = Node(float(modulation.floor_w), float(modulation.max_w))
@@ -178,6 +80,17 @@ cdef class PlantCircuit:
         self._source = circuit.source is not None
         for leg in range(2):
             self._on[leg] = leg in circuit.legs
+
+    def _put_in(self):
+        self.breaker = ThermalBreaker(self.circuit.breaker.rating_a, len(self.circuit.legs))
+
+    cdef bint _fed(self, bint main_closed) noexcept:
+        """Whether every breaker on the way to its own is closed."""
+        cdef PlantFeeder feeder
+        for feeder in self._feeders:
+            if feeder.breaker.tripped:
+                return False
+        return main_closed
 
     cdef bint _changes(self, bint main_closed) noexcept:
         """Whether another current may flow in the next step, of what does not move by itself."""
@@ -253,19 +166,28 @@ cdef class Plant:
     `export_wh` went through the main lugs.
     """
 
-    cdef readonly dict circuits
+    cdef readonly dict circuits, feeders
     cdef public ThermalBreaker main
     cdef readonly list legs_a, bus_a, trips
     cdef public double volts
     cdef readonly double time_s, neutral_a, import_wh, export_wh
     cdef readonly Tank tank
     cdef public bint grid
-    cdef list _items, _nodes
+    cdef list _items, _nodes, _fed_by
     cdef double _a, _b  # legs_a
+    cdef double _main_a
 
     def __init__(self, panel):
-        self.circuits = {circuit.id: PlantCircuit(circuit) for circuit in panel.circuits}
-        self.main = ThermalBreaker(panel.service.breaker.rating_a, 2)
+        self.feeders = {feeder.id: PlantFeeder(feeder) for feeder in panel.feeders}
+        self._fed_by = list(self.feeders.values())
+        self.circuits = {
+            circuit.id: PlantCircuit(
+                circuit, [item for item in self._fed_by if circuit.id in item.feeder.circuits]
+            )
+            for circuit in panel.circuits
+        }
+        self._main_a = panel.service.breaker.rating_a
+        self.reset("main")
         self.legs_a, self.bus_a, self.trips = [0.0, 0.0], [0.0, 0.0], []
         self.volts = 120.0
         self.grid = True
@@ -279,15 +201,26 @@ cdef class Plant:
         """A plant with the circuits of a panel, everything closed and nothing on."""
         return cls(panel)
 
+    def reset(self, name):
+        """Somebody puts a breaker in again: "main", a feeder's or a circuit's; it is cool by then."""
+        if name == "main":
+            self.main = ThermalBreaker(self._main_a, 2)
+        elif name in self.feeders:
+            self.feeders[name]._put_in()
+        else:
+            self.circuits[name]._put_in()
+
     def step(self, double dt_s):
         """Let `dt_s` pass."""
         cdef PlantCircuit item
-        cdef bint changed = False
+        cdef PlantFeeder feeder
+        cdef bint fed, changed = False
         cdef bint main_closed = self.grid and not self.main.tripped
         cdef double grid_wh, node_w
         self.time_s += dt_s
         for item in self._items:
-            if (item.moves or item._changes(main_closed)) and item._flow(main_closed, dt_s):
+            fed = item._fed(main_closed) if item._feeders else main_closed
+            if (item.moves or item._changes(fed)) and item._flow(fed, dt_s):
                 changed = True
             item._still_s += dt_s
             # Below what its breaker carries for ever nothing can trip: then it is settled later.
@@ -302,6 +235,9 @@ cdef class Plant:
             self.export_wh -= grid_wh
         if self.main.carry(self._a, self._b, dt_s):
             self.trips.append("main")
+        for feeder in self._fed_by:
+            if feeder.breaker.carry(feeder._amps[0], feeder._amps[1], dt_s):
+                self.trips.append(feeder.feeder.id)
         if self.tank is not None:
             node_w = 0.0
             for item in self._nodes:
@@ -311,8 +247,12 @@ cdef class Plant:
     def carries(self, double for_s):
         """Whether no breaker would trip within `for_s` if everything went on as it is."""
         cdef PlantCircuit item
+        cdef PlantFeeder feeder
         if not self.main.would_carry(self._a, self._b, for_s):
             return False
+        for feeder in self._fed_by:
+            if not feeder.breaker.would_carry(feeder._amps[0], feeder._amps[1], for_s):
+                return False
         for item in self._items:
             if not item.breaker.would_carry(item.current_a, item.current_a, item._still_s + for_s):
                 return False
@@ -324,6 +264,9 @@ cdef class Plant:
         cdef double[2] bus = [0.0, 0.0]
         cdef double current_a
         cdef int leg
+        cdef PlantFeeder feeder
+        for feeder in self._fed_by:
+            feeder._amps = legs
         for item in self._items:
             current_a = item.current_a
             if current_a != 0.0:
@@ -332,14 +275,18 @@ cdef class Plant:
                         legs[leg] += current_a
                         if current_a > 0.0:
                             bus[leg] += current_a
+                        for feeder in item._feeders:
+                            feeder._amps[leg] += current_a
         self._a, self._b = legs[0], legs[1]
         self.legs_a, self.bus_a = [legs[0], legs[1]], [bus[0], bus[1]]
         self.neutral_a = fabs(legs[0] - legs[1])
         return 0
 
     def household_a(self, int leg):
-        """What the leg carries apart from the compute circuits, A."""
+        """What leg 0 or 1 carries apart from the compute circuits, A."""
         cdef PlantCircuit item
+        if not 0 <= leg <= 1:
+            raise IndexError(f"leg {leg}")
         cdef double nodes_a = 0.0
         for item in self._nodes:
             if item._on[leg]:

@@ -261,7 +261,7 @@ class Day:
         return changed
 
     def _tripped(self, names: list[str]) -> None:
-        """Breakers have tripped: the main one, or those of circuits that draw too much."""
+        """Breakers have tripped: the main one, or those of feeders and circuits."""
         self._out_s |= dict.fromkeys(names, RESET_S)
         mains = names.count(MAINS)
         self.outcome.trips += mains
@@ -271,12 +271,9 @@ class Day:
     def _reset(self, name: str) -> None:
         """Somebody puts a breaker in again."""
         del self._out_s[name]
+        self.plant.reset(name)
         if name == MAINS:
-            rating_a = self.panel.service.breaker.rating_a
-            self.plant.main, self._shadow = (ThermalBreaker(rating_a, 2) for _ in range(2))
-        else:
-            item = self.plant.circuits[name]
-            item.breaker = ThermalBreaker(item.breaker.rating_a, len(item.circuit.legs))
+            self._shadow = ThermalBreaker(self.panel.service.breaker.rating_a, 2)
 
     def _judge(self, dt_s: float) -> None:
         plant, outcome = self.plant, self.outcome

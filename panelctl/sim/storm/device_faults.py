@@ -47,7 +47,8 @@ def spoil(change: Callable[[Point, float, float], float]) -> Callable[[World, St
 
 
 def zero(point: Point, value: float, amount: float) -> float:
-    return 0.0
+    """Nothing; or what an open transformer still picks up, so that its digits move."""
+    return 0.01 * value if amount >= 0.5 and point.unit in ("A", "W") else 0.0
 
 
 def nan(point: Point, value: float, amount: float) -> float:

@@ -106,10 +106,12 @@ class Excuses:
             return relay and self.out_of_reach(circuit.setpoint_device)
         return relay
 
-    def unpreventable(self) -> list[float]:
-        """What nobody could take away now, A per leg."""
+    def unpreventable(self, members: frozenset[str] | None = None) -> list[float]:
+        """What nobody could take away now, A per leg; of these circuits alone, or of all."""
         legs = [0.0, 0.0]
         for item, circuit in self._loads:
+            if members is not None and circuit.id not in members:
+                continue
             if item.current_a and (not circuit.controlled or self.beyond_control(item)):
                 for leg in circuit.legs:
                     legs[leg] += item.current_a

@@ -19,7 +19,6 @@ from collections import Counter, deque
 from typing import Any
 
 from panelctl.model.circuit import Role, SafeState
-from panelctl.sim.breakers import ThermalBreaker
 from panelctl.sim.devices import SimNode
 from panelctl.sim.storm.excuses import Excuses
 from panelctl.sim.storm.figures import Figures, Sample, Sizes, Violation, Worst
@@ -27,27 +26,27 @@ from panelctl.sim.storm.in_force import KEPT_FROM_S, InForce
 from panelctl.sim.storm.readings import Readings
 from panelctl.sim.storm.restored import missing
 from panelctl.sim.storm.strike import Strike
+from panelctl.sim.storm.tripping import SHADOW_STEPS, Tripping
 from panelctl.sim.storm.world import STEP_NS, World
 from panelctl.units import NS_PER_S
 
 OVER_RATIO = 1.01
 OVER_S = 2.0
-RESET_S = 600.0  # a breaker that tripped is put in again after so long
 BLIND_SLACK_S = 2.0  # lease, charger and relay follow
 SHED_SLACK_S = 5.0
 UNREADABLE = {"lost", "cable_out", "reset", "nan", "garbled", "refused", "short", "foreign"}
-# Of which faults, how long they may take to be found out (s), and what of the node may be unnoticed
-# until then (W): mains that show nothing are convicted in a second or two by a node that draws, and
-# after 15 s by the household alone (core/plausible.py).
+# Of which faults, how long they may take to be found out (s), what of the node may be unnoticed (W)
+# and whether everything has to be safe then. Mains that show nothing are convicted in a second or
+# two by a node that draws, after 15 s by the household alone; when that doubt ends, the node draws
+# a little more, to see (core/plausible.py).
 BLIND = (
-    (frozenset(UNREADABLE), 0.0, 0.0),
-    (frozenset({"zero"}), 6.0, 2_000.0),
-    (frozenset({"zero"}), 17.0, 0.0),
+    (frozenset(UNREADABLE), 0.0, 0.0, True),
+    (frozenset({"zero"}), 6.0, 2_000.0, False),
+    (frozenset({"zero"}), 17.0, 2_000.0, True),
 )
 HAND_SLACK_A = 3.0  # meters' noise and the skew of a cycle
 HAND_SETTLED_S = 1.0
 HAND_WINDOW = 24  # steps of the plant: a household that has just risen may not be known yet
-SHADOW_STEPS = 4  # of the plant, between two of the shadow
 EXCESS_WINDOW = 120  # steps: what is shed was confirmed for a second, and told a little later
 NEAR_A = 3.0
 BOUNDS_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
@@ -64,9 +63,7 @@ class Watch:
         self._plant = world.plant
         self.excuses = Excuses(world)
         self.in_force = InForce(world)
-        self._out_s: dict[str, float] = {}  # breakers that tripped, and when they are put in again
-        self._rest_a = [0.0, 0.0]  # what nobody could take away
-        self._shadow = ThermalBreaker(world.panel.service.breaker.rating_a, 2)
+        self._tripping = Tripping(world, self.excuses, self.figures, self._found)
         self._over_s = [0.0, 0.0]
         self._blame_s = [0.0, 0.0]  # the part of it that nothing excuses
         self._excess: deque[tuple[float, float]] = deque(maxlen=EXCESS_WINDOW)
@@ -82,7 +79,7 @@ class Watch:
         self._closed_s: dict[str, float] = {}
         self._moves: Counter[str] = Counter()
         self._excused: Counter[str] = Counter()  # moves that people or a board made
-        self._seen_trips = self._steps = 0
+        self._steps = 0
         self.worst = Worst()
         self.sizes = Sizes(world.loop)
         self._readings = Readings(world)
@@ -115,10 +112,7 @@ class Watch:
             node_a = sum(item.current_a for item in self._nodes)
             at_s = round(self._world.now_s, 3)
             self.worst.see(Sample(at_s, legs[0], legs[1], min(limits), node_a))
-            self._rest_a = self.excuses.unpreventable()
-            self._shadow.step(self._rest_a, SHADOW_STEPS * dt_s)
-        if len(plant.trips) > self._seen_trips:
-            self._tripped()
+        self._tripping.step(self._world.now_s)
         for leg in (0, 1):
             if legs[leg] > limits[leg] * OVER_RATIO:
                 self._over_s[leg] += dt_s
@@ -139,7 +133,7 @@ class Watch:
             self.figures.judged_s += self.excuses.calm and not self._plant.main.tripped
             for what in self._readings.wrong(self.excuses.lying, now_ns):
                 self._found("V1", what)
-            self._reset()
+            self._tripping.put_in(self._world.now_s)
         for item in self._nodes:
             self.figures.compute_wh += item.power_w * dt_s / 3600.0
 
@@ -154,42 +148,6 @@ class Watch:
         if before_s <= OVER_S < self._blame_s[leg]:
             amps = f"{self._plant.legs_a[leg]:.1f} A"
             self._found("S2", f"leg {'ab'[leg]} at {amps} for {OVER_S:g} s over {limit_a:.1f} A")
-
-    def _tripped(self) -> None:
-        now_s = self._world.now_s
-        for name in self._plant.trips[self._seen_trips :]:
-            self.figures.trips += 1
-            self._out_s[name] = now_s + RESET_S
-            if name == "main":
-                if not self._would_have():
-                    self.figures.preventable_trips += 1
-                    self._found("S1", "the main breaker tripped, and need not have")
-            elif self._plant.circuits[name].circuit.controlled:
-                self._found("S1", f"the breaker of {name} tripped")
-        self._seen_trips = len(self._plant.trips)
-
-    def _would_have(self) -> bool:
-        """Whether what nobody could take away would have made the main breaker trip as well, now
-        or a little later.
-        """
-        self._shadow.step(self._rest_a, (self._steps % SHADOW_STEPS) * STEP_NS / NS_PER_S)
-        return self._shadow.tripped or any(
-            self._shadow.step(self._rest_a, 1.0) for _ in range(int(RESET_S))
-        )
-
-    def _reset(self) -> None:
-        """Somebody puts a breaker in again."""
-        for name, at_s in list(self._out_s.items()):
-            if self._world.now_s < at_s:
-                continue
-            del self._out_s[name]
-            rating_a = self._panel.service.breaker.rating_a
-            if name == "main":
-                self._plant.main, self._shadow = (ThermalBreaker(rating_a, 2) for _ in range(2))
-                self.excuses.resets()
-            else:
-                item = self._plant.circuits[name]
-                item.breaker = ThermalBreaker(item.breaker.rating_a, len(item.circuit.legs))
 
     def _contacts(self) -> None:
         now_s = self._world.now_s
@@ -229,15 +187,15 @@ class Watch:
         strikes = [s for s in self.excuses.active if s.target in self._mains_places]
         if not strikes and not any(self._blind_s):
             return  # nothing was counted, and nothing was told
-        for n, (kinds, slack_s, unseen_w) in enumerate(BLIND):
+        for n, (kinds, slack_s, unseen_w, whole) in enumerate(BLIND):
             blind = running and any(strike.kind in kinds for strike in strikes)
             self._blind_s[n] = self._blind_s[n] + dt_s if blind else 0.0
             if self._steps % SHADOW_STEPS:
                 continue
             blind_s = self._blind_s[n] - slack_s
             if blind_s > timing.hold_s + BLIND_SLACK_S:
-                self._must_be_low(unseen_w)
-            if blind_s > timing.shed_s + SHED_SLACK_S and not unseen_w:
+                self._must_be_low(unseen_w, whole)
+            if blind_s > timing.shed_s + SHED_SLACK_S and whole:
                 self._must_be_safe()
         if not any(self._blind_s):
             self._told_blind.clear()
@@ -253,7 +211,8 @@ class Watch:
             self._told_blind.add(name)
             self._found("S6", what)
 
-    def _must_be_low(self, unseen_w: float) -> None:
+    def _must_be_low(self, unseen_w: float, whole: bool) -> None:
+        unseen_a = unseen_w / self._panel.service.voltage_v
         for name, item in self._plant.circuits.items():
             modulation = item.circuit.modulation
             if modulation is None or self.excuses.out_of_reach(item.circuit.setpoint_device):
@@ -263,9 +222,10 @@ class Watch:
                     self._found_blind(name, f"blind, and {name} draws {item.node.draw_w:.0f} W")
             elif (
                 item.charger is not None
-                and not unseen_w
+                and whole
                 and item.circuit.controlled
-                and item.charger.draw_a > max(item.charger.fallback_a, modulation.min_a) + 1.0
+                and item.charger.draw_a
+                > max(item.charger.fallback_a, modulation.min_a) + 1.0 + unseen_a
             ):
                 self._found_blind(name, f"blind, and {name} draws {item.charger.draw_a:.1f} A")
 
