@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import select
 from pathlib import Path
 from typing import Any
@@ -35,12 +36,18 @@ def read_broker(url: str, user: str, password_file: Path | None, ca: Path | None
         )
     if (parts.scheme == "mqtts") is not (ca is not None):
         raise click.BadParameter("mqtts:// needs --ca, and mqtt:// takes none", param_hint="--ca")
-    loopback = parts.hostname in ("localhost", "::1") or parts.hostname.startswith("127.")
-    if parts.scheme == "mqtt" and not loopback:
+    if parts.scheme == "mqtt" and not _is_loopback(parts.hostname):
         raise click.BadParameter(
             f"{parts.hostname} is not this machine: use mqtts:// there", param_hint="--broker"
         )
     return Broker(parts.hostname, port, user, _password(password_file), ca)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _password(file: Path | None) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
+import re
 import secrets
 import shutil
 from contextlib import suppress
@@ -13,6 +15,8 @@ import click
 
 from panelctl.cli.options import json_option
 from panelctl.errors import ServiceError
+
+HOST_NAME = re.compile(r"(?=.{1,63}$)[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 
 
 def _folder(function: Any) -> Any:
@@ -70,11 +74,14 @@ def make(
     if serial is None and "root" not in before:
         raise click.UsageError("--serial is needed the first time")
     root = homie_id(serial) if serial else str(before["root"])
+    if root != before.get("root"):
+        before.pop("name", None)  # it may be made of the old one
     asked: dict[str, Any] = {"name": name, "host": host, "port": port, "tls_port": tls_port}
     asked["addresses"] = list(addresses) or None
     usual = {"name": f"panelctl-{root}.local", "host": "127.0.0.1", "port": 1883, "tls_port": 8883}
     given = {key: value for key, value in asked.items() if value is not None}
     setup = {"addresses": [], **usual, **before, **given, "root": root}
+    _check(setup)
     host_name, port = setup["name"], setup["port"]
     try:
         _for_broker(folder)
@@ -86,8 +93,12 @@ def make(
         clients = Clients(folder, root)
         if not secret.exists() or not any(c.role is Role.PUBLISHER for c in clients.all()):
             put(secret, clients.add("panelctl", Role.PUBLISHER).encode() + b"\n", PRIVATE)
-        conf = broker_file(folder.resolve(), port, setup["tls_port"], setup["host"])
-        put(folder / "mosquitto.conf", conf.encode(), PUBLIC)
+        else:
+            clients.write()
+        conf = broker_file(folder.resolve(), port, setup["tls_port"], setup["host"]).encode()
+        place = folder / "mosquitto.conf"
+        restart = place.exists() and place.read_bytes() != conf
+        put(place, conf, PUBLIC)
         put(folder / "setup.json", json.dumps(setup).encode(), PUBLIC)
         if not (folder / "passphrase").exists():
             passphrase = secrets.token_urlsafe(12).encode()
@@ -96,12 +107,13 @@ def make(
         raise ServiceError(f"{folder}: {error}") from None
     told = new and reload_broker(folder)
     if as_json:
-        plain = {"folder": str(folder), "name": host_name, "root": root}
+        plain = {"folder": str(folder), "name": host_name, "root": root, "restart_broker": restart}
         click.echo(json.dumps({**plain, "new_certificate": new, "broker_told": told}))
         return
     click.echo(
         f"{folder}: certificate for {host_name} {'made' if new else 'kept'}"
         f"{', the broker has been told' if told else ''}\n"
+        f"{'  what the broker listens on has changed: start it again' + chr(10) if restart else ''}"
         f"  mosquitto -c {folder}/mosquitto.conf\n"
         f"  panelctl serve --broker mqtt://127.0.0.1:{port} --user panelctl "
         f"--password-file {secret}"
@@ -123,11 +135,28 @@ def _before(folder: Path) -> dict[str, Any]:
     return {**known, "addresses": addresses}
 
 
+def _check(setup: dict[str, Any]) -> None:
+    """Refuse what would not be one word of mosquitto's file. Raises click.UsageError."""
+    try:
+        for address in (setup["host"], *setup["addresses"]):
+            ipaddress.ip_address(address)
+    except ValueError as error:
+        raise click.UsageError(f"{error}: --host and --address are IP addresses") from None
+    ports = (setup["port"], setup["tls_port"])
+    if not all(0 < port < 65536 for port in ports) or ports[0] == ports[1]:
+        raise click.UsageError(f"{ports[0]} and {ports[1]}: two ports from 1 to 65535 are needed")
+    if not HOST_NAME.fullmatch(setup["name"]):
+        raise click.UsageError(f"{setup['name']!r}: --name is a host's name, as panel.local")
+
+
 def _for_broker(folder: Path) -> None:
-    """Let mosquitto's group read what it needs, and write the number of its process."""
+    """Let mosquitto's group read what it needs, and write the number of its process. A folder with
+    other things in it stays as it is.
+    """
     run = folder / "run"
+    ours = not folder.exists() or (folder / "setup.json").exists() or not any(folder.iterdir())
     run.mkdir(parents=True, exist_ok=True)
-    for place, mode in ((folder, 0o750), (run, 0o770)):
+    for place, mode in ((folder, 0o750), (run, 0o770)) if ours else ((run, 0o770),):
         with suppress(LookupError, PermissionError):  # no such group, or not ours to give
             shutil.chown(place, group="mosquitto")
         place.chmod(mode)
@@ -179,8 +208,9 @@ def add(name: str, role: str, folder: Path, as_json: bool) -> None:
 @_folder
 def revoke(name: str, folder: Path) -> None:
     """Take a client's access away."""
-    _clients(folder).revoke(name)
-    click.echo(f"{name} is revoked")
+    known = _clients(folder)
+    known.revoke(name)
+    click.echo(f"{name} is revoked. {_told(known.told)}")
 
 
 @command.command("clients", epilog="Example: panelctl mqtt clients --json")

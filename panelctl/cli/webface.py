@@ -8,8 +8,12 @@ import socket
 from pathlib import Path
 
 import click
+import ifaddr
 import uvicorn
+from zeroconf import Error as ZeroconfError
+from zeroconf.asyncio import AsyncZeroconf
 
+from panelctl.errors import ServiceError
 from panelctl.services.discovery import announce, services
 from panelctl.services.gateway import Gateway
 from panelctl.services.web import Access, Face
@@ -29,29 +33,49 @@ async def face(gateway: Gateway, listen: str, folder: Path | None, mdns: bool) -
     """Serve until cancelled. Raises ServiceError."""
     host, port = split_address(listen)
     access = Access.read(folder) if folder is not None else None
+    if access is not None and access.root != gateway.root:
+        raise ServiceError(
+            f"{folder} is of the panel {access.root}, and this one is {gateway.root}: "
+            "run `panelctl mqtt setup --serial` with its serial number"
+        )
+    try:
+        listening = socket.create_server((host, port), family=_family(host))
+    except OSError as error:
+        raise ServiceError(f"--listen {listen}: {error}") from None
     config = uvicorn.Config(
         Face(gateway, access).app(),
         host,
         port,
         log_level="warning",
+        log_config=None,
         lifespan="off",
         limit_concurrency=64,
     )
     server = uvicorn.Server(config)
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]  # ours are in place
-    announced = None
-    if mdns and access is not None:
-        addresses = [host] if not _is_any(host) else local_addresses()
-        infos = services(access.root, access.name, addresses, port, access.tls_port)
-        try:
-            announced = await announce(infos, addresses)
-        except OSError as error:  # a network that is not up yet is no reason to serve nobody
-            LOG.warning("the panel is not announced: %s", error)
+    announced = await _announce(access, host, port) if mdns and access is not None else None
     try:
-        await server.serve()
+        await server.serve([listening])
     finally:
         if announced is not None:
             await announced.async_close()
+
+
+async def _announce(access: Access, host: str, port: int) -> AsyncZeroconf | None:
+    """Announce the panel; a network that is not up, or has the name already, is no reason to serve
+    nobody.
+    """
+    addresses = local_addresses() if _is_any(host) else [host]
+    try:
+        infos = services(access.root, access.name, addresses, port, access.tls_port)
+        return await announce(infos, addresses)
+    except (OSError, ValueError, ZeroconfError) as error:
+        LOG.warning("the panel is not announced: %s: %s", type(error).__name__, error)
+        return None
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
 def _is_any(host: str) -> bool:
@@ -62,11 +86,12 @@ def _is_any(host: str) -> bool:
 
 
 def local_addresses() -> list[str]:
-    """This machine's IPv4 addresses, loopback last."""
-    found = {
-        str(info[4][0]) for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)
-    }
-    outside = {address for address in found if not address.startswith("127.")}
-    return sorted(outside or found, key=lambda address: (address.startswith("127."), address)) or [
-        "127.0.0.1"
+    """This machine's IPv4 addresses; loopback only where there is nothing else."""
+    found = [
+        str(ip.ip)
+        for adapter in ifaddr.get_adapters()
+        for ip in adapter.ips
+        if isinstance(ip.ip, str) and ":" not in ip.ip
     ]
+    outside = sorted(address for address in found if not address.startswith("127."))
+    return outside or ["127.0.0.1"]

@@ -24,7 +24,7 @@ from pathlib import Path
 from panelctl.errors import ServiceError
 from panelctl.services.files import PRIVATE, put
 
-ITERATIONS = 20_000
+ITERATIONS = 1_000  # passwords are 192 random bits: more would only slow the broker down
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 HASH = re.compile(r"\$7\$[1-9][0-9]{0,6}\$[A-Za-z0-9+/]{8,64}={0,2}\$[A-Za-z0-9+/]{80,100}={0,2}")
 MOST_CLIENTS = 200
@@ -77,6 +77,9 @@ def fits(password: str, stored: str) -> bool:
     return hmac.compare_digest(made, base64.b64decode(digest))
 
 
+NOBODY = hash_password(secrets.token_urlsafe(24))  # a name that is not known takes as long
+
+
 class Clients:
     """The clients of one broker, kept in `clients.json`; with every change the broker's files are
     written anew, `passwords` and `acl`, and the broker is told. Several processes may change them.
@@ -113,6 +116,9 @@ class Clients:
         password = secrets.token_urlsafe(24)
         made = Client(_name(name), role, hash_password(password))
         with self._changing():
+            held = self._clients.get(name)
+            if held is not None and (held.role is Role.PUBLISHER) is not (role is Role.PUBLISHER):
+                raise ServiceError(f"{name!r} is the gateway's own name: choose another")
             if name in self._clients and not anew:
                 raise ServiceError(f"there is a client {name!r} already")
             if name not in self._clients and len(self._clients) >= MOST_CLIENTS:
@@ -120,16 +126,25 @@ class Clients:
             self._clients[name] = made
         return password
 
+    def write(self) -> None:
+        """Write the broker's files anew: the rules of this version, for the clients that are."""
+        with self._changing():
+            pass
+
     def revoke(self, name: str) -> None:
         """Take a client's access away."""
         with self._changing():
-            if self._clients.pop(name, None) is None:
+            client = self._clients.pop(name, None)
+            if client is None:
                 raise ServiceError(f"there is no client {name!r}")
+            if client.role is Role.PUBLISHER:
+                raise ServiceError(f"{name!r} is the gateway itself: it would publish no more")
 
     def find(self, name: str, password: str) -> Client | None:
         """The client of that name and password."""
         client = self._clients.get(name)
-        return client if client is not None and fits(password, client.hash) else None
+        right = fits(password, client.hash if client is not None else NOBODY)
+        return client if right else None
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
@@ -184,7 +199,7 @@ def acl(clients: list[Client], root: str) -> str:
         else:
             lines += ["topic read ebus/5/#", "topic read homeassistant/#"]
             lines += [f"topic write ebus/5/+/{what}/set" for what in SETTABLE[client.role]]
-            if client.role is Role.INSTALLER:  # Home Assistant tells when it starts
+            if client.role is not Role.READER:  # Home Assistant tells when it starts
                 lines.append("topic write homeassistant/status")
         lines.append("")
     return "\n".join(lines)

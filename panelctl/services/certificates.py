@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -61,6 +62,12 @@ def ensure(files: Files, name: str, addresses: list[str], now: datetime | None =
         files.folder.mkdir(parents=True, exist_ok=True, mode=0o750)
         if not files.ca.exists():
             _make_ca(files, name, at)
+        ends = x509.load_pem_x509_certificate(files.ca.read_bytes()).not_valid_after_utc
+        if ends - at < timedelta(days=SERVER_DAYS):
+            raise ServiceError(
+                f"{files.ca} ends on {ends:%Y-%m-%d}: take it and {files.ca_key.name} away, run "
+                "setup again, and give every client the new one"
+            )
         if files.server.exists() and _fits(files, name, addresses, at):
             return False
         _make_server(files, name, addresses, at)
@@ -73,14 +80,19 @@ def _fits(files: Files, name: str, addresses: list[str], at: datetime) -> bool:
     """Whether the server's certificate is of this CA, these names, and good for a while."""
     server = x509.load_pem_x509_certificate(files.server.read_bytes())
     ca = x509.load_pem_x509_certificate(files.ca.read_bytes())
-    if server.not_valid_after_utc - at < timedelta(days=RENEW_DAYS) or server.issuer != ca.subject:
+    if server.not_valid_after_utc - at < timedelta(days=RENEW_DAYS):
         return False
-    held = server.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    return set(held) == set(_names(name, addresses))
+    try:
+        server.verify_directly_issued_by(ca)
+        key = serialization.load_pem_private_key(files.server_key.read_bytes(), None)
+        held = server.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (InvalidSignature, OSError, ValueError, TypeError, x509.ExtensionNotFound):
+        return False  # another CA's, without its key, or somebody else's
+    return key.public_key() == server.public_key() and set(held) == set(_names(name, addresses))
 
 
 def _names(name: str, addresses: list[str]) -> list[x509.GeneralName]:
-    named: list[x509.GeneralName] = [x509.DNSName(name)]
+    named: list[x509.GeneralName] = [x509.DNSName(name), x509.DNSName("localhost")]
     return named + [x509.IPAddress(ipaddress.ip_address(address)) for address in addresses]
 
 

@@ -67,8 +67,14 @@ def services(
 
 
 async def announce(infos: list[ServiceInfo], interfaces: list[str]) -> AsyncZeroconf:
-    """Announce until the returned one is closed. Raises OSError."""
+    """Announce until the returned one is closed. Raises OSError, and zeroconf.Error where somebody
+    else has the name.
+    """
     zeroconf = AsyncZeroconf(interfaces=interfaces)
-    # Each is asked for three times first, whether somebody else has the name: side by side.
-    await asyncio.gather(*(zeroconf.async_register_service(info) for info in infos))
+    try:
+        # Each is asked for three times first, whether somebody has it already: side by side.
+        await asyncio.gather(*(zeroconf.async_register_service(info) for info in infos))
+    except BaseException:
+        await zeroconf.async_close()
+        raise
     return zeroconf

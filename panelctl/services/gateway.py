@@ -95,15 +95,13 @@ class Gateway:
             self._remove(before, self._tree)
 
     def _remove(self, before: Tree, now: Tree) -> None:
-        """Remember what devices retained that are no longer there: their state goes first."""
-        there = {device.id for device in now.devices}
+        """Remember what was retained and is no longer there: a device's state goes first."""
         for device in before.devices:
-            if device.id not in there:
-                paths = [f"{device.id}/$state", f"{device.id}/$description"]
-                paths += [leaf.path for leaf in device.leaves()]
-                self._cleared |= {path: Message(f"{PREFIX}/{path}", None) for path in paths}
-        for path in now.leaves:
-            self._cleared.pop(path, None)
+            for path in _paths(device):
+                self._cleared[path] = Message(f"{PREFIX}/{path}", None)
+        for device in now.devices:
+            for path in _paths(device):
+                self._cleared.pop(path, None)
 
     def _record(self, record: dict[str, Any]) -> None:
         assert self._changes is not None
@@ -231,3 +229,9 @@ class Gateway:
         text = f"{leaf.path}: {why}"[:300]
         LOG.info("refused: %s", text, extra={"fields": {"topic": leaf.path, "why": why[:300]}})
         self.carrier.put(Message(f"{PREFIX}/{leaf.device}/$log/warn", text, retain=False))
+
+
+def _paths(device: Device) -> list[str]:
+    """Everything that is retained of a device."""
+    own = [f"{device.id}/$state", f"{device.id}/$description"]
+    return [*own, *(leaf.path for leaf in device.leaves())]

@@ -16,7 +16,9 @@ from panelctl.services.ebus.facts import CircuitFacts
 from panelctl.services.ebus.tree import Tree
 
 Plain = dict[str, Any]
-NEGATED = "{{ value | float * -1 }}"
+# What is not known is an empty text in the tree; "None" is Home Assistant's word for it.
+GIVEN = "{{ value if value not in ['', '\\x00', 'UNKNOWN'] else 'None' }}"
+NEGATED = "{{ value | float * -1 if value else 'None' }}"
 SITE = "https://pypi.org/project/panelctl/"
 POWER = {"device_class": "power", "state_class": "measurement", "unit_of_measurement": "W"}
 CURRENT = {"device_class": "current", "state_class": "measurement", "unit_of_measurement": "A"}
@@ -75,6 +77,7 @@ class _Components:
             "unique_id": ident,
             "name": name,
             "state_topic": f"{self._prefix}/{path}",
+            "value_template": GIVEN,
             **more,
         }
         if platform in ("switch", "number", "select"):

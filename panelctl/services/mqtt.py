@@ -19,10 +19,11 @@ import ssl
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import aiomqtt
+from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from panelctl.errors import ServiceError
 
@@ -30,6 +31,11 @@ KEEPALIVE_S = 10
 TIMEOUT_S = 4.0
 FIRST_RETRY_S, MOST_RETRY_S = 0.25, 3.0
 MOST_AT_ONCE = 50  # messages on their way to the broker
+MOST_CLEARED = 5000  # retained commands at a time that are taken away
+# Retained at the broker or just now, a command shows it; of our own state we hear what others say.
+AS_SENT = SubscribeOptions(qos=1, retainAsPublished=True)
+LIVE = SubscribeOptions(qos=1)
+OTHERS = SubscribeOptions(qos=1, noLocal=True)
 MOST_WAITING_IN = 256  # messages from outside that wait to be looked at; more are dropped
 LOG = logging.getLogger("panelctl.mqtt")
 QUIET = logging.getLogger("panelctl.mqtt.library")
@@ -71,6 +77,9 @@ class Message:
 class Carrier:
     """Carries messages to a broker. `everything` is published after each connect, `received` is
     called with topic and payload of what comes in on `topics`, retained messages left out.
+
+    A command that somebody retains is none, and is cleared. The name at the broker is always the
+    same: a connection that the broker has not missed yet, its will included, ends with the next.
     """
 
     def __init__(
@@ -131,7 +140,8 @@ class Carrier:
                 if str(error) != told:
                     told = str(error)
                     broker = self._broker
-                    LOG.warning("broker %s:%d: %s", broker.host, broker.port, told)
+                    why = f"{told}: {error.__cause__}" if error.__cause__ else told
+                    LOG.warning("broker %s:%d: %s", broker.host, broker.port, why)
             finally:
                 self.connected = False
             await asyncio.sleep(retry_s * random.uniform(0.7, 1.0))
@@ -145,6 +155,8 @@ class Carrier:
             username=broker.username or None,
             password=broker.password or None,
             tls_context=context,
+            identifier=f"panelctl-{will.topic.split('/')[-2]}",
+            protocol=aiomqtt.ProtocolVersion.V5,
             keepalive=KEEPALIVE_S,
             timeout=TIMEOUT_S,
             will=aiomqtt.Will(will.topic, will.text, qos=1, retain=True),
@@ -154,7 +166,8 @@ class Carrier:
 
     async def _serve(self, client: aiomqtt.Client) -> None:
         for topic in self._topics:
-            await client.subscribe(topic, qos=1)
+            await client.subscribe(topic, options=AS_SENT if topic.endswith("/set") else LIVE)
+        await client.subscribe(self._will.topic, options=OTHERS)
         self.connected = True
         self.connects += 1
         self.again()
@@ -201,13 +214,22 @@ class Carrier:
         """The messages that go out next, at most MOST_AT_ONCE."""
         batch: list[Message] = []
         while len(batch) < MOST_AT_ONCE and (self._whole or self._waiting):
-            if self._whole:
-                batch.append(self._whole.popleft())
+            if self._whole:  # all with answers: only so they keep their order on the wire
+                batch.append(replace(self._whole.popleft(), qos=1))
             else:
                 batch.append(self._waiting.pop(next(iter(self._waiting))))
         return batch
 
     async def _hear(self, client: aiomqtt.Client) -> None:
         async for message in client.messages:
-            if not message.retain and isinstance(message.payload, bytes | bytearray):
-                self._received(str(message.topic), bytes(message.payload))
+            topic, payload = str(message.topic), message.payload
+            if not isinstance(payload, bytes | bytearray):
+                continue
+            if topic == self._will.topic:
+                if payload == (self._will.text or "").encode() and not message.retain:
+                    self.again()  # an old connection of ours has died at last, and says so
+            elif not message.retain:
+                self._received(topic, bytes(payload))
+            elif topic.endswith("/set") and payload and len(self._waiting) < MOST_CLEARED:
+                self._waiting[topic] = Message(topic, None)
+                self._woken.set()

@@ -250,6 +250,19 @@ def test_properties_are_there_alike(sides: Sides) -> None:
             assert rest in MORE[kind], f"{path} is ours alone"
 
 
+def test_what_is_there_on_some_circuits_is_there_where_it_belongs(sides: Sides) -> None:
+    described = sides.described["demo-0001-dryer"]["nodes"]
+    assert {"relay", "relay-controllable", "relay-requester"} == set(
+        described["switch"]["properties"]
+    )
+    assert {"managed", "priority"} == set(described["pcs"]["properties"])
+    assert "exported-energy" in described["meter"]["properties"]
+    assert "imported-energy" in sides.described["demo-0001-lugs-up"]["nodes"]["meter"]["properties"]
+    assert (
+        "feeds-device-id" in sides.described["demo-0001-solar"]["nodes"]["connection"]["properties"]
+    )
+
+
 def test_properties_are_described_alike(sides: Sides) -> None:
     for _, path, there, here in sides.pairs():
         if here is None or there is None:

@@ -108,7 +108,7 @@ class BrokerRig:
     def __init__(self, folder: Path, serial: str = "demo-0001") -> None:
         self.folder = folder
         self.port, self.tls_port = free_port(), free_port()
-        self._passwords: dict[str, str] = {}
+        self._passwords: dict[str, str] = {}  # and the gateway's own, of panelctl
         self.broker: subprocess.Popen[bytes] | None = None
         self.serve: subprocess.Popen[bytes] | None = None
         ports = ["--port", str(self.port), "--tls-port", str(self.tls_port)]
@@ -116,6 +116,7 @@ class BrokerRig:
         for role in ("reader", "owner", "installer"):
             told = panelctl("mqtt", "add", role, "--role", role, "--folder", str(folder), "--json")
             self._passwords[role] = json.loads(told)["password"]
+        self._passwords["panelctl"] = (folder / "panelctl.password").read_text().strip()
         self.start_broker()
 
     def password(self, name: str) -> str:

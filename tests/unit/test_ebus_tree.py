@@ -27,6 +27,7 @@ from panelctl.model.command import (
     command_to_plain,
 )
 from panelctl.model.panel import Panel
+from panelctl.services.ebus.commands import number
 from panelctl.services.ebus.tree import Changes, Tree
 from panelctl.services.hass import discovery
 from panelctl.services.homie import ID
@@ -220,3 +221,18 @@ def test_home_assistant_gets_what_the_tree_has(site: Site) -> None:
             assert site.tree.leaves[path].property.write is not None
     dryer = plain["components"][f"{site.tree.root.id}_dryer_meter_active_power".replace("-", "_")]
     assert "* -1" in dryer["value_template"], "what it draws is positive for people"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", " 100", "100 ", "+100", "1_0", "１００", "0x10", "nan", "inf", "1e999", "--1", "1."],
+)
+def test_a_number_is_written_as_homie_wants_it(text: str) -> None:
+    with pytest.raises(CommandRefused):
+        number(text, 0, 160)
+
+
+def test_numbers() -> None:
+    assert [number(text, 0, 160) for text in ("0", "100", "12.5", "1e2")] == [0, 100, 12.5, 100]
+    with pytest.raises(CommandRefused, match="whole"):
+        number("12.5", 0, 160, whole=True)

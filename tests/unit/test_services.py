@@ -107,7 +107,20 @@ def test_clients_that_are_added_at_once_are_all_there(tmp_path: Path) -> None:
     with pytest.raises(ServiceError, match="name"):
         clients.add("bad\nuser root", Role.OWNER)
     clients.revoke("n1")
-    assert "n1" not in (tmp_path / "acl").read_text() + (tmp_path / "passwords").read_text()
+    assert "user n1\n" not in (tmp_path / "acl").read_text()
+    assert "n1:" not in (tmp_path / "passwords").read_text()
+
+
+def test_the_gateways_own_name_is_not_a_clients(tmp_path: Path) -> None:
+    clients = Clients(tmp_path, "p")
+    clients.add("panelctl", Role.PUBLISHER)
+    for change in (
+        lambda: clients.add("panelctl", Role.OWNER),
+        lambda: clients.revoke("panelctl"),
+    ):
+        with pytest.raises(ServiceError, match="gateway"):
+            change()
+    assert [client.role for client in Clients(tmp_path, "p").all()] == [Role.PUBLISHER]
 
 
 def test_a_password_fits_its_hash_alone() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 
 from panelctl.errors import CommandRefused
 from panelctl.model.command import (
@@ -25,6 +26,7 @@ from panelctl.services.homie import Write
 
 NO_ID = "?"  # whoever sends it gives it one
 MOST_TEXT = 4096
+NUMBER = re.compile(r"-?[0-9]{1,16}(\.[0-9]{1,16})?([eE][+-]?[0-9]{1,2})?", re.ASCII)
 FLEX_MODES = ("SHED", "NORMAL")
 FLEX_KEYS = {"mode", "level", "intensity", "duration", "cause"}
 FLEX_MOST_S = 7 * 86_400.0
@@ -122,11 +124,8 @@ def island(text: str) -> Command:
 
 
 def number(text: str, low: float, high: float, whole: bool = False) -> float:
-    """A number that somebody sent. Raises CommandRefused."""
-    try:
-        value = float(text) if len(text) <= 32 else math.nan
-    except ValueError:
-        value = math.nan
+    """A number that somebody sent, written as Homie wants it. Raises CommandRefused."""
+    value = float(text) if NUMBER.fullmatch(text) else math.nan
     if not low <= value <= high or (whole and value != int(value)):
         raise CommandRefused(f"a {'whole ' if whole else ''}number from {low:g} to {high:g}")
     return value

@@ -6,6 +6,8 @@ from typing import Any
 
 Plain = dict[str, Any]
 
+OF_THE_SERVICE = ("a", "b", "import", "heat")  # rows; the others are of feeders
+
 
 class Seen:
     """One CycleRecord, and what is asked of it again and again."""
@@ -34,7 +36,8 @@ class Seen:
         limit = self.limits.get(name)
         if limit is None:
             return None
-        return min((_per_leg(row, a) for row, a in limit["limit_a"].items()), default=None)
+        amps = (_per_leg(row, a) for row, a in limit["limit_a"].items() if row in OF_THE_SERVICE)
+        return min(amps, default=None)
 
     def tightest(self) -> tuple[float, str]:
         """The limit that leaves the least, A per leg, and its name: of a leg, or of the import."""
