@@ -41,7 +41,12 @@ def command() -> None:
 @command.command("setup", epilog="Example: panelctl mqtt setup --serial home-0001")
 @click.option("--serial", help="The panel's serial number, as in its file.")
 @click.option("--name", help="The host's name; panelctl-SERIAL.local without it.")
-@click.option("--address", "addresses", multiple=True, help="An IP address of the host.")
+@click.option(
+    "--address",
+    "addresses",
+    multiple=True,
+    help="An IP address of the host; all that it has without it.",
+)
 @click.option("--host", help="Where TLS listens; 127.0.0.1 without it.")
 @click.option("--port", type=int, help="Plain, on loopback only; 1883 without it.")
 @click.option("--tls-port", type=int, help="8883 without it.")
@@ -67,6 +72,7 @@ def make(
     """
     from panelctl.services.access import Clients, Role, broker_file, reload_broker
     from panelctl.services.certificates import Files, ensure
+    from panelctl.services.discovery import local_addresses
     from panelctl.services.files import PRIVATE, PUBLIC, put
     from panelctl.services.homie import homie_id
 
@@ -87,7 +93,8 @@ def make(
         _for_broker(folder)
     except OSError as error:
         raise ServiceError(f"{folder}: {error}") from None
-    new = ensure(Files(folder), host_name, ["127.0.0.1", *setup["addresses"]])
+    own = setup["addresses"] or local_addresses()  # not given: whatever it has now
+    new = ensure(Files(folder), host_name, sorted({"127.0.0.1", *own}))
     secret = folder / "panelctl.password"
     try:
         clients = Clients(folder, root)

@@ -8,13 +8,12 @@ import socket
 from pathlib import Path
 
 import click
-import ifaddr
 import uvicorn
 from zeroconf import Error as ZeroconfError
 from zeroconf.asyncio import AsyncZeroconf
 
 from panelctl.errors import ServiceError
-from panelctl.services.discovery import announce, services
+from panelctl.services.discovery import announce, local_addresses, services
 from panelctl.services.gateway import Gateway
 from panelctl.services.web import Access, Face
 
@@ -83,15 +82,3 @@ def _is_any(host: str) -> bool:
         return ipaddress.ip_address(host).is_unspecified
     except ValueError:
         return False
-
-
-def local_addresses() -> list[str]:
-    """This machine's IPv4 addresses; loopback only where there is nothing else."""
-    found = [
-        str(ip.ip)
-        for adapter in ifaddr.get_adapters()
-        for ip in adapter.ips
-        if isinstance(ip.ip, str) and ":" not in ip.ip
-    ]
-    outside = sorted(address for address in found if not address.startswith("127."))
-    return outside or ["127.0.0.1"]

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import socket
 
+import ifaddr
 from zeroconf import ServiceInfo
 from zeroconf.asyncio import AsyncZeroconf
 
@@ -78,3 +79,15 @@ async def announce(infos: list[ServiceInfo], interfaces: list[str]) -> AsyncZero
         await zeroconf.async_close()
         raise
     return zeroconf
+
+
+def local_addresses() -> list[str]:
+    """This machine's IPv4 addresses; loopback only where there is nothing else."""
+    found = [
+        str(ip.ip)
+        for adapter in ifaddr.get_adapters()
+        for ip in adapter.ips
+        if isinstance(ip.ip, str) and ":" not in ip.ip
+    ]
+    outside = sorted(address for address in found if not address.startswith("127."))
+    return outside or ["127.0.0.1"]

@@ -39,7 +39,7 @@ OUTSIDE = {
     "starlette": {"services"},
     "uvicorn": {"cli"},
     "zeroconf": {"services", "cli"},
-    "ifaddr": {"cli"},
+    "ifaddr": {"services"},
     "prometheus_client": {"services"},
     "cryptography": {"services"},
     "numpy": set(),
