@@ -50,11 +50,12 @@ class Keep(Follow):
 
     def _flowing(self, i: int) -> list[int]:
         """Per row: what of `_least` flows already. A charger without a car has its least current
-        and takes nothing of it; when the car comes, that is an excess like any other.
+        and takes nothing of it; when the car comes, that is an excess like any other. Not where a
+        breaker's credit is used: so near to its heat there is no time to wait for the car.
         """
         f, s, rows = self.fixed, self.state, self.fixed.rows
         return [
-            min(least, f.coef[i * rows + r] * s.meas_ma[i * rows + r])
+            least if f.credit[r] else min(least, f.coef[i * rows + r] * s.meas_ma[i * rows + r])
             for r, least in enumerate(self._least(i))
         ]
 

@@ -107,6 +107,9 @@ class Plausible:
             for n, leg in enumerate(LEGS)
         ]
         self._digits = [image.slot[f"main.{leg}_{unit}"] for leg in LEGS for unit in ("ma", "w")]
+        # Whether the mains have contradicted the branch circuits, and are not proven since:
+        # modulated loads stay near their floor, and a controller that starts anew has to know.
+        self.suspect = False
         self._last: list[int] = []
         self._still_since_ns = 0
         self._then: dict[int, int] = {}  # what the branch circuits drew once it stood still
@@ -121,17 +124,14 @@ class Plausible:
                 found[name] = sorted(doubts)
         return found
 
-    @property
-    def suspect(self) -> bool:
-        """Whether the mains have contradicted the branch circuits, and are not proven since:
-        modulated loads stay near their floor, and a controller that starts anew has to know.
-        """
-        return any(leg.unproven or Doubt.BRANCHES in leg.doubts for leg in self._legs)
-
     def take_suspect(self) -> None:
         """Begin with mains that contradicted before, and were not proven since."""
         for leg in self._legs:
             leg.unproven = not self._sources
+        self._weigh()
+
+    def _weigh(self) -> None:
+        self.suspect = any(leg.unproven or Doubt.BRANCHES in leg.doubts for leg in self._legs)
 
     def rests_until_ns(self, now_ns: int) -> int:
         """Up to when the same readings, again and again, change nothing in here."""
@@ -201,12 +201,14 @@ class Plausible:
                 if leg.proven_ns and sampled_ns - leg.proven_ns > LATCH_MOST_NS:
                     leg.latch_ns = LATCH_NS
                 leg.doubts.add(Doubt.BRANCHES)
+                self._weigh()
                 leg.until_ns = sampled_ns + leg.latch_ns
                 leg.latch_ns = min(2 * leg.latch_ns, LATCH_MOST_NS)
         elif Doubt.BRANCHES in leg.doubts:
             if sampled_ns >= leg.until_ns and not leg.fast_since_ns and not leg.all_since_ns:
                 leg.doubts.discard(Doubt.BRANCHES)
                 leg.unproven, leg.agrees_since_ns = True, 0
+                self._weigh()
         elif leg.unproven:
             self._prove(leg, ma, sampled_ns)
 
@@ -219,6 +221,7 @@ class Plausible:
             leg.agrees_since_ns = sampled_ns
         elif sampled_ns - leg.agrees_since_ns >= PROVEN_NS:
             leg.unproven, leg.proven_ns = False, sampled_ns
+            self._weigh()
 
     def _too_much(self, leg: _Leg, sampled_ns: int, most_ma: int) -> bool:
         """Whether the branch circuits have drawn more than the mains show for long enough."""

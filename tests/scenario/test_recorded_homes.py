@@ -11,6 +11,7 @@ from panelctl.errors import ConfigError
 from panelctl.sim.direct import DirectRun
 from panelctl.sim.homes import HomeTeller, read_home
 from panelctl.sim.plant import Plant
+from tests.bench import mismatch
 
 DAY_S = 86_400
 PANEL = Path("fixtures/panels/home_100a.toml")
@@ -98,3 +99,12 @@ def test_impossible_values_are_dropped(tmp_path: Path) -> None:
     home = read_home(path, Plant.of(read_panel(DEMO)))
     assert home.dropped == 3
     assert list(home.series[0].watts) == [10.0, 20.0]
+
+
+@pytest.mark.slow
+def test_credit_from_a_derated_curve_survives_a_breaker_that_is_more_sensitive() -> None:
+    """A tenth more sensitive than its curve says, over two recorded days."""
+    trips, sheds, _, theta = mismatch.run(("credit_derated", 1.10))
+    assert trips == 0
+    assert sheds > 0
+    assert theta < 1.0

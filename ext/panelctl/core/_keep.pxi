@@ -32,7 +32,8 @@ cdef void _flowing(Memory *m, int i, i64 *flowing) noexcept nogil:
     cdef int r
     _least(m, i, flowing)
     for r in range(m.rows):
-        flowing[r] = _min(flowing[r], m.f_coef[i * m.rows + r] * m.s_meas_ma[i * m.rows + r])
+        if not m.f_credit[r]:
+            flowing[r] = _min(flowing[r], m.f_coef[i * m.rows + r] * m.s_meas_ma[i * m.rows + r])
 
 
 cdef void _sort(Memory *m, int *order, int count, const i64 *key) noexcept nogil:
