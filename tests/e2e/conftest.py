@@ -1,4 +1,4 @@
-"""The panel rig as a fixture."""
+"""The panel rig as a fixture: one for each test, or one for a whole file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,17 @@ from tests.e2e.rig import PanelRig
 @pytest.fixture
 def rig(tmp_path: Path) -> Iterator[PanelRig]:
     """The demo's panel with the real controller, settled."""
-    made = PanelRig(tmp_path)
+    yield from _settled(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def panel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PanelRig]:
+    """The same, shared by the tests of a file."""
+    yield from _settled(tmp_path_factory.mktemp("panel"))
+
+
+def _settled(folder: Path) -> Iterator[PanelRig]:
+    made = PanelRig(folder)
     try:
         made.start()
         made.settle()

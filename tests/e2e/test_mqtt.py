@@ -33,17 +33,6 @@ RECOVER_S = 5.0
 
 
 @pytest.fixture(scope="module")
-def panel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PanelRig]:
-    made = PanelRig(tmp_path_factory.mktemp("panel"))
-    try:
-        made.start()
-        made.settle()
-        yield made
-    finally:
-        made.stop()
-
-
-@pytest.fixture(scope="module")
 def rig(panel: PanelRig) -> Iterator[BrokerRig]:
     # As root, mosquitto becomes the user of that name: its way there has to be open.
     folder = Path(tempfile.mkdtemp(prefix="panelctl-broker-"))

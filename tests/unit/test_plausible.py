@@ -159,6 +159,24 @@ def test_a_transformer_of_the_wrong_ratio_shows_in_the_sum_of_the_branches() -> 
         assert with_sun.cycle(20_000, 20_000, dryer=20_000, heat_strips=20_000) == []
 
 
+def step(engine: Engine, now_ns: int, mains_ma: int, node_ma: int) -> None:
+    """A cycle in which everything is read, both legs alike; no other circuit draws."""
+    for slot, name in enumerate(engine.image.names):
+        value = 0
+        if name in ("main.a_ma", "main.b_ma"):
+            value = mains_ma
+        elif name.startswith("compute.") and name.endswith("_ma"):
+            value = node_ma
+        elif name.endswith("_mv"):
+            value = 120_000
+        elif name.endswith((".relay", ".told")):
+            i = engine.index.get(name.split(".")[0])
+            value = 1 if i is None else int(engine.state.closed[i] != 0)
+        engine.image.put(slot, value, Quality.GOOD, now_ns)
+    engine.image.latch()
+    engine.step(now_ns)
+
+
 def _convicted() -> Bench:
     """Mains that showed nothing while the node drew, and what they carry now unknown."""
     bench = Bench()
@@ -242,20 +260,7 @@ def test_the_node_stays_near_its_floor_until_the_mains_are_proven(compiled: bool
         now_ns += TENTH_NS
         ratio = 0 if n < 450 else 1
         node_ma = round(engine.setpoint_a(engine.compute) * 1000) + n % 5
-        for slot, name in enumerate(engine.image.names):
-            value = 0
-            if name in ("main.a_ma", "main.b_ma"):
-                value = ratio * (1_000 + node_ma) + n % 7
-            elif name.startswith("compute.") and name.endswith("_ma"):
-                value = node_ma
-            elif name.endswith("_mv"):
-                value = 120_000
-            elif name.endswith((".relay", ".told")):
-                i = engine.index.get(name.split(".")[0])
-                value = 1 if i is None else int(engine.state.closed[i] != 0)
-            engine.image.put(slot, value, Quality.GOOD, now_ns)
-        engine.image.latch()
-        engine.step(now_ns)
+        step(engine, now_ns, ratio * (1_000 + node_ma) + n % 7, node_ma)
         if engine.plausible.suspect:
             assert engine.setpoint_a(engine.compute) <= most_a
         seen.append(engine.plausible.suspect)
@@ -298,20 +303,7 @@ def test_a_transformer_of_a_quarter_keeps_the_panel_in_hold(compiled: bool) -> N
         now_ns += TENTH_NS
         node_ma = round(engine.setpoint_a(engine.compute) * 1000) + n % 5
         ratio = 1 if n < 50 else 4
-        for slot, name in enumerate(engine.image.names):
-            value = 0
-            if name in ("main.a_ma", "main.b_ma"):
-                value = (20_000 + node_ma) // ratio
-            elif name.startswith("compute.") and name.endswith("_ma"):
-                value = node_ma
-            elif name.endswith("_mv"):
-                value = 120_000
-            elif name.endswith((".relay", ".told")):
-                i = engine.index.get(name.split(".")[0])
-                value = 1 if i is None else int(engine.state.closed[i] != 0)
-            engine.image.put(slot, value, Quality.GOOD, now_ns)
-        engine.image.latch()
-        engine.step(now_ns)
+        step(engine, now_ns, (20_000 + node_ma) // ratio, node_ma)
         (before if n < 50 else after).append(engine.now)
     assert before[-1] is State.NORMAL
     first = after.index(State.HOLD)
