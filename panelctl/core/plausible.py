@@ -127,7 +127,7 @@ class Plausible:
     def take_suspect(self) -> None:
         """Begin with mains that contradicted before, and were not proven since."""
         for leg in self._legs:
-            leg.unproven = not self._sources
+            leg.unproven = bool(leg.every) and not self._sources  # else nothing could prove it
         self._weigh()
 
     def _weigh(self) -> None:

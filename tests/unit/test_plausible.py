@@ -26,8 +26,11 @@ PANEL = read_panel(DEMO)
 class Bench:
     """The demo panel's image at 10 Hz: what each leg's household and some circuits draw, mA."""
 
-    def __init__(self, sources: bool = False) -> None:
+    def __init__(self, sources: bool = False, metered: bool = True) -> None:
         panel = PANEL
+        if not metered:
+            bare = tuple(dataclasses.replace(c, currents=()) for c in panel.circuits)
+            panel = dataclasses.replace(panel, circuits=bare)
         if sources:
             first = dataclasses.replace(panel.circuits[-1], source=Source(SourceKind.PV, 0.0, 60.0))
             panel = dataclasses.replace(panel, circuits=(*panel.circuits[:-1], first))
@@ -216,6 +219,14 @@ def test_mains_are_proven_by_what_the_branches_draw(drawn_ma: int, rest_ma: int)
     least_ma = drawn_ma - drawn_ma // 4 - 1_000
     assert _cycles(_unproven(), 8, least_ma + 100, compute=drawn_ma) == []
     assert _cycles(_unproven(), 8, least_ma - 100, compute=drawn_ma) == [Doubt.UNPROVEN]
+
+
+def test_a_panel_whose_circuits_have_no_meters_has_nothing_to_prove() -> None:
+    """The panel file was changed while the mains were in doubt."""
+    for bench in (Bench(sources=True), Bench(metered=False)):
+        bench.judge.take_suspect()
+        assert not bench.judge.suspect
+        assert bench.judge.doubts == {}
 
 
 def test_a_flicker_proves_nothing() -> None:
