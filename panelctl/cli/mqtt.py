@@ -117,10 +117,13 @@ def make(
         plain = {"folder": str(folder), "name": host_name, "root": root, "restart_broker": restart}
         click.echo(json.dumps({**plain, "new_certificate": new, "broker_told": told}))
         return
+    made = "made" if new else "kept"
     click.echo(
-        f"{folder}: certificate for {host_name} {'made' if new else 'kept'}"
-        f"{', the broker has been told' if told else ''}\n"
-        f"{'  what the broker listens on has changed: start it again' + chr(10) if restart else ''}"
+        f"{folder}: certificate for {host_name} {made}. {_told(told) if new else ''}".rstrip()
+    )
+    if restart:
+        click.echo("  What the broker listens on has changed: start it again.")
+    click.echo(
         f"  mosquitto -c {folder}/mosquitto.conf\n"
         f"  panelctl serve --broker mqtt://127.0.0.1:{port} --user panelctl "
         f"--password-file {secret}"

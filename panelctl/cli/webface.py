@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import ipaddress
-import logging
 import socket
 from pathlib import Path
 
 import click
 import uvicorn
-from zeroconf import Error as ZeroconfError
-from zeroconf.asyncio import AsyncZeroconf
 
 from panelctl.errors import ServiceError
-from panelctl.services.discovery import announce, local_addresses, services
+from panelctl.services.discovery import announce, local_addresses
 from panelctl.services.gateway import Gateway
 from panelctl.services.web import Access, Face
-
-LOG = logging.getLogger("panelctl.web")
 
 
 def split_address(text: str) -> tuple[str, int]:
@@ -52,25 +47,15 @@ async def face(gateway: Gateway, listen: str, folder: Path | None, mdns: bool) -
     )
     server = uvicorn.Server(config)
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]  # ours are in place
-    announced = await _announce(access, host, port) if mdns and access is not None else None
+    announced = None
+    if mdns and access is not None:
+        own = local_addresses() if _is_any(host) else [host]
+        announced = await announce(access.root, access.name, own, port, access.tls_port)
     try:
         await server.serve([listening])
     finally:
         if announced is not None:
             await announced.async_close()
-
-
-async def _announce(access: Access, host: str, port: int) -> AsyncZeroconf | None:
-    """Announce the panel; a network that is not up, or has the name already, is no reason to serve
-    nobody.
-    """
-    addresses = local_addresses() if _is_any(host) else [host]
-    try:
-        infos = services(access.root, access.name, addresses, port, access.tls_port)
-        return await announce(infos, addresses)
-    except (OSError, ValueError, ZeroconfError) as error:
-        LOG.warning("the panel is not announced: %s: %s", type(error).__name__, error)
-        return None
 
 
 def _family(host: str) -> socket.AddressFamily:

@@ -5,13 +5,17 @@ those that SPAN's hardware uses.
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 
 import ifaddr
+from zeroconf import Error as ZeroconfError
 from zeroconf import ServiceInfo
 from zeroconf.asyncio import AsyncZeroconf
 
 from panelctl import __version__
+
+LOG = logging.getLogger("panelctl.web")
 
 
 def services(
@@ -67,18 +71,24 @@ def services(
     ]
 
 
-async def announce(infos: list[ServiceInfo], interfaces: list[str]) -> AsyncZeroconf:
-    """Announce until the returned one is closed. Raises OSError, and zeroconf.Error where somebody
-    else has the name.
+async def announce(
+    root: str, host: str, addresses: list[str], web_port: int, tls_port: int
+) -> AsyncZeroconf | None:
+    """Announce until the returned one is closed. None, and a warning, where it cannot be done: a
+    network that is not up, or has the name already, is no reason to serve nobody.
     """
-    zeroconf = AsyncZeroconf(interfaces=interfaces)
+    zeroconf: AsyncZeroconf | None = None
     try:
+        infos = services(root, host, addresses, web_port, tls_port)
+        zeroconf = AsyncZeroconf(interfaces=addresses)
         # Each is asked for three times first, whether somebody has it already: side by side.
         await asyncio.gather(*(zeroconf.async_register_service(info) for info in infos))
-    except BaseException:
-        await zeroconf.async_close()
-        raise
-    return zeroconf
+        return zeroconf
+    except (OSError, ValueError, ZeroconfError) as error:
+        LOG.warning("the panel is not announced: %s: %s", type(error).__name__, error)
+        if zeroconf is not None:
+            await zeroconf.async_close()
+        return None
 
 
 def local_addresses() -> list[str]:

@@ -38,7 +38,7 @@ OUTSIDE = {
     "paho": {"services"},
     "starlette": {"services"},
     "uvicorn": {"cli"},
-    "zeroconf": {"services", "cli"},
+    "zeroconf": {"services"},
     "ifaddr": {"services"},
     "prometheus_client": {"services"},
     "cryptography": {"services"},
