@@ -35,7 +35,7 @@ FAULT_KINDS = (
 _decoder = DecodePDU(True)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)  # two faults that are alike are two: each is taken away by itself
 class Fault:
     """A fault of one device's replies: its kind, for how many replies (-1: until taken away), by
     how many ms, and with which exception code.

@@ -15,10 +15,12 @@ from panelctl.config.load import parse_panel, read_panel
 from panelctl.control.replay import replay
 from panelctl.errors import ConfigError
 from panelctl.link.recording import open_recording, read_recording
+from panelctl.sim.server import struck_by
 from panelctl.sim.storm.faults import KINDS
 from panelctl.sim.storm.run import Result, plan, run
 from panelctl.sim.storm.shrink import shrink
 from panelctl.sim.storm.strike import PROFILES, Pace, Strike, read_schedule, to_text
+from panelctl.sim.storm.world import World
 
 DEMO = Path("panelctl/sim/demo.toml")
 PANEL, TEXT = read_panel(DEMO), DEMO.read_text()
@@ -63,6 +65,20 @@ def test_every_kind_of_fault_is_drawn_and_survived() -> None:
     result = storm(21, seconds)
     assert set(result.figures.strikes) == set(KINDS) - {"overload"}, "no breaker is watched there"
     assert result.violations == []
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_faults_that_are_alike_end_one_by_one(first: int, tmp_path: Path) -> None:
+    """Even if the one that is over was never noticed and the other one was."""
+    world = World(PANEL, TEXT, 1, tmp_path)
+    link = next(d.link for d in PANEL.devices if d.name == "node")
+    faults = next(iter(world.wire(link).faults.values()))
+    undone = [KINDS["lost"].begin(world, Strike(1.0, 9.0, "lost", "node", 0.5)) for _ in (0, 1)]
+    undone.pop(first)()
+    assert struck_by(faults) is not None
+    undone[0]()
+    assert faults == []
+    world.loop.close()
 
 
 ZERO_S = (30.0, 250.0)

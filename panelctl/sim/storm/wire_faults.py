@@ -20,11 +20,7 @@ def reply(kind: str, most_ms: float = 0.0, code: int = 4) -> Callable[[World, St
         fault = Fault(kind, -1, round(most_ms * strike.amount**2 + 1.0, 3), code)
         faults.append(fault)
 
-        def undo() -> None:
-            if fault in faults:
-                faults.remove(fault)
-
-        return undo
+        return lambda: faults.remove(fault)
 
     return begin
 
