@@ -15,7 +15,7 @@ from panelctl.config.load import read_panel
 from panelctl.model.panel import Panel
 from panelctl.sim.fold.campaign import Unit, draw, live_through, resize
 from panelctl.sim.fold.day import Day
-from panelctl.sim.fold.policies import POLICIES, clairvoyant_wh, demand, live
+from panelctl.sim.fold.policies import CAREFUL, clairvoyant_wh, demand, live
 from panelctl.sim.fold.still import FOLLOW
 from panelctl.sim.homes import read_home
 from panelctl.sim.plant import Plant
@@ -134,12 +134,25 @@ def test_a_day_under_every_policy() -> None:
     assert lived.outcomes["static allotment"].node_wh < ours.node_wh
 
 
+def test_nobody_who_keeps_the_same_margin_gives_the_node_more() -> None:
+    """A home that fits its service: nobody trips, and relays hardly matter. What the others have
+    more is what they take above the limit, in the second until they look again.
+    """
+    lived = live_through(Unit(FILE, HOME, 100.0, 24 * HOUR_S, 0.5, 1))
+    ours = lived.outcomes["panelctl"]
+    for name in CAREFUL:
+        other = lived.outcomes[name]
+        assert other.preventable_trips == 0
+        assert other.node_wh <= 1.0003 * ours.node_wh, name
+        assert other.longest_over_s > ours.longest_over_s, name
+
+
 def test_a_policy_sees_only_what_was() -> None:
     """A load step within its period is not known to a loop of 30 s."""
     house = [(10.0, 10.0)] * 45 + [(70.0, 70.0)] * 45
-    outcome = live(POLICIES["evcc-like, 30 s"], PANEL, house, [(0.0, 0.0)] * 90)
+    outcome = live("evcc-like, 30 s", PANEL, house, [(0.0, 0.0)] * 90)
     assert outcome.longest_over_s == pytest.approx(16.0, abs=1.0)
-    assert live(POLICIES["OpenEMS-like, 1 s"], PANEL, house, [(0.0, 0.0)] * 90).over_s <= 1.0
+    assert live("OpenEMS-like, 1 s", PANEL, house, [(0.0, 0.0)] * 90).over_s <= 1.0
 
 
 def test_units_follow_from_the_seed() -> None:

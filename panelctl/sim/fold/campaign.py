@@ -148,8 +148,8 @@ def live_through(unit: Unit) -> Lived:
     day = Day(panel, unit.seed)
     outcomes = {OURS: day.run(home, unit.begin_s, float(DAY_S), scale)}
     house, fixed = demand(panel, home, unit.begin_s, DAY_S, scale)
-    for name, policy in POLICIES.items():
-        outcomes[name] = live(policy, panel, house, fixed)
+    for name in POLICIES:
+        outcomes[name] = live(name, panel, house, fixed)
     best_wh = clairvoyant_wh(panel, outcomes[OURS].house)
     wanted, served = (sum(a + b for a, b in legs) for legs in (house, outcomes[OURS].house))
     unserved_wh = (wanted - served) * panel.service.voltage_v / 2 / 3600.0

@@ -101,17 +101,23 @@ def minute_average(house: Sequence[Legs], limit_a: float, most_a: float) -> Iter
             total, seconds = [0.0, 0.0], 0
 
 
-POLICIES: dict[str, Policy] = {
-    "node off": node_off,
-    "no control": no_control,
-    "static allotment": static,
+LOOPS: dict[str, Policy] = {
     "evcc-like, 30 s": _loop(30),
     "OpenEMS-like, 1 s": _loop(1),
     "minute average": minute_average,
 }
+# As they are they use the limit to its end; the same loops below the limit as we stay below it.
+CAREFUL: dict[str, Policy] = {f"{name}, our margin": policy for name, policy in LOOPS.items()}
+POLICIES: dict[str, Policy] = {
+    "node off": node_off,
+    "no control": no_control,
+    "static allotment": static,
+    **LOOPS,
+    **CAREFUL,
+}
 
 
-def live(policy: Policy, panel: Panel, house: Sequence[Legs], fixed: Sequence[Legs]) -> Outcome:
+def live(name: str, panel: Panel, house: Sequence[Legs], fixed: Sequence[Legs]) -> Outcome:
     """A home under a policy. A trip counts as preventable when the household that nobody can switch
     off would not have made the breaker trip by itself.
     """
@@ -125,7 +131,8 @@ def live(policy: Policy, panel: Panel, house: Sequence[Legs], fixed: Sequence[Le
     breaker, shadow = ThermalBreaker(rating_a, 2), ThermalBreaker(rating_a, 2)
     node_a = over_s = 0.0
     out = 0  # seconds until somebody puts the breaker in again
-    moments = zip(house, fixed, policy(house, limit_a, most_a), strict=True)
+    kept_a = limit_a - (panel.timing.fill_margin_a if name in CAREFUL else 0.0)
+    moments = zip(house, fixed, POLICIES[name](house, kept_a, most_a), strict=True)
     for (legs, rest, given_a), same in groupby(moments):
         left = len(list(same))
         while left:
