@@ -18,6 +18,7 @@ from panelctl.control.history import History, HistoryStore
 from panelctl.control.publish import Publisher
 from panelctl.control.realtime import collect_idle
 from panelctl.control.store import Kept, StateStore
+from panelctl.core.caps import KeptCaps
 from panelctl.core.engine import Engine
 from panelctl.field.outputs import Outputs
 from panelctl.field.scan import Scanner
@@ -75,6 +76,8 @@ class ControlLoop:
         self._hour = -1  # of the day, when the history was last saved
         self._limits = KeptLimits()
         self._limits_version = 0
+        self._caps: KeptCaps = {}
+        self._caps_version = 0
         self._period_ns = int(NS_PER_S / engine.panel.timing.rate_hz)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -111,18 +114,28 @@ class ControlLoop:
         if limits.version != self._limits_version:
             self._limits = limits.keep(now_ns, self._clock.wall_s())
             self._limits_version = limits.version
-        claims = self._engine.claims()
+        caps = self._engine.caps
+        if caps.version != self._caps_version:
+            self._caps = caps.keep(now_ns, self._clock.wall_s())
+            self._caps_version = caps.version
+        kept = Kept(
+            self._engine.claims(),
+            heat=self._heat,
+            limits=self._limits,
+            suspect=self._engine.plausible.suspect,
+            caps=self._caps,
+            tiers=self._engine.tiers(),
+        )
         request = self._engine.requested(now_ns)
-        suspect = self._engine.plausible.suspect
         if request is None:
             self._request_ns = 0
-            self._store.save(Kept(claims, None, 0.0, self._heat, self._limits, suspect))
-            return
-        limit_a, until_ns = request
-        if until_ns != self._request_ns:
-            self._request_ns = until_ns
-            self._until_s = round(self._clock.wall_s() + (until_ns - now_ns) / NS_PER_S, 3)
-        self._store.save(Kept(claims, limit_a, self._until_s, self._heat, self._limits, suspect))
+        else:
+            kept.limit_a, until_ns = request
+            if until_ns != self._request_ns:
+                self._request_ns = until_ns
+                self._until_s = round(self._clock.wall_s() + (until_ns - now_ns) / NS_PER_S, 3)
+            kept.until_s = self._until_s
+        self._store.save(kept)
 
     async def _cycle(self, tick_ns: int) -> None:
         engine, counts = self._engine, self.counts

@@ -37,6 +37,8 @@ class Start:
             self.history.energy, round(self.history.at_s * NS_PER_S) - hour_offset_ns
         )
         engine.limits.take(kept.limits, self.now_ns, self.wall_s)
+        engine.caps.take(kept.caps, self.now_ns, self.wall_s)
+        engine.take_tiers(kept.tiers)
         if kept.limit_a is not None:
             engine.take_request(kept.limit_a, kept.until_s - self.wall_s, self.now_ns)
 

@@ -1,4 +1,4 @@
-"""What outlives a restart: claims that hold relays open, and a requested limit. A small file.
+"""What outlives a restart: claims that hold relays open, limits, caps and tiers. A small file.
 
 It is replaced whole. A file that is missing, torn or foreign counts as empty: what is then found
 open stays open until a user closes it. A disk that is full costs the record, never a cycle.
@@ -15,7 +15,9 @@ from typing import Any
 
 import orjson
 
-from panelctl.model.command import MAX_NUMBER
+from panelctl.core.caps import KeptCaps
+from panelctl.core.engine import Tiers
+from panelctl.model.command import MAX_NUMBER, MAX_TIER
 from panelctl.model.limit import KeptLimits
 
 FORMAT = 1
@@ -26,9 +28,10 @@ MOST_HEAT = 64 << 32
 
 @dataclass(slots=True)
 class Kept:
-    """What is kept: claims by circuit, the requested limit (A) with its end (wall time, s), and the
-    heat of watched breakers (fast and slow, in 2^-32), the envelope and the grid's state, and
-    whether the mains contradicted the branch circuits and were not proven since.
+    """What is kept: claims by circuit, the requested limit (A) with its end (wall time, s), the
+    heat of watched breakers (fast and slow, in 2^-32), the envelope and the grid's state, whether
+    the mains contradicted the branch circuits and were not proven since, and what people asked of
+    circuits: caps and tiers.
     """
 
     claims: dict[str, int] = field(default_factory=dict)
@@ -37,6 +40,8 @@ class Kept:
     heat: dict[str, list[int]] = field(default_factory=dict)
     limits: KeptLimits = field(default_factory=KeptLimits)
     suspect: bool = False
+    caps: KeptCaps = field(default_factory=dict)
+    tiers: Tiers = field(default_factory=dict)
 
 
 class StateStore:
@@ -76,6 +81,8 @@ def kept_to_plain(kept: Kept) -> dict[str, Any]:
         "heat": kept.heat,
         "limits": asdict(kept.limits),
         "suspect": kept.suspect,
+        "caps": {ident: list(cap) for ident, cap in kept.caps.items()},
+        "tiers": {ident: list(pair) for ident, pair in kept.tiers.items()},
     }
 
 
@@ -94,7 +101,18 @@ def kept_from(plain: dict[str, Any]) -> Kept:
         if 0 <= int(fast) <= MOST_HEAT and 0 <= int(slow) <= MOST_HEAT
     }
     limits = _limits(plain.get("limits", {}))
-    kept = Kept(claims, heat=heat, limits=limits, suspect=plain.get("suspect", False) is True)
+    caps = {
+        str(ident): (float(most_w), float(until_s))
+        for ident, (most_w, until_s) in dict(plain.get("caps", {})).items()
+        if 0 <= float(most_w) < math.inf and math.isfinite(float(until_s))
+    }
+    tiers = {
+        str(ident): (int(filed), int(tier))
+        for ident, (filed, tier) in dict(plain.get("tiers", {})).items()
+        if 0 <= int(filed) <= MAX_TIER and 0 <= int(tier) <= MAX_TIER
+    }
+    suspect = plain.get("suspect", False) is True
+    kept = Kept(claims, heat=heat, limits=limits, suspect=suspect, caps=caps, tiers=tiers)
     limit_a, until_s = plain["limit_a"], float(plain["until_s"])
     if not math.isfinite(until_s):
         raise ValueError(f"{until_s}: is no time")

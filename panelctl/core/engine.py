@@ -42,6 +42,7 @@ from panelctl.model.slots import LEGS, image_slots
 from panelctl.units import ns_from_s, w_from_ma
 
 Learned = dict[str, dict[str, dict[str, int]]]
+Tiers = dict[str, tuple[int, int]]  # by circuit: the panel file's tier, and what a person made it
 
 LOW_VOLTAGE_SHARE = 0.9  # assumed where the voltage cannot be read: fewer watts for the amps
 
@@ -70,6 +71,7 @@ class Engine:
         self._voltage_slots = [image.slot[f"main.{leg}_mv"] for leg in LEGS]
         self._circuits = {circuit.id: circuit for circuit in panel.circuits}
         self.compute = next((i for i, c in enumerate(self.loads) if c.is_compute), -1)
+        self._moved: Tiers = {}
 
     # -- one cycle --------------------------------------------------------------------------------
 
@@ -174,6 +176,25 @@ class Engine:
                 if self.fixed.kind[i] == MODULATED:
                     self.state.set_ma[i] = 0
 
+    def tiers(self) -> Tiers:
+        """The tiers that people have set, which outlive a restart."""
+        return dict(self._moved)
+
+    def take_tiers(self, tiers: Tiers) -> None:
+        """Put back what `tiers()` gave out. Where the panel file has changed, it counts."""
+        for ident, (filed, tier) in tiers.items():
+            i = self.index.get(ident)
+            if i is not None and self.loads[i].tier == filed and not self.loads[i].is_compute:
+                self._set_tier(i, tier)
+
+    def _set_tier(self, i: int, tier: int) -> None:
+        self.state.tier[i] = tier
+        circuit = self.loads[i]
+        if tier == circuit.tier:
+            self._moved.pop(circuit.id, None)
+        else:
+            self._moved[circuit.id] = (circuit.tier, tier)
+
     def requested(self, now_ns: int) -> tuple[float, int] | None:
         """The requested limit in force (A) and its end (ns), which also outlive a restart."""
         k = int(LimitName.REQUESTED)
@@ -251,7 +272,7 @@ class Engine:
                 i = self._managed(ident)
                 if self.loads[i].is_compute:
                     raise CommandRefused("the compute load stands after the household")
-                self.state.tier[i] = tier
+                self._set_tier(i, tier)
             case Envelope():
                 self.limits.put_windows(command.windows(now_ns), command.source)
             case Grid(_, islanded, soc):

@@ -13,7 +13,7 @@ import pytest
 
 from panelctl.errors import SocketError
 from panelctl.link.client import ControlClient
-from panelctl.model.command import OpenRelay
+from panelctl.model.command import Cap, OpenRelay, SetTier
 from tests.e2e.rig import DEMO, PanelRig, Record, circuit, events, open_circuits
 
 ALWAYS_ON = {"alarms", "refrigerator", "network", "well_pump", "freezer", "sump_pump", "medical"}
@@ -183,6 +183,9 @@ def test_controller_killed_and_restarted(rig: PanelRig) -> None:
     dinner(rig)
     before = rig.until(lambda r: "hot_tub" in open_circuits(r), 6)
     assert before["state"] == "NORMAL"
+    with ControlClient(rig.folder / "control.sock") as people:
+        assert people.command(Cap("1", "evse", 3_000.0, 3600.0)).accepted
+        assert people.command(SetTier("2", "pool_pump", 8)).accepted
     closed = rig.desk.truth()["closed"]
     rig.kill()
     rig.truth_until(lambda t: t["draw_w"]["compute"] < 1300)
@@ -193,6 +196,8 @@ def test_controller_killed_and_restarted(rig: PanelRig) -> None:
     assert rig.desk.truth()["closed"] == closed, "relays are as they were found"
     known = rig.until(lambda r: "ordered" in circuit(r, "hot_tub"), 3)
     assert circuit(known, "hot_tub")["claims"] == ["PCS"], "the claim outlived the restart"
+    assert circuit(known, "evse")["cap_w"] == 3_000, "and what people asked for"
+    assert circuit(known, "pool_pump")["tier"] == 8
     after_dinner(rig)
     rig.until(lambda r: not open_circuits(r), 40)
     assert_truth(rig)

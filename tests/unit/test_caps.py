@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 
 from panelctl.config.load import read_panel
-from panelctl.model.command import Cap, command_from_plain, command_to_plain
+from panelctl.control.history import History
+from panelctl.control.start import Start
+from panelctl.control.store import Kept, StateStore
+from panelctl.model.command import Cap, SetTier, command_from_plain, command_to_plain
+from panelctl.model.panel import Panel
 from tests.engine_rig import EngineRig
 
 PANEL = read_panel(Path("panelctl/sim/demo.toml"))
@@ -77,3 +81,52 @@ def test_a_cap_goes_over_the_socket_and_back() -> None:
         plain = command_to_plain(cap)
         again = command_from_plain({"v": 1, **plain})
         assert again == replace(cap, expires_s=cap.expires_s)
+
+
+def restarted(panel: Panel, before: EngineRig, after_s: float, folder: Path) -> EngineRig:
+    """Another engine on what the first one kept, so long after."""
+    engine = before.engine
+    store = StateStore(folder)
+    store.save(Kept(caps=engine.caps.keep(before.now_ns, 1e9), tiers=engine.tiers()))
+    after = EngineRig(panel)
+    start = Start(StateStore(folder).load(), History(), after.now_ns, 1e9 + after_s)
+    start.resume(after.engine)
+    after.run(20)
+    return after
+
+
+def test_a_cap_outlives_a_restart_and_no_more_than_its_time(rig: EngineRig, tmp_path: Path) -> None:
+    rig.step(Cap("1", "compute", 6_000.0, 600.0))
+    after = restarted(PANEL, rig, 500.0, tmp_path)
+    assert 5_900 <= budget_w(after) <= 6_000
+    after.run(100)
+    assert budget_w(after) > 12_000
+    assert budget_w(restarted(PANEL, rig, 600.0, tmp_path)) > 12_000
+
+
+def test_a_cap_that_fits_no_load_any_more_ends(rig: EngineRig, tmp_path: Path) -> None:
+    rig.step(Cap("1", "compute", 6_000.0, 600.0))
+    circuits = tuple(
+        replace(c, modulation=replace(c.modulation, floor_w=7_000))
+        if c.is_compute and c.modulation is not None
+        else c
+        for c in PANEL.circuits
+    )
+    after = restarted(replace(PANEL, circuits=circuits), rig, 10.0, tmp_path)
+    assert after.engine.caps.most_w(after.engine.compute) is None
+
+
+def test_a_tier_outlives_a_restart_until_the_file_has_another(
+    rig: EngineRig, tmp_path: Path
+) -> None:
+    dryer = rig.engine.index["dryer"]
+    filed = rig.engine.state.tier[dryer]
+    assert rig.step(SetTier("1", "dryer", 42)) == []
+    assert rig.engine.tiers() == {"dryer": (filed, 42)}
+    after = restarted(PANEL, rig, 1.0, tmp_path)
+    assert after.engine.state.tier[dryer] == 42
+    circuits = tuple(replace(c, tier=filed + 1) if c.id == "dryer" else c for c in PANEL.circuits)
+    edited = restarted(replace(PANEL, circuits=circuits), rig, 1.0, tmp_path)
+    assert edited.engine.state.tier[dryer] == filed + 1
+    rig.step(SetTier("4", "dryer", filed))
+    assert rig.engine.tiers() == {}

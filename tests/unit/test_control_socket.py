@@ -241,7 +241,7 @@ def test_a_flood_of_lines_costs_the_flooder(tmp_path: Path) -> None:
 def test_what_outlives_a_restart(tmp_path: Path) -> None:
     store = StateStore(tmp_path)
     assert store.load() == Kept()
-    kept = Kept({"dryer": 2}, 80.0, 1e9)
+    kept = Kept({"dryer": 2}, 80.0, 1e9, caps={"compute": (6_000.0, 2e9)}, tiers={"range": (4, 9)})
     store.save(kept)
     assert StateStore(tmp_path).load() == kept
     odd = b'{"format":1,"claims":{"a":"b","c":-1},"limit_a":null,"until_s":0}'
