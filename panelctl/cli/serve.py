@@ -38,6 +38,9 @@ from panelctl.cli.options import socket_option
 @click.option("--hass/--no-hass", default=True, help="Home Assistant's discovery.")
 @click.option("--listen", default="", help="HOST:PORT of the web face: REST and /metrics.")
 @click.option(
+    "--listen-tls", default="", help="The same with TLS, and the certificate of --access."
+)
+@click.option(
     "--access",
     "folder",
     type=click.Path(path_type=Path, file_okay=False),
@@ -53,6 +56,7 @@ def command(
     ca: Path | None,
     hass: bool,
     listen: str,
+    listen_tls: str,
     folder: Path | None,
     mdns: bool,
     log_form: str,
@@ -81,10 +85,10 @@ def command(
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         tasks = [asyncio.create_task(gateway.run())]
-        if listen:
+        if listen or listen_tls:
             from panelctl.cli.webface import face
 
-            tasks.append(asyncio.create_task(face(gateway, listen, folder, mdns)))
+            tasks.append(asyncio.create_task(face(gateway, listen, listen_tls, folder, mdns)))
         ended = asyncio.create_task(stop.wait())
         done, _ = await asyncio.wait([*tasks, ended], return_when=asyncio.FIRST_COMPLETED)
         for task in (*tasks, ended):

@@ -196,6 +196,7 @@ def acl(clients: list[Client], root: str) -> str:
         if client.role is Role.PUBLISHER:
             lines += ["topic readwrite ebus/5/#", "topic write homeassistant/#"]
             lines.append("topic read homeassistant/status")
+            lines.append(f"topic read homeassistant/device/{root}/config")
         else:
             lines += ["topic read ebus/5/#", "topic read homeassistant/#"]
             lines += [f"topic write ebus/5/+/{what}/set" for what in SETTABLE[client.role]]

@@ -19,9 +19,16 @@ LOG = logging.getLogger("panelctl.web")
 
 
 def services(
-    root: str, host: str, addresses: list[str], web_port: int, tls_port: int
+    root: str,
+    host: str,
+    addresses: list[str],
+    web_port: int,
+    tls_port: int,
+    https_port: int | None = None,
 ) -> list[ServiceInfo]:
-    """What is announced: eBus, the device, its broker and its web face."""
+    """What is announced: eBus, the device, its broker (`tls_port`) and its web face, on `web_port`
+    and, with TLS, on `https_port`: one of them where they are the same.
+    """
     packed = [socket.inet_aton(address) for address in addresses]
     ebus = {
         "txtvers": "1",
@@ -56,8 +63,12 @@ def services(
             tls_port,
             {"txtvers": "1", "protocol": "mqtt-v3.1.1", "broker": "true", "device_id": root},
         ),
-        ("_http", web_port, {"path": "/api/v2", "version": "2", "device_id": root}),
     ]
+    web = {"path": "/api/v2", "version": "2", "device_id": root}
+    if web_port != https_port:
+        texts.append(("_http", web_port, web))
+    if https_port is not None:
+        texts.append(("_https", https_port, web))
     return [
         ServiceInfo(
             f"{kind}._tcp.local.",
@@ -71,15 +82,12 @@ def services(
     ]
 
 
-async def announce(
-    root: str, host: str, addresses: list[str], web_port: int, tls_port: int
-) -> AsyncZeroconf | None:
+async def announce(infos: list[ServiceInfo], addresses: list[str]) -> AsyncZeroconf | None:
     """Announce until the returned one is closed. None, and a warning, where it cannot be done: a
     network that is not up, or has the name already, is no reason to serve nobody.
     """
     zeroconf: AsyncZeroconf | None = None
     try:
-        infos = services(root, host, addresses, web_port, tls_port)
         zeroconf = AsyncZeroconf(interfaces=addresses)
         # Each is asked for three times first, whether somebody has it already: side by side.
         await asyncio.gather(*(zeroconf.async_register_service(info) for info in infos))

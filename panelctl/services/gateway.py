@@ -17,15 +17,18 @@ from typing import Any
 from panelctl.errors import CommandRefused, ServiceError, SocketError
 from panelctl.link.follower import Follower
 from panelctl.services.ebus.tree import Changes, Tree
-from panelctl.services.hass import discovery
+from panelctl.services.hass import config_topic, discovery
 from panelctl.services.homie import Device, Leaf, Pace
 from panelctl.services.journal import Journal
+from panelctl.services.leftovers import component_platforms, retained_paths
 from panelctl.services.mqtt import Broker, Carrier, Message
 
 PREFIX = "ebus/5"
 BIRTH = "homeassistant/status"
+DESCRIPTION = "$description"
 MOST_COMMAND = 4096
 MOST_WAITING = 64
+MOST_CLEARED = 20_000  # topics that are cleared of what was before
 BURST, PER_S = 40.0, 20.0  # commands from outside: more than that is not people
 MOST_AGE_S = 4.0  # clients give a command up after five
 GONE_S = 2.0  # a controller that restarts is back before anybody has to know
@@ -41,10 +44,10 @@ class Gateway:
     def __init__(self, socket: Path, broker: Broker, root: str, hass: bool, version: int) -> None:
         self.follower = Follower(socket, self._hello, self._record, self._lost)
         will = Message(f"{PREFIX}/{root}/$state", "lost")
-        topics = [f"{PREFIX}/+/+/+/set"]
+        topics = [f"{PREFIX}/+/+/+/set", f"{PREFIX}/+/{DESCRIPTION}"]
         if hass:
-            topics.append(BIRTH)
-        self.carrier = Carrier(broker, will, topics, self._everything, self._received)
+            topics += [BIRTH, config_topic(root)]
+        self.carrier = Carrier(broker, will, topics, self._everything, self._received, self._found)
         self.root = root
         self.record: dict[str, Any] | None = None
         self.journal = Journal()
@@ -58,11 +61,15 @@ class Gateway:
         self._version = self.started_ms = version
         self._ready = False  # a record has come since the hello
         self._told_ready = False  # and the broker may have been told so
-        self._cleared: dict[str, Message] = {}  # of devices that are no longer there
+        self._paths: set[str] = set()  # everything that is retained of the present tree
+        self._cleared: dict[str, Message] = {}  # what was retained before, and is there no more
+        self._components: dict[str, str] = {}  # what Home Assistant is told of, and the platforms,
+        self._gone_components: dict[str, str] = {}  # and what it was told of before
         self._gone: asyncio.TimerHandle | None = None
         self._orders: asyncio.Queue[tuple[float, Leaf, str]] = asyncio.Queue(MOST_WAITING)
         self._numbers = count(1)
         self._credit, self._credit_s = BURST, 0.0
+        self._hurried_s = 0.0  # when somebody was told last that commands come too fast
 
     async def run(self) -> None:
         """Run until cancelled."""
@@ -91,17 +98,42 @@ class Gateway:
         self._changes = Changes(self._tree)
         self._texts, self._ready = {}, False
         self._version += 1
+        self._paths = {path for device in self._tree.devices for path in _paths(device)}
         if before is not None:
-            self._remove(before, self._tree)
+            for device in before.devices:
+                self._clear(_paths(device))
+        for path in self._paths:
+            self._cleared.pop(path, None)
+        self._gone_components |= self._components
+        for _, payload in discovery(self._tree, PREFIX, {}):
+            self._components = component_platforms(payload)
+        for ident in self._components:
+            self._gone_components.pop(ident, None)
 
-    def _remove(self, before: Tree, now: Tree) -> None:
-        """Remember what was retained and is no longer there: a device's state goes first."""
-        for device in before.devices:
-            for path in _paths(device):
-                self._cleared[path] = Message(f"{PREFIX}/{path}", None)
-        for device in now.devices:
-            for path in _paths(device):
-                self._cleared.pop(path, None)
+    def _clear(self, paths: list[str]) -> list[Message]:
+        """Remember to clear what is there no more; what is new among it."""
+        new = [
+            Message(f"{PREFIX}/{path}", None)
+            for path in paths
+            if path not in self._paths and path not in self._cleared
+        ]
+        new = new[: MOST_CLEARED - len(self._cleared)]
+        self._cleared |= {message.topic.removeprefix(f"{PREFIX}/"): message for message in new}
+        return new
+
+    def _found(self, topic: str, payload: bytes) -> None:
+        """What an earlier run has left on the broker, or this one before it lost the connection."""
+        if topic == config_topic(self.root):
+            told = component_platforms(payload).items() - self._components.items()
+            gone = {ident: platform for ident, platform in told if ident not in self._components}
+            if gone.items() - self._gone_components.items():
+                self._gone_components |= gone
+                self._discover()
+            return
+        device = topic.removeprefix(f"{PREFIX}/").removesuffix(f"/{DESCRIPTION}")
+        for message in self._clear(retained_paths(device, payload, self.root)):
+            if self._ready:  # else it goes with everything
+                self.carrier.put(message)
 
     def _record(self, record: dict[str, Any]) -> None:
         assert self._changes is not None
@@ -134,6 +166,17 @@ class Gateway:
 
     # -- to the broker ----------------------------------------------------------------------------
 
+    def _discovery(self) -> Iterator[Message]:
+        assert self._tree is not None
+        for topic, payload in discovery(self._tree, PREFIX, self._gone_components):
+            yield Message(topic, payload)
+
+    def _discover(self) -> None:
+        """Tell Home Assistant once more what there is."""
+        if self._ready:
+            for message in self._discovery():
+                self.carrier.put(message)
+
     def _value(self, path: str, text: str | None) -> Message:
         assert self._tree is not None
         pace = self._tree.leaves[path].property.pace
@@ -151,8 +194,7 @@ class Gateway:
         for device in tree.devices:
             yield from self._device(device)
         if self._hass:
-            for topic, payload in discovery(tree, PREFIX):
-                yield Message(topic, payload)
+            yield from self._discovery()
 
     def _device(self, device: Device) -> Iterator[Message]:
         yield Message(f"{PREFIX}/{device.id}/$state", "init")
@@ -166,9 +208,8 @@ class Gateway:
 
     def _received(self, topic: str, payload: bytes) -> None:
         if topic == BIRTH:
-            if payload == b"online" and self._ready and self._tree is not None:
-                for config, text in discovery(self._tree, PREFIX):
-                    self.carrier.put(Message(config, text))
+            if payload == b"online":
+                self._discover()
             return
         path = topic.removeprefix(f"{PREFIX}/").removesuffix("/set")
         leaf = self._tree.leaves.get(path) if self._tree is not None else None
@@ -176,6 +217,7 @@ class Gateway:
             return  # another panel's, or nothing that can be set
         if not self._may():
             self.dropped += 1
+            self._hurried(leaf)
             return
         try:
             if len(payload) > MOST_COMMAND:
@@ -186,6 +228,15 @@ class Gateway:
             self._refuse(leaf, str(error))
         except asyncio.QueueFull:
             self.dropped += 1
+            self._hurried(leaf)
+
+    def _hurried(self, leaf: Leaf) -> None:
+        """Say now and then that commands come too fast: one message each would be a flood too."""
+        now_s = asyncio.get_running_loop().time()
+        if now_s - self._hurried_s >= 1.0:
+            self._hurried_s = now_s
+            text = f"{leaf.path}: commands come too fast, and are dropped"
+            self.carrier.put(Message(f"{PREFIX}/{leaf.device}/$log/warn", text, retain=False))
 
     def _may(self) -> bool:
         """Whether another command may come already."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from panelctl import __version__
@@ -31,12 +31,20 @@ ENERGY = {
 DIAGNOSTIC = {"entity_category": "diagnostic"}
 
 
-def discovery(tree: Tree, prefix: str) -> Iterator[tuple[str, str]]:
-    """Topics and payloads of the discovery messages of a panel."""
+def config_topic(root: str) -> str:
+    """Where the discovery message of a panel is retained."""
+    return f"homeassistant/device/{root}/config"
+
+
+def discovery(tree: Tree, prefix: str, gone: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Topics and payloads of the discovery messages of a panel. `gone` are the components that it
+    had before, with their platforms: Home Assistant takes those away that are there no more.
+    """
     made = _Components(tree, prefix)
     made.panel()
     for circuit in tree.facts.circuits:
         made.circuit(circuit)
+    removed = {ident: {"platform": p} for ident, p in gone.items() if ident not in made.components}
     plain = {
         "device": {
             "identifiers": [f"panelctl_{tree.root.id}"],
@@ -53,10 +61,10 @@ def discovery(tree: Tree, prefix: str) -> Iterator[tuple[str, str]]:
                 "value_template": "{{ 'online' if value == 'ready' else 'offline' }}",
             }
         ],
-        "components": made.components,
+        "components": {**made.components, **removed},
         "qos": 1,
     }
-    yield f"homeassistant/device/{tree.root.id}/config", json.dumps(plain, separators=(",", ":"))
+    yield config_topic(tree.root.id), json.dumps(plain, separators=(",", ":"))
 
 
 class _Components:

@@ -75,11 +75,12 @@ class Property:
         return str(value) or "\x00"  # how Homie writes a text that is empty
 
     def says(self, told: str, wanted: str) -> bool:
-        """Whether the text that was told means what somebody wants."""
+        """Whether the text that was told means what somebody wants, in the digits that are told."""
         if self.datatype not in (Datatype.FLOAT, Datatype.INTEGER):
             return told == wanted
+        digits = self.digits if self.datatype is Datatype.FLOAT else 0
         try:
-            return float(told) == float(wanted)
+            return float(told) == round(float(wanted), digits)
         except ValueError:
             return False
 

@@ -32,9 +32,8 @@ TIMEOUT_S = 4.0
 FIRST_RETRY_S, MOST_RETRY_S = 0.25, 3.0
 MOST_AT_ONCE = 50  # messages on their way to the broker
 MOST_CLEARED = 5000  # retained commands at a time that are taken away
-# Retained at the broker or just now, a command shows it; of our own state we hear what others say.
+# Retained at the broker or just now, a command shows it; of the rest we hear what others say.
 AS_SENT = SubscribeOptions(qos=1, retainAsPublished=True)
-LIVE = SubscribeOptions(qos=1)
 OTHERS = SubscribeOptions(qos=1, noLocal=True)
 MOST_WAITING_IN = 256  # messages from outside that wait to be looked at; more are dropped
 LOG = logging.getLogger("panelctl.mqtt")
@@ -76,7 +75,8 @@ class Message:
 
 class Carrier:
     """Carries messages to a broker. `everything` is published after each connect, `received` is
-    called with topic and payload of what comes in on `topics`, retained messages left out.
+    called with topic and payload of what comes in on `topics`, `found` with those of what was
+    retained there before.
 
     A command that somebody retains is none, and is cleared. The name at the broker is always the
     same: a connection that the broker has not missed yet, its will included, ends with the next.
@@ -89,12 +89,14 @@ class Carrier:
         topics: Iterable[str],
         everything: Callable[[], Iterable[Message]],
         received: Callable[[str, bytes], None],
+        found: Callable[[str, bytes], None] = lambda topic, payload: None,
     ) -> None:
         self._broker = broker
         self._will = will
         self._topics = tuple(topics)
         self._everything = everything
         self._received = received
+        self._found = found
         self._whole: deque[Message] = deque()  # what goes out first, in its order
         self._waiting: dict[str, Message] = {}
         self._woken = asyncio.Event()
@@ -166,7 +168,7 @@ class Carrier:
 
     async def _serve(self, client: aiomqtt.Client) -> None:
         for topic in self._topics:
-            await client.subscribe(topic, options=AS_SENT if topic.endswith("/set") else LIVE)
+            await client.subscribe(topic, options=AS_SENT if topic.endswith("/set") else OTHERS)
         await client.subscribe(self._will.topic, options=OTHERS)
         self.connected = True
         self.connects += 1
@@ -230,6 +232,8 @@ class Carrier:
                     self.again()  # an old connection of ours has died at last, and says so
             elif not message.retain:
                 self._received(topic, bytes(payload))
-            elif topic.endswith("/set") and payload and len(self._waiting) < MOST_CLEARED:
+            elif not topic.endswith("/set"):
+                self._found(topic, bytes(payload))
+            elif payload and len(self._waiting) < MOST_CLEARED:
                 self._waiting[topic] = Message(topic, None)
                 self._woken.set()

@@ -2,7 +2,7 @@
 
 Rules
 - A passphrase or token is compared in constant time, never echoed, never logged.
-- Registering is tried a few times a minute and no more.
+- Registering is tried a few times a minute and no more, by one address and by all together.
 - /metrics answers this machine alone.
 """
 
@@ -35,7 +35,8 @@ from panelctl.services.gateway import Gateway
 from panelctl.services.metrics import exposition, registry
 
 MOST_BODY = 2048
-TRIES, TRIES_S = 10, 60.0
+TRIES, TRIES_S = 10, 60.0  # of one address,
+MOST_TRIES = 60  # and of all together
 LEAST_PASSPHRASE = 8
 
 
@@ -71,7 +72,7 @@ class Face:
         self._gateway = gateway
         self._access = access
         self._figures = registry(gateway)
-        self._tries: deque[float] = deque(maxlen=TRIES)
+        self._tries: deque[tuple[float, str]] = deque(maxlen=MOST_TRIES)
         self._hashing = asyncio.Semaphore(1)
 
     def app(self) -> Starlette:
@@ -117,11 +118,9 @@ class Face:
     async def _register(self, request: Request) -> Response:
         access = self._access
         assert access is not None
-        now_s = asyncio.get_running_loop().time()
-        if len(self._tries) == TRIES and now_s - self._tries[0] < TRIES_S:
-            wait_s = round(TRIES_S - (now_s - self._tries[0])) + 1
+        wait_s = self._wait_s(request.client.host if request.client else "")
+        if wait_s:
             return _problem(429, "too many tries", {"Retry-After": str(wait_s)})
-        self._tries.append(now_s)
         body = await _body(request)
         if body is None:
             return _problem(422, "a JSON object with name and hopPassphrase is needed")
@@ -152,6 +151,18 @@ class Face:
             "hopPassphrase": None,
         }
         return JSONResponse(told, headers={"Cache-Control": "no-store"})
+
+    def _wait_s(self, address: str) -> int:
+        """How long that address has to wait before it may try to register; 0: it tries now."""
+        now_s = asyncio.get_running_loop().time()
+        while self._tries and now_s - self._tries[0][0] >= TRIES_S:
+            self._tries.popleft()
+        own = [at_s for at_s, other in self._tries if other == address]
+        if len(own) >= TRIES or len(self._tries) == MOST_TRIES:
+            since_s = own[0] if len(own) >= TRIES else self._tries[0][0]
+            return round(TRIES_S - (now_s - since_s)) + 1
+        self._tries.append((now_s, address))
+        return 0
 
     async def _who(self, request: Request) -> Client | None:
         kind, _, token = request.headers.get("authorization", "").partition(" ")

@@ -39,7 +39,7 @@ Plain = dict[str, Any]
 def message() -> Plain:
     text = DEMO.read_text() + "[backup]\ninverter_a = 40\nshed_tier = 4\n" + TANK + solar(0.5, 60)
     tree = Tree(describe_panel(parse_panel(text, "panel.toml"), ""))
-    ((_, payload),) = discovery(tree, "ebus/5")
+    ((_, payload),) = discovery(tree, "ebus/5", {})
     plain: Plain = json.loads(payload)
     assert {part["platform"] for part in plain["components"].values()} == set(FACTS["platforms"])
     return plain

@@ -39,12 +39,17 @@ def rig(panel: PanelRig) -> Iterator[BrokerRig]:
     made = BrokerRig(folder)
     made.web = free_port()  # type: ignore[attr-defined]  # where this module's web face listens
     try:
-        web = ["--listen", f"127.0.0.1:{made.web}", "--access", str(made.folder)]  # type: ignore[attr-defined]  # as above
-        made.start_serve(panel.folder / "control.sock", *web)
+        start_serve(made, panel)
         yield made
     finally:
         made.stop()
         shutil.rmtree(folder)
+
+
+def start_serve(rig: BrokerRig, panel: PanelRig) -> None:
+    """Start `serve` with its web face."""
+    web = ["--listen", f"127.0.0.1:{rig.web}", "--access", str(rig.folder)]  # type: ignore[attr-defined]  # set by the fixture
+    rig.start_serve(panel.folder / "control.sock", *web)
 
 
 @pytest.fixture
@@ -439,6 +444,46 @@ def test_a_client_registers_reads_and_is_revoked(rig: BrokerRig, owner: Listener
     for _ in range(12):
         code, _ = call(rig, "/api/v2/auth/register", {"name": "x", "hopPassphrase": "guess"})
     assert code == 429
+
+
+def test_what_an_earlier_run_left_is_cleared(
+    rig: BrokerRig, panel: PanelRig, owner: Listener
+) -> None:
+    """A circuit and a property that were taken out of the panel file while `serve` was down."""
+    assert rig.serve is not None
+    rig.serve.terminate()
+    assert rig.serve.wait(10) == 0
+    config = f"homeassistant/device/{ROOT}/config"
+    told = json.loads(owner.texts[config])
+    told["components"]["old"] = {"platform": "switch", "unique_id": "old"}
+    property_ = {"name": "Heat", "datatype": "float"}
+    sauna = {"root": ROOT, "nodes": {"meter": {"properties": {"heat": property_}}}}
+    dryer = json.loads(owner.value(f"{ROOT}-dryer/$description") or "")
+    dryer["nodes"]["meter"]["properties"]["heat"] = property_
+    theirs = {"root": "another", "nodes": {"meter": {"properties": {"heat": property_}}}}
+    before = {
+        f"{PREFIX}/{ROOT}-sauna/$state": "ready",
+        f"{PREFIX}/{ROOT}-sauna/$description": json.dumps(sauna),
+        f"{PREFIX}/{ROOT}-sauna/meter/heat": "80.0",
+        f"{PREFIX}/{ROOT}-dryer/$description": json.dumps(dryer),
+        f"{PREFIX}/{ROOT}-dryer/meter/heat": "60.0",
+        f"{PREFIX}/another-sauna/$description": json.dumps(theirs),
+        f"{PREFIX}/another-sauna/meter/heat": "90.0",
+        config: json.dumps(told),
+    }
+    other = Listener(rig, "panelctl", to="nothing")
+    other.until(lambda t: other.code == 0, 5)
+    for topic, text in before.items():
+        other.client.publish(topic, text, 1, True).wait_for_publish(5)
+    other.stop()
+    owner.until(lambda t: before.keys() <= t.keys(), 5)
+    start_serve(rig, panel)
+    kept = {f"{PREFIX}/another-sauna/{rest}" for rest in ("$description", "meter/heat")}
+    owner.until(lambda t: {x for x in t if x.endswith("/heat") or "-sauna/" in x} == kept, 15)
+    owner.until(ready, 10)
+    gone = {"platform": "switch"}
+    owner.until(lambda t: json.loads(t[config])["components"].get("old") == gone, 5)
+    assert "heat" not in (owner.value(f"{ROOT}-dryer/$description") or "")
 
 
 def test_the_end_is_said(rig: BrokerRig, panel: PanelRig, owner: Listener) -> None:

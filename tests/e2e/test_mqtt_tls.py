@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import socket
+import ssl
 import tempfile
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +20,7 @@ from typing import Any
 import pytest
 from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
 
+from panelctl.cli.connections import LASTS_S
 from panelctl.services.certificates import Files, ensure
 from tests.e2e.mqtt_rig import PREFIX, BrokerRig, Listener, free_port, panelctl
 from tests.e2e.rig import PanelRig
@@ -98,6 +103,45 @@ def test_events_are_logged_with_their_fields(rig: BrokerRig, panel: PanelRig) ->
     refused = next(line for line in lines if "topic" in line)
     assert refused["topic"].endswith("dryer/switch/relay")
     assert refused["why"]
+
+
+def test_the_web_face_speaks_tls_and_lets_nobody_keep_it_busy(
+    rig: BrokerRig, panel: PanelRig
+) -> None:
+    """Connections that say nothing do not keep others out, and end."""
+    web, tls = free_port(), free_port()
+    where = ["--listen", f"127.0.0.1:{web}", "--listen-tls", f"127.0.0.1:{tls}"]
+    rig.start_serve(panel.folder / "control.sock", *where, "--access", str(rig.folder), tls=True)
+    context = ssl.create_default_context(cafile=str(rig.folder / "ca.pem"))
+
+    def status(port: int, scheme: str) -> str:
+        url = f"{scheme}://127.0.0.1:{port}/api/v2/status"
+        with urllib.request.urlopen(url, timeout=5, context=context) as answer:
+            return str(json.loads(answer.read())["serialNumber"])
+
+    def listening() -> bool:
+        with suppress(OSError):
+            return status(tls, "https") == status(web, "http") == ROOT
+        return False
+
+    until(listening, 15)
+    with ExitStack() as stack:
+        silent = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", web))) for _ in range(100)
+        ]
+        for one in silent:
+            one.settimeout(LASTS_S + 5.0)
+            with suppress(OSError):
+                one.sendall(b"POST /api/v2/auth/register HTTP/1.1\r\nHost: x\r\n")
+        elsewhere = socket.create_connection(("127.0.0.1", web), 5, ("127.0.0.2", 0))
+        stack.enter_context(elsewhere)
+        elsewhere.sendall(b"GET /api/v2/status HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert elsewhere.recv(4096).startswith(b"HTTP/1.1 200"), "another address is served"
+        for one in silent:
+            with suppress(ConnectionError):
+                assert one.recv(1) == b""
+    assert status(web, "http") == ROOT
+    assert status(tls, "https") == ROOT
 
 
 def test_it_is_found_by_mdns_until_it_ends(rig: BrokerRig, panel: PanelRig) -> None:

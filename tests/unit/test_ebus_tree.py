@@ -210,7 +210,7 @@ def test_whatever_is_sent_is_a_command_or_refused_in_words(
 
 
 def test_home_assistant_gets_what_the_tree_has(site: Site) -> None:
-    ((topic, text),) = discovery(site.tree, "ebus/5")
+    ((topic, text),) = discovery(site.tree, "ebus/5", {})
     plain = json.loads(text)
     assert topic == f"homeassistant/device/{site.tree.root.id}/config"
     paths = {f"ebus/5/{path}" for path in site.tree.leaves}

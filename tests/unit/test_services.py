@@ -24,7 +24,7 @@ from panelctl.services.gateway import PREFIX, Gateway
 from panelctl.services.journal import MOST, Journal
 from panelctl.services.metrics import exposition, registry
 from panelctl.services.mqtt import Broker
-from panelctl.services.web import Access
+from panelctl.services.web import MOST_TRIES, TRIES, TRIES_S, Access, Face
 from tests.engine_rig import EngineRig
 
 HELLO = describe_panel(read_panel(Path("panelctl/sim/demo.toml")), "")
@@ -128,6 +128,18 @@ def test_a_password_fits_its_hash_alone() -> None:
     assert fits("right", made)
     assert not fits("wrong", made)
     assert hash_password("right") != made, "each has its own salt"
+
+
+def test_one_address_that_guesses_does_not_keep_others_from_registering(tmp_path: Path) -> None:
+    async def run() -> None:
+        face = Face(await _heard(tmp_path), None)
+        assert [face._wait_s("192.0.2.1") for _ in range(TRIES)] == [0] * TRIES
+        assert 0 < face._wait_s("192.0.2.1") <= TRIES_S + 1
+        assert face._wait_s("192.0.2.2") == 0
+        others = [face._wait_s(f"192.0.2.{n}") for n in range(3, 3 + MOST_TRIES)]
+        assert others.count(0) == MOST_TRIES - TRIES - 1, "all together have a bound too"
+
+    asyncio.run(run())
 
 
 @pytest.mark.parametrize("passphrase", ["", "short"])
