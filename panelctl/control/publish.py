@@ -168,6 +168,8 @@ class Publisher:
                 record["trip_s"] = state.trip_ms[r] / 1000
         if state.wary_ma[r]:
             record["wary_a"] = state.wary_ma[r] / 1000
+        if state.row_old[r]:
+            record["stale"] = True
         return record
 
     def _limits(self, now_ns: int) -> list[LimitRecord]:

@@ -41,6 +41,15 @@ shed_tier = 4
 """
 
 
+FEEDER = """
+[[feeder]]
+id = "barn"
+breaker_a = 100
+circuits = ["evse"]
+meter = { device = "mains", a = "l1_a", b = "l2_a" }
+"""
+
+
 class Site:
     """A panel's engine, and the tree of its records."""
 
@@ -236,3 +245,15 @@ def test_numbers() -> None:
     assert [number(text, 0, 160) for text in ("0", "100", "12.5", "1e2")] == [0, 100, 12.5, 100]
     with pytest.raises(CommandRefused, match="whole"):
         number("12.5", 0, 160, whole=True)
+
+
+def test_a_feeder_whose_meter_is_not_read_shows_no_current() -> None:
+    made = Site(parse_panel(DEMO.read_text() + FEEDER, "panel.toml"))
+    made.rig.shown |= {"barn.a_ma": 12_000, "barn.b_ma": 11_000}
+    made.rig.run(5)
+    path = f"{made.tree.root.id}-barn/meter/current-a"
+    assert made.values()[path] == "12.00"
+    made.rig.unread = {"barn.a_ma"}
+    made.rig.run(5)
+    assert made.values()[path] is None
+    assert made.record()["rows"]["barn.a"]["stale"]

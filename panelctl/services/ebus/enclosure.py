@@ -111,7 +111,7 @@ def _feeder(facts: Facts, name: str, legs: str) -> Device:
     def current(leg: str) -> Property:
         def read(seen: Seen) -> float | None:
             row = seen.record["rows"].get(f"{name}.{leg}")
-            return None if row is None else float(row["a"])
+            return None if row is None or row.get("stale") else float(row["a"])
 
         return measured(f"current-{leg}", "A", read, digits=2)
 

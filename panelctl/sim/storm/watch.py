@@ -84,6 +84,7 @@ class Watch:
         self.sizes = Sizes(world.loop)
         self._readings = Readings(world)
         self._told_blind: set[str] = set()
+        self._ignored_s = -BLIND_SLACK_S  # when a node did last not do as it was told
         world.after_step.append(self._step)
         world.line = self._line
         for device in (d for d in world.devices.values() if isinstance(d, SimNode)):
@@ -125,6 +126,11 @@ class Watch:
         self._excess.append((legs[0] - limits[0], legs[1] - limits[1]))
         self._readings.see(legs)
         self._house.append((plant.household_a(0), plant.household_a(1)))
+        for item in self._nodes:
+            assert item.node is not None
+            self.figures.compute_wh += item.power_w * dt_s / 3600.0
+            if item.node.ignores:
+                self._ignored_s = self._world.now_s
         self._contacts()
         self._blind(dt_s)
         if now_ns - self._read_ns >= NS_PER_S:
@@ -134,8 +140,6 @@ class Watch:
             for what in self._readings.wrong(self.excuses.lying, now_ns):
                 self._found("V1", what)
             self._tripping.put_in(self._world.now_s)
-        for item in self._nodes:
-            self.figures.compute_wh += item.power_w * dt_s / 3600.0
 
     def _blame(self, leg: int, limit_a: float, dt_s: float) -> None:
         """The leg is over its limit: for how long without an excuse."""
@@ -201,9 +205,14 @@ class Watch:
             self._told_blind.clear()
         for item in self._nodes:
             assert item.node is not None
-            high = item.node.draw_w > item.node.floor_w * 1.05 and not item.node.ignores
+            high = item.node.draw_w > item.node.floor_w * 1.05 and self._obeys
             if high and not self.excuses.out_of_reach(item.circuit.setpoint_device):
                 self.figures.failsafe_s = max(self.figures.failsafe_s, self._blind_s[0])
+
+    @property
+    def _obeys(self) -> bool:
+        """Whether the node does as it is told, and has done for long enough to have come down."""
+        return self._world.now_s - self._ignored_s >= BLIND_SLACK_S
 
     def _found_blind(self, name: str, what: str) -> None:
         """Once for a circuit and a blind time."""
@@ -217,7 +226,7 @@ class Watch:
             modulation = item.circuit.modulation
             if modulation is None or self.excuses.out_of_reach(item.circuit.setpoint_device):
                 continue
-            if item.node is not None and not item.node.ignores:
+            if item.node is not None and self._obeys:
                 if item.node.draw_w > item.node.floor_w * 1.05 + unseen_w:
                     self._found_blind(name, f"blind, and {name} draws {item.node.draw_w:.0f} W")
             elif (
