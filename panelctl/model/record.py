@@ -16,8 +16,8 @@ class RowRecord(TypedDict):
 
     `binding` names the limit that binds. `theta` is how near its breaker is to tripping (1: trips),
     `trip_s` how long it surely stands what flows now, where that is not for ever. `wary_a` is left
-    free for sources that may fall away, or for loads of the other leg that may go. `stale` is there,
-    and true, while a row's own meter (a feeder's) cannot be read: `a` is then what was read last.
+    free for sources that may fall away, or for loads of the other leg that may go. `stale` is
+    there, and true, while a row's own meter (a feeder's) cannot be read: `a` is what was read last.
     """
 
     a: float

@@ -1,7 +1,7 @@
 """Checkers: what a storm must never see, judged by the plant.
 
 S1 no breaker trips that a controller with perfect knowledge could have kept from tripping
-S2 the limit is not passed for more than OVER_S while nothing excuses it
+S2 no limit, of the lugs or of a feeder, is passed for more than 2 s while nothing excuses it
 S3 a circuit that is always on is never opened by us
 S4 minimum on and off times and the wear budgets of relays are kept
 S5 what is shed was short of room on a leg that it is on, and the mains were read then
@@ -20,9 +20,10 @@ from typing import Any
 
 from panelctl.model.circuit import Role, SafeState
 from panelctl.sim.devices import SimNode
+from panelctl.sim.storm.excess import Excess
 from panelctl.sim.storm.excuses import Excuses
 from panelctl.sim.storm.figures import Figures, Sample, Sizes, Violation, Worst
-from panelctl.sim.storm.in_force import KEPT_FROM_S, InForce
+from panelctl.sim.storm.in_force import InForce
 from panelctl.sim.storm.readings import Readings
 from panelctl.sim.storm.restored import missing
 from panelctl.sim.storm.strike import Strike
@@ -30,8 +31,6 @@ from panelctl.sim.storm.tripping import SHADOW_STEPS, Tripping
 from panelctl.sim.storm.world import STEP_NS, World
 from panelctl.units import NS_PER_S
 
-OVER_RATIO = 1.01
-OVER_S = 2.0
 BLIND_SLACK_S = 2.0  # lease, charger and relay follow
 SHED_SLACK_S = 5.0
 UNREADABLE = {"lost", "cable_out", "reset", "nan", "garbled", "refused", "short", "foreign"}
@@ -49,7 +48,6 @@ HAND_SETTLED_S = 1.0
 HAND_WINDOW = 24  # steps of the plant: a household that has just risen may not be known yet
 EXCESS_WINDOW = 120  # steps: what is shed was confirmed for a second, and told a little later
 NEAR_A = 3.0
-BOUNDS_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 
 
 class Watch:
@@ -64,8 +62,7 @@ class Watch:
         self.excuses = Excuses(world)
         self.in_force = InForce(world)
         self._tripping = Tripping(world, self.excuses, self.figures, self._found)
-        self._over_s = [0.0, 0.0]
-        self._blame_s = [0.0, 0.0]  # the part of it that nothing excuses
+        self._over = Excess(world, self.excuses, self.in_force, self.figures, self._found)
         self._excess: deque[tuple[float, float]] = deque(maxlen=EXCESS_WINDOW)
         self._blind_s = [0.0 for _ in BLIND]
         self._read_ns = 0
@@ -114,15 +111,7 @@ class Watch:
             at_s = round(self._world.now_s, 3)
             self.worst.see(Sample(at_s, legs[0], legs[1], min(limits), node_a))
         self._tripping.step(self._world.now_s)
-        for leg in (0, 1):
-            if legs[leg] > limits[leg] * OVER_RATIO:
-                self._over_s[leg] += dt_s
-                self.figures.over_total_s += dt_s
-                self._blame(leg, limits[leg], dt_s)
-            elif self._over_s[leg]:
-                bound = next((b for b in BOUNDS_S if self._over_s[leg] <= b), None)
-                self.figures.over_s[f"<= {bound:g} s" if bound else "longer"] += 1
-                self._over_s[leg] = self._blame_s[leg] = 0.0
+        self._over.step(limits)
         self._excess.append((legs[0] - limits[0], legs[1] - limits[1]))
         self._readings.see(legs)
         self._house.append((plant.household_a(0), plant.household_a(1)))
@@ -140,18 +129,6 @@ class Watch:
             for what in self._readings.wrong(self.excuses.lying, now_ns):
                 self._found("V1", what)
             self._tripping.put_in(self._world.now_s)
-
-    def _blame(self, leg: int, limit_a: float, dt_s: float) -> None:
-        """The leg is over its limit: for how long without an excuse."""
-        if not self.excuses.calm or self.in_force.settled_s < KEPT_FROM_S:
-            return
-        if self.excuses.unpreventable()[leg] > limit_a:
-            return
-        before_s = self._blame_s[leg]
-        self._blame_s[leg] += dt_s
-        if before_s <= OVER_S < self._blame_s[leg]:
-            amps = f"{self._plant.legs_a[leg]:.1f} A"
-            self._found("S2", f"leg {'ab'[leg]} at {amps} for {OVER_S:g} s over {limit_a:.1f} A")
 
     def _contacts(self) -> None:
         now_s = self._world.now_s

@@ -1,0 +1,82 @@
+"""S2: for how long a leg at the main lugs, or one of a feeder, is over its limit without excuse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from panelctl.sim.storm.excuses import Excuses
+from panelctl.sim.storm.figures import Figures
+from panelctl.sim.storm.in_force import KEPT_FROM_S, InForce
+from panelctl.sim.storm.world import STEP_NS, World
+from panelctl.units import NS_PER_S
+
+OVER_RATIO = 1.01
+OVER_S = 2.0
+BOUNDS_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+STEP_S = STEP_NS / NS_PER_S
+
+
+@dataclass(slots=True)
+class _Place:
+    """A leg that has a limit. `members` are the circuits that load it, None: all."""
+
+    name: str
+    leg: int
+    members: frozenset[str] | None = None
+    over_s: float = 0.0
+    blame_s: float = 0.0  # the part of it that nothing excuses
+
+
+class Excess:
+    """Watches the legs of a world; `found` is told what lasted too long."""
+
+    def __init__(
+        self,
+        world: World,
+        excuses: Excuses,
+        in_force: InForce,
+        figures: Figures,
+        found: Callable[[str, str], None],
+    ) -> None:
+        self._plant = world.plant
+        self._excuses = excuses
+        self._in_force = in_force
+        self._figures = figures
+        self._found = found
+        self._lugs = [_Place(f"leg {'ab'[leg]}", leg) for leg in (0, 1)]
+        self._feeders = []
+        for feeder in world.panel.feeders:
+            limit_a = feeder.control_setting_a or feeder.breaker.rating_a
+            members = frozenset(feeder.circuits)
+            for leg in feeder.legs:
+                place = _Place(f"leg {'ab'[leg]} of {feeder.id}", leg, members)
+                self._feeders.append((place, world.plant.feeders[feeder.id], limit_a))
+
+    def step(self, limits: tuple[float, float]) -> None:
+        """After each step of the plant; `limits` are those of the lugs, A."""
+        for place, amps, limit_a in zip(self._lugs, self._plant.legs_a, limits, strict=True):
+            if amps > limit_a * OVER_RATIO:
+                self._figures.over_total_s += STEP_S
+                self._over(place, amps, limit_a)
+            elif place.over_s:
+                bound = next((b for b in BOUNDS_S if place.over_s <= b), None)
+                self._figures.over_s[f"<= {bound:g} s" if bound else "longer"] += 1
+                place.over_s = place.blame_s = 0.0
+        for place, feeder, limit_a in self._feeders:
+            amps = feeder.leg_a(place.leg)
+            if amps > limit_a * OVER_RATIO:
+                self._over(place, amps, limit_a)
+            else:
+                place.over_s = place.blame_s = 0.0
+
+    def _over(self, place: _Place, amps: float, limit_a: float) -> None:
+        place.over_s += STEP_S
+        if not self._excuses.calm or self._in_force.settled_s < KEPT_FROM_S:
+            return
+        if self._excuses.unpreventable(place.members)[place.leg] > limit_a:
+            return
+        before_s = place.blame_s
+        place.blame_s += STEP_S
+        if before_s <= OVER_S < place.blame_s:
+            self._found("S2", f"{place.name} at {amps:.1f} A for {OVER_S:g} s over {limit_a:.1f} A")
