@@ -8,17 +8,24 @@ to offer the same methods.
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Protocol
+
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Clock(Protocol):
-    """Monotonic time, wall time, and waiting for a point in monotonic time."""
+    """Monotonic time, wall time, and waiting for a point in monotonic time. `boot` names this run
+    of the monotonic clock; empty where it is not known.
+    """
+
+    boot: str
 
     def now_ns(self) -> int:
         """Monotonic time in nanoseconds. Never goes back."""
 
     def wall_s(self) -> float:
-        """Seconds since 1970, for display only."""
+        """Seconds since 1970: for people, and for what passed while there was no monotonic time."""
 
     async def sleep_until(self, at_ns: int) -> None:
         """Return when `now_ns()` has reached `at_ns`."""
@@ -30,6 +37,14 @@ class Clock(Protocol):
 def monotonic_ns() -> int:
     """The machine's monotonic clock, which keeps counting while the machine is suspended, in ns."""
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+
+def boot_id() -> str:
+    """Names the run of the machine's monotonic clock: another one after each boot, or nothing."""
+    try:
+        return BOOT_ID.read_text("ascii").strip()
+    except (OSError, ValueError):
+        return ""
 
 
 def wall_s() -> float:

@@ -50,8 +50,9 @@ class App:
         self.links = {link.name: opener(link, clock) for link in panel.links}
         self.scanner = Scanner(plan_bus(panel), self.links, self.engine.image, clock)
         self.history = HistoryStore(places.state)
-        self.store = StateStore(places.state)
-        start = Start(self.store.load(), self.history.load(), clock.now_ns(), clock.wall_s())
+        self.store = StateStore(places.state, clock.boot)
+        now_ns, wall_s = clock.now_ns(), clock.wall_s()
+        start = Start(self.store.load(now_ns, wall_s), self.history.load(), now_ns, wall_s)
         start.resume(self.engine)
         ledger = start.history.ledger
         self.outputs = Outputs(panel, self.engine, self.links, self.scanner, clock, ledger)

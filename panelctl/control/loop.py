@@ -18,13 +18,11 @@ from panelctl.control.history import History, HistoryStore
 from panelctl.control.publish import Publisher
 from panelctl.control.realtime import collect_idle
 from panelctl.control.store import Kept, StateStore
-from panelctl.core.caps import KeptCaps
 from panelctl.core.engine import Engine
 from panelctl.field.outputs import Outputs
 from panelctl.field.scan import Scanner
 from panelctl.link.server import ControlServer, encode
 from panelctl.link.watchdog import Watchdog
-from panelctl.model.limit import KeptLimits
 from panelctl.units import NS_PER_S
 
 PATIENCE_RATIO = 0.6  # of a cycle: longer than this no link may hold the decision
@@ -69,15 +67,9 @@ class ControlLoop:
         self._watchdog = watchdog
         self._clock = clock
         self._publisher = Publisher(engine, scanner.units)
-        self._request_ns = 0
-        self._until_s = 0.0
         self._heat: dict[str, list[int]] = {}
         self._heat_ns = 0
         self._hour = -1  # of the day, when the history was last saved
-        self._limits = KeptLimits()
-        self._limits_version = 0
-        self._caps: KeptCaps = {}
-        self._caps_version = 0
         self._period_ns = int(NS_PER_S / engine.panel.timing.rate_hz)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -110,32 +102,19 @@ class ControlLoop:
         self._hour = hour
         if now_ns - self._heat_ns >= HEAT_NS or last:
             self._heat, self._heat_ns = self._engine.heat(), now_ns
-        limits = self._engine.limits
-        if limits.version != self._limits_version:
-            self._limits = limits.keep(now_ns, self._clock.wall_s())
-            self._limits_version = limits.version
-        caps = self._engine.caps
-        if caps.version != self._caps_version:
-            self._caps = caps.keep(now_ns, self._clock.wall_s())
-            self._caps_version = caps.version
+        engine = self._engine
+        limit_a, until_ns = engine.requested(now_ns) or (None, 0)
         kept = Kept(
-            self._engine.claims(),
-            heat=self._heat,
-            limits=self._limits,
-            suspect=self._engine.plausible.suspect,
-            caps=self._caps,
-            tiers=self._engine.tiers(),
+            engine.claims(),
+            limit_a,
+            until_ns,
+            self._heat,
+            engine.limits.keep(),
+            engine.plausible.suspect,
+            engine.caps.keep(),
+            engine.tiers(),
         )
-        request = self._engine.requested(now_ns)
-        if request is None:
-            self._request_ns = 0
-        else:
-            kept.limit_a, until_ns = request
-            if until_ns != self._request_ns:
-                self._request_ns = until_ns
-                self._until_s = round(self._clock.wall_s() + (until_ns - now_ns) / NS_PER_S, 3)
-            kept.until_s = self._until_s
-        self._store.save(kept)
+        self._store.save(kept, now_ns, self._clock.wall_s())
 
     async def _cycle(self, tick_ns: int) -> None:
         engine, counts = self._engine, self.counts

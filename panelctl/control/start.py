@@ -36,11 +36,11 @@ class Start:
         engine.energy.take(
             self.history.energy, round(self.history.at_s * NS_PER_S) - hour_offset_ns
         )
-        engine.limits.take(kept.limits, self.now_ns, self.wall_s)
-        engine.caps.take(kept.caps, self.now_ns, self.wall_s)
+        engine.limits.take(kept.limits)
+        engine.caps.take(kept.caps, self.now_ns)
         engine.take_tiers(kept.tiers)
         if kept.limit_a is not None:
-            engine.take_request(kept.limit_a, kept.until_s - self.wall_s, self.now_ns)
+            engine.take_request(kept.limit_a, kept.until_ns, self.now_ns)
 
     def to_plain(self) -> dict[str, Any]:
         """Ready for JSON."""

@@ -2,6 +2,9 @@
 
 It is replaced whole. A file that is missing, torn or foreign counts as empty: what is then found
 open stays open until a user closes it. A disk that is full costs the record, never a cycle.
+
+Ends are monotonic times, so that a wall clock that was set ends nothing. Another boot has another
+monotonic clock: what passed in between the wall clock tells, and where that went back, nothing did.
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +22,19 @@ from panelctl.core.caps import KeptCaps
 from panelctl.core.engine import Tiers
 from panelctl.model.command import MAX_NUMBER, MAX_TIER
 from panelctl.model.limit import KeptLimits
+from panelctl.units import NS_PER_S
 
-FORMAT = 1
+FORMAT = 2
 MOST_BYTES = 65_536
 MOST_CLAIM = 63
 MOST_HEAT = 64 << 32
+MOST_NS = 1 << 62
+SET_S = 2.0  # a wall clock that is so far off was set, or has drifted
 
 
 @dataclass(slots=True)
 class Kept:
-    """What is kept: claims by circuit, the requested limit (A) with its end (wall time, s), the
+    """What is kept: claims by circuit, the requested limit (A) with its end (monotonic, ns), the
     heat of watched breakers (fast and slow, in 2^-32), the envelope and the grid's state, whether
     the mains contradicted the branch circuits and were not proven since, and what people asked of
     circuits: caps and tiers.
@@ -36,7 +42,7 @@ class Kept:
 
     claims: dict[str, int] = field(default_factory=dict)
     limit_a: float | None = None
-    until_s: float = 0.0
+    until_ns: int = 0
     heat: dict[str, list[int]] = field(default_factory=dict)
     limits: KeptLimits = field(default_factory=KeptLimits)
     suspect: bool = False
@@ -45,28 +51,37 @@ class Kept:
 
 
 class StateStore:
-    """The file `state.json` in the state directory."""
+    """The file `state.json` in the state directory. `boot` names the run of the monotonic clock."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, boot: str) -> None:
         self._path = folder / "state.json"
+        self._boot = boot
         self._saved: Kept | None = None
+        self._ahead_s = 0.0  # of the monotonic clock, the wall clock when it was saved
         self.failures = 0
 
-    def load(self) -> Kept:
-        """What the last run kept."""
+    def load(self, now_ns: int, wall_s: float) -> Kept:
+        """What the last run kept, its ends on the present monotonic clock."""
         try:
-            return kept_from(orjson.loads(self._path.read_bytes()[:MOST_BYTES]))
+            plain = orjson.loads(self._path.read_bytes()[:MOST_BYTES])
+            kept = kept_from(plain)
+            if self._boot and plain["boot"] == self._boot:
+                return kept
+            passed_ns = max(0, round((wall_s - float(plain["wall_s"])) * NS_PER_S))
+            return _moved(kept, now_ns - passed_ns - _time(plain["now_ns"]))
         except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
             return Kept()
 
-    def save(self, kept: Kept) -> None:
-        """Write it down if it changed."""
-        if kept == self._saved:
+    def save(self, kept: Kept, now_ns: int, wall_s: float) -> None:
+        """Write it down if it changed, or the wall clock was set: the next boot goes by that."""
+        ahead_s = wall_s - now_ns / NS_PER_S
+        if kept == self._saved and abs(ahead_s - self._ahead_s) < SET_S:
             return
-        plain = kept_to_plain(kept)
+        when = {"boot": self._boot, "now_ns": now_ns, "wall_s": wall_s}
+        plain = {**kept_to_plain(kept), **when}
         try:
             replace_file(self._path, json.dumps(plain))
-            self._saved = kept
+            self._saved, self._ahead_s = kept, ahead_s
         except OSError:
             self.failures += 1
 
@@ -77,7 +92,7 @@ def kept_to_plain(kept: Kept) -> dict[str, Any]:
         "format": FORMAT,
         "claims": kept.claims,
         "limit_a": kept.limit_a,
-        "until_s": kept.until_s,
+        "until_ns": kept.until_ns,
         "heat": kept.heat,
         "limits": asdict(kept.limits),
         "suspect": kept.suspect,
@@ -97,28 +112,37 @@ def kept_from(plain: dict[str, Any]) -> Kept:
     }
     heat = {
         str(row): [int(fast), int(slow)]
-        for row, (fast, slow) in dict(plain.get("heat", {})).items()
+        for row, (fast, slow) in dict(plain["heat"]).items()
         if 0 <= int(fast) <= MOST_HEAT and 0 <= int(slow) <= MOST_HEAT
     }
-    limits = _limits(plain.get("limits", {}))
+    limits = _limits(plain["limits"])
     caps = {
-        str(ident): (float(most_w), float(until_s))
-        for ident, (most_w, until_s) in dict(plain.get("caps", {})).items()
-        if 0 <= float(most_w) < math.inf and math.isfinite(float(until_s))
+        str(ident): (_whole(most_w), _time(until_ns))
+        for ident, (most_w, until_ns) in dict(plain["caps"]).items()
     }
     tiers = {
-        str(ident): (int(filed), int(tier))
-        for ident, (filed, tier) in dict(plain.get("tiers", {})).items()
-        if 0 <= int(filed) <= MAX_TIER and 0 <= int(tier) <= MAX_TIER
+        str(ident): (_whole(filed, MAX_TIER), _whole(tier, MAX_TIER))
+        for ident, (filed, tier) in dict(plain["tiers"]).items()
     }
-    suspect = plain.get("suspect", False) is True
+    suspect = plain["suspect"] is True
     kept = Kept(claims, heat=heat, limits=limits, suspect=suspect, caps=caps, tiers=tiers)
-    limit_a, until_s = plain["limit_a"], float(plain["until_s"])
-    if not math.isfinite(until_s):
-        raise ValueError(f"{until_s}: is no time")
+    limit_a, until_ns = plain["limit_a"], _time(plain["until_ns"])
     if limit_a is not None and 0 <= float(limit_a) < math.inf:
-        kept.limit_a, kept.until_s = float(limit_a), until_s
+        kept.limit_a, kept.until_ns = float(limit_a), until_ns
     return kept
+
+
+def _moved(kept: Kept, by_ns: int) -> Kept:
+    """The same, with every end so much later."""
+    windows = [
+        (_time(start_ns + by_ns), _time(end_ns + by_ns), limit_a, import_w)
+        for start_ns, end_ns, limit_a, import_w in kept.limits.windows
+    ]
+    caps = {
+        ident: (most_w, _time(until_ns + by_ns)) for ident, (most_w, until_ns) in kept.caps.items()
+    }
+    limits = replace(kept.limits, windows=windows)
+    return replace(kept, until_ns=_time(kept.until_ns + by_ns), limits=limits, caps=caps)
 
 
 def replace_file(path: Path, text: str) -> None:
@@ -130,8 +154,6 @@ def replace_file(path: Path, text: str) -> None:
 
 def _limits(plain: Any) -> KeptLimits:
     """The kept limits. Raises ValueError, KeyError or TypeError when they are out of shape."""
-    if not plain:
-        return KeptLimits()
 
     def amount(value: Any) -> float | None:
         number = None if value is None else float(value)
@@ -140,18 +162,27 @@ def _limits(plain: Any) -> KeptLimits:
         return number
 
     windows = []
-    for start_s, end_s, limit_a, import_w in plain["windows"]:
-        times = (float(start_s), float(end_s))
-        if not (math.isfinite(times[0]) and times[0] < times[1] < math.inf):
+    for start_ns, end_ns, limit_a, import_w in plain["windows"]:
+        times = (_time(start_ns), _time(end_ns))
+        if times[0] >= times[1]:
             raise ValueError("a window ends before it starts")
         windows.append((*times, amount(limit_a), amount(import_w)))
-    number = plain.get("lease_number", 0)
-    if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number <= MAX_NUMBER:
-        raise ValueError(f"{number!r}: is no number of a lease")
     return KeptLimits(
         plain["off_grid"] is True,
         plain["shedding"] is True,
         str(plain["source"])[:64],
         windows,
-        number,
+        _whole(plain["lease_number"], MAX_NUMBER),
     )
+
+
+def _time(value: Any) -> int:
+    """A monotonic time, ns: below 0 what was before the machine started. Raises ValueError."""
+    return _whole(value, MOST_NS, -MOST_NS)
+
+
+def _whole(value: Any, most: int = MOST_NS, least: int = 0) -> int:
+    """A whole number in these bounds. Raises ValueError."""
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise ValueError(f"{value!r}: is no whole number from {least} to {most}")
+    return value

@@ -16,7 +16,7 @@ from panelctl.model.command import MAX_EXPIRY_S
 from panelctl.model.panel import Panel
 from panelctl.units import NS_PER_S, ma_from_w, ns_from_s
 
-KeptCaps = dict[str, tuple[float, float]]  # by circuit: W, and until when (wall time, s)
+KeptCaps = dict[str, tuple[int, int]]  # by circuit: W, and until when, ns
 
 PROBE_MA = 7_000  # above the floor: it shows on mains that work, and is little on mains that don't
 
@@ -31,7 +31,6 @@ class Caps:
         self._most_ma = list(fixed.max_ma)  # without a cap
         self._probing = False
         self._caps: dict[int, tuple[int, int]] = {}  # the most it may draw, W, and until when, ns
-        self.version = 0  # grows with every change of what `keep` gives out
 
     def put(self, i: int, most_w: float, until_ns: int) -> None:
         """Let load `i` draw at most so many watts. Raises CommandRefused."""
@@ -44,13 +43,11 @@ class Caps:
         if most_w < least_w:
             raise CommandRefused(f"{circuit.name} cannot run below {least_w} W")
         self._caps[i] = (int(most_w), until_ns)
-        self.version += 1
         self._bind(i)
 
     def take_back(self, i: int) -> None:
         """End the cap on load `i`, if there is one."""
-        if self._caps.pop(i, None) is not None:
-            self.version += 1
+        self._caps.pop(i, None)
         self._bind(i)
 
     def probe(self, probing: bool) -> None:
@@ -76,20 +73,17 @@ class Caps:
         for i in [i for i, (_, until_ns) in self._caps.items() if now_ns >= until_ns]:
             self.take_back(i)
 
-    def keep(self, now_ns: int, wall_s: float) -> KeptCaps:
+    def keep(self) -> KeptCaps:
         """The caps in force, which outlive a restart."""
-        return {
-            self._loads[i].id: (float(most_w), round(wall_s + (until_ns - now_ns) / NS_PER_S, 3))
-            for i, (most_w, until_ns) in self._caps.items()
-        }
+        return {self._loads[i].id: cap for i, cap in self._caps.items()}
 
-    def take(self, kept: KeptCaps, now_ns: int, wall_s: float) -> None:
+    def take(self, kept: KeptCaps, now_ns: int) -> None:
         """Put back what `keep()` gave out and has not run out; what fits no load any more ends."""
         for i, circuit in enumerate(self._loads):
-            most_w, until_s = kept.get(circuit.id, (0.0, 0.0))
-            if until_s > wall_s:
+            most_w, until_ns = kept.get(circuit.id, (0, 0))
+            if now_ns < until_ns <= now_ns + ns_from_s(MAX_EXPIRY_S):
                 with suppress(CommandRefused):
-                    self.put(i, most_w, now_ns + ns_from_s(min(until_s - wall_s, MAX_EXPIRY_S)))
+                    self.put(i, most_w, until_ns)
 
     def next_end_ns(self) -> int | None:
         """When the next cap runs out; None without one."""

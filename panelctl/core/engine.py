@@ -251,10 +251,10 @@ class Engine:
                     place = (r * HOURS + int(hour)) * STEP_BINS + int(number)
                     self.state.steps[place] = count
 
-    def take_request(self, limit_a: float, left_s: float, now_ns: int) -> None:
-        """Put a requested limit back for the time that it has left (s)."""
-        if 0 < left_s <= MAX_EXPIRY_S and limit_a <= self.panel.service.control_setting_a:
-            until_ns = now_ns + ns_from_s(left_s)
+    def take_request(self, limit_a: float, until_ns: int, now_ns: int) -> None:
+        """Put a requested limit back for the time that it has left."""
+        in_time = now_ns < until_ns <= now_ns + ns_from_s(MAX_EXPIRY_S)
+        if in_time and limit_a <= self.panel.service.control_setting_a:
             self.limits.put(LimitName.REQUESTED, Amount(limit_a=limit_a), until_ns, "user")
 
     # -- commands ---------------------------------------------------------------------------------

@@ -58,7 +58,6 @@ class Limits:
         self._lease = Amount()
         self.lease_number = 0  # of the newest lease that was taken
         self._sink = next((r for r, row in enumerate(rows) if row.name == "heat"), -1)
-        self.version = 0  # of what `keep()` gives out
         self.off_grid = False
         self.shedding = False  # off the grid with a battery that runs low
         if panel.service.operator_limit_a is not None:
@@ -87,7 +86,6 @@ class Limits:
         self._lease_until_ns = until_ns
         self.lease_number = number
         self.source[LimitName.LEASE] = source
-        self.version += 1
 
     def take_back(self, name: LimitName) -> None:
         """Take a limit out of force."""
@@ -97,28 +95,23 @@ class Limits:
         """Replace the known envelope by these windows, which are in order and do not overlap."""
         self._doe.windows = list(windows)
         self.source[LimitName.DOE] = source
-        self.version += 1
 
     def go_off_grid(self, soc: float | None) -> None:
         """The panel is fed by its inverter; `soc` is the battery's state of charge in percent."""
         backup = self._panel.backup
         if backup is None:
             return
-        self.version += not self.off_grid
         self.off_grid = True
         amount = Amount(backup.inverter_a, backup.inverter_w)
         self.put(LimitName.OFF_GRID, amount, 0, "backup")
         self._harden(True, backup.inverter_w is not None)
-        shedding = self.shedding
         if soc is not None and soc < SOC_SHED:
             self.shedding = True
         elif soc is not None and soc >= SOC_BACK:
             self.shedding = False
-        self.version += shedding is not self.shedding
 
     def go_on_grid(self) -> None:
         """The grid is back."""
-        self.version += self.off_grid
         self.off_grid = self.shedding = False
         self.take_back(LimitName.OFF_GRID)
         self._harden(False, False)
@@ -129,30 +122,21 @@ class Limits:
             self._state.hard[r] = legs
         self._state.hard[self._total] = total
 
-    def keep(self, now_ns: int, wall_s: float) -> KeptLimits:
-        """What outlives a restart; times become wall times (s)."""
-
-        def wall(at_ns: int) -> float:
-            return round(wall_s + (at_ns - now_ns) / NS_PER_S, 3)
-
+    def keep(self) -> KeptLimits:
+        """What outlives a restart."""
         windows = [
-            (wall(w.start_ns), wall(w.end_ns), w.amount.limit_a, w.amount.import_w)
-            for w in self._doe.windows
+            (w.start_ns, w.end_ns, w.amount.limit_a, w.amount.import_w) for w in self._doe.windows
         ]
         source = self.source.get(LimitName.DOE, "")
         return KeptLimits(self.off_grid, self.shedding, source, windows, self.lease_number)
 
-    def take(self, kept: KeptLimits, now_ns: int, wall_s: float) -> None:
+    def take(self, kept: KeptLimits) -> None:
         """Put `keep()` back, before the first step."""
-
-        def mono(at_s: float) -> int:
-            return now_ns + round((at_s - wall_s) * NS_PER_S)
-
         self.lease_number = kept.lease_number
         if kept.windows:
             windows = [
-                Window(mono(start_s), mono(end_s), Amount(limit_a, import_w))
-                for start_s, end_s, limit_a, import_w in kept.windows
+                Window(start_ns, end_ns, Amount(limit_a, import_w))
+                for start_ns, end_ns, limit_a, import_w in kept.windows
             ]
             self.put_windows(windows, kept.source)
         if kept.off_grid:

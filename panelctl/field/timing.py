@@ -13,7 +13,7 @@ import os
 import struct
 from itertools import count
 
-from panelctl.clock import monotonic_ns, wall_s
+from panelctl.clock import boot_id, monotonic_ns, wall_s
 
 CLOCK_BOOTTIME = 7
 TFD_NONBLOCK = 0o4000
@@ -29,6 +29,7 @@ class TimerfdClock:
     """The machine's clock, with sleeps that end on time. Made inside a running event loop."""
 
     def __init__(self) -> None:
+        self.boot = boot_id()
         self._loop = asyncio.get_running_loop()
         self._fd = _libc.timerfd_create(CLOCK_BOOTTIME, TFD_NONBLOCK | TFD_CLOEXEC)
         if self._fd < 0:

@@ -58,11 +58,11 @@ class KeptLimits:
     """What of the limits outlives a restart: the grid's state, the envelope's windows, and the
     number of the newest lease (a lease itself does not: the default holds until the next).
 
-    A window is its start and end (wall time, s), A per leg and W in all.
+    A window is its start and end (monotonic, ns), A per leg and W in all.
     """
 
     off_grid: bool = False
     shedding: bool = False
     source: str = ""
-    windows: list[tuple[float, float, float | None, float | None]] = field(default_factory=list)
+    windows: list[tuple[int, int, float | None, float | None]] = field(default_factory=list)
     lease_number: int = 0

@@ -9,11 +9,14 @@ from panelctl.units import NS_PER_S
 
 
 class VirtualClock:
-    """The clock of a virtual loop. `offset_s` is what people's clock is ahead of it."""
+    """The clock of a virtual loop. `offset_s` is what people's clock is ahead of it; a machine that
+    boots anew gets another name of `boot`.
+    """
 
     def __init__(self, loop: VirtualLoop, offset_s: float = 1_700_000_000.0) -> None:
         self._loop = loop
         self.offset_s = offset_s
+        self.boot = "1"
 
     def now_ns(self) -> int:
         """Simulated monotonic time, ns."""

@@ -22,7 +22,7 @@ from panelctl.config.load import parse_panel, read_panel
 from panelctl.control.history import History
 from panelctl.control.replay import replay
 from panelctl.control.start import Start
-from panelctl.control.store import Kept, StateStore, kept_to_plain
+from panelctl.control.store import Kept, StateStore
 from panelctl.errors import BadReply, ConfigError, DeviceRefused, PanelctlError
 from panelctl.field.frames import RtuReceiver, read_question, split_tcp, tcp_answers
 from panelctl.link.recording import read_recording
@@ -265,23 +265,28 @@ def test_any_start(plain: Any) -> None:
         ('"dryer": 1', '"\\ud800": 1'),
         ('"source": ""', '"source": "utility \\ud8e9"'),
         ('"lease_number": 0', f'"lease_number": {2**64}'),
-        ('"until_s": 5.0', '"until_s": Infinity'),
-        ('"until_s": 5.0', '"until_s": NaN'),
+        ('"until_ns": 5', '"until_ns": 5e99'),
+        ('"until_ns": 5', f'"until_ns": {2**63}'),
+        ('"now_ns": 7', f'"now_ns": {-(2**61)}'),
+        ('"wall_s": 1.0', '"wall_s": NaN'),
+        ('"wall_s": 1.0', '"wall_s": 1e300'),
+        ('"wall_s": 1.0', '"wall_s": -1e300'),
     ],
 )
 def test_a_damaged_state_file_does_not_stop_the_controller(
     tmp_path: Path, before: str, after: str
 ) -> None:
     """What is taken from it goes out again in the first message of the control socket."""
-    text = json.dumps(kept_to_plain(Kept({"dryer": 1}, 10.0, 5.0)))
+    StateStore(tmp_path, "1").save(Kept({"dryer": 1}, 10.0, 5), 7, 1.0)
+    text = (tmp_path / "state.json").read_text()
     assert before in text
-    (tmp_path / "state.json").write_text(text)
-    assert StateStore(tmp_path).load().claims == {"dryer": 1}
+    store = StateStore(tmp_path, "2")
+    assert store.load(9, 2.0).claims == {"dryer": 1}
     (tmp_path / "state.json").write_text(text.replace(before, after))
-    kept = StateStore(tmp_path).load()
-    assert kept == Kept()
+    kept = store.load(9, 2.0)
     plain = Start(kept, History(), 1, 1.0).to_plain()
     assert Start.from_plain(json.loads(encode(plain))) == Start(kept, History(), 1, 1.0)
+    assert kept in (Kept(), Kept({"dryer": 1}, 10.0, kept.until_ns)), "all of it, or nothing"
 
 
 def test_maps_of_the_library_are_read_once() -> None:

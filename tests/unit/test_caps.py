@@ -84,12 +84,13 @@ def test_a_cap_goes_over_the_socket_and_back() -> None:
 
 
 def restarted(panel: Panel, before: EngineRig, after_s: float, folder: Path) -> EngineRig:
-    """Another engine on what the first one kept, so long after."""
+    """Another engine on what the first one kept, so long after, with another boot between."""
     engine = before.engine
-    store = StateStore(folder)
-    store.save(Kept(caps=engine.caps.keep(before.now_ns, 1e9), tiers=engine.tiers()))
+    kept = Kept(caps=engine.caps.keep(), tiers=engine.tiers())
+    StateStore(folder, "1").save(kept, before.now_ns, 1e9)
     after = EngineRig(panel)
-    start = Start(StateStore(folder).load(), History(), after.now_ns, 1e9 + after_s)
+    loaded = StateStore(folder, "2").load(after.now_ns, 1e9 + after_s)
+    start = Start(loaded, History(), after.now_ns, 1e9 + after_s)
     start.resume(after.engine)
     after.run(20)
     return after

@@ -25,6 +25,17 @@ from panelctl.model.command import (
     command_from_plain,
     command_to_plain,
 )
+from panelctl.model.limit import KeptLimits
+from panelctl.units import NS_PER_S as S
+
+KEPT = Kept(
+    {"dryer": 2},
+    80.0,
+    90 * S,
+    limits=KeptLimits(source="utility", windows=[(0, 60 * S, 70.0, None)]),
+    caps={"evse": (3_000, 70 * S)},
+    tiers={"dryer": (4, 9)},
+)
 
 
 @pytest.mark.parametrize(
@@ -239,16 +250,52 @@ def test_a_flood_of_lines_costs_the_flooder(tmp_path: Path) -> None:
 
 
 def test_what_outlives_a_restart(tmp_path: Path) -> None:
-    store = StateStore(tmp_path)
-    assert store.load() == Kept()
-    kept = Kept({"dryer": 2}, 80.0, 1e9, caps={"compute": (6_000.0, 2e9)}, tiers={"range": (4, 9)})
-    store.save(kept)
-    assert StateStore(tmp_path).load() == kept
-    odd = b'{"format":1,"claims":{"a":"b","c":-1},"limit_a":null,"until_s":0}'
-    wrong = b'{"format":1,"claims":[],"limit_a":"x"}'
-    for torn in (b"", b"{", b'{"format":1}', wrong, b"[" * 60_000, odd):
+    store = StateStore(tmp_path, "1")
+    assert store.load(10 * S, 1e9) == Kept()
+    store.save(KEPT, 10 * S, 1e9)
+    plain = json.loads((tmp_path / "state.json").read_text())
+    odd = json.dumps({**plain, "claims": {"a": "b", "c": -1}, "limit_a": None, "until_ns": "x"})
+    wrong = b'{"format":2,"claims":[],"limit_a":"x"}'
+    for torn in (b"", b"{", b'{"format":2}', wrong, b"[" * 60_000, odd.encode()):
         (tmp_path / "state.json").write_bytes(torn)
-        assert StateStore(tmp_path).load() == Kept()
-    blocked = StateStore(tmp_path / "nowhere")
-    blocked.save(kept)
+        assert StateStore(tmp_path, "1").load(10 * S, 1e9) == Kept()
+    blocked = StateStore(tmp_path / "nowhere", "1")
+    blocked.save(KEPT, 10 * S, 1e9)
     assert blocked.failures == 1, "a disk that cannot be written costs no cycle"
+
+
+@pytest.mark.parametrize("set_s", [-3600.0, 0.0, 3600.0])
+def test_a_wall_clock_that_is_set_ends_no_limit(tmp_path: Path, set_s: float) -> None:
+    StateStore(tmp_path, "1").save(KEPT, 10 * S, 1e9)
+    assert StateStore(tmp_path, "1").load(40 * S, 1e9 + 30 + set_s) == KEPT
+
+
+def test_a_wall_clock_that_is_set_is_noted_for_the_next_boot(tmp_path: Path) -> None:
+    store = StateStore(tmp_path, "1")
+    store.save(KEPT, 10 * S, 1e9)
+    store.save(KEPT, 20 * S, 1e9 + 10.0)
+    assert json.loads((tmp_path / "state.json").read_text())["now_ns"] == 10 * S
+    store.save(KEPT, 21 * S, 1e9 + 3611.0)  # an hour forward
+    found = StateStore(tmp_path, "2").load(3 * S, 1e9 + 3620.0)  # 9 s later
+    assert found.until_ns == KEPT.until_ns - 21 * S - 9 * S + 3 * S
+
+
+@pytest.mark.parametrize(
+    ("boot", "later_s", "passed_s"),
+    [("2", 30.0, 30.0), ("", 30.0, 30.0), ("2", -3600.0, 0.0), ("2", 1e6, 1e6)],
+    ids=["another boot", "no name", "the wall clock went back", "long after"],
+)
+def test_another_boot_has_another_clock(
+    tmp_path: Path, boot: str, later_s: float, passed_s: float
+) -> None:
+    """Ends are where the wall clock says; where that went back, no time has passed."""
+    StateStore(tmp_path, boot and "1").save(KEPT, 10 * S, 1e9)
+    by_ns = round(3 * S - 10 * S - passed_s * S)  # the new one shows 3 s
+    found = StateStore(tmp_path, boot).load(3 * S, 1e9 + later_s)
+    assert found.claims == KEPT.claims
+    assert found.until_ns == KEPT.until_ns + by_ns
+    assert found.caps == {"evse": (3_000, 70 * S + by_ns)}
+    assert found.limits.windows == [(by_ns, 60 * S + by_ns, 70.0, None)]
+    again = StateStore(tmp_path, "3")
+    again.save(found, 3 * S, 1e9)
+    assert again.load(4 * S, 1e9) == found, "also what began before the machine did"

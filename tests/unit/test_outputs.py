@@ -28,6 +28,7 @@ class HandClock:
 
     def __init__(self) -> None:
         self.ns = NS_PER_S
+        self.boot = "1"
 
     def now_ns(self) -> int:
         return self.ns

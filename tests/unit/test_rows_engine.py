@@ -212,10 +212,10 @@ def test_after_a_restart_the_default_holds_and_old_leases_are_old(tmp_path: Path
     text = with_service("lease_default_w = 6000")
     desk = Desk(text)
     desk.step(lease(7, 20_000, 3_600))
-    store = StateStore(tmp_path)
-    store.save(Kept(limits=desk.engine.limits.keep(desk.now_ns, 1e9)))
+    store = StateStore(tmp_path, "1")
+    store.save(Kept(limits=desk.engine.limits.keep()), desk.now_ns, 1e9)
     again = Desk(text)
-    again.engine.limits.take(StateStore(tmp_path).load().limits, again.now_ns, 1e9)
+    again.engine.limits.take(store.load(again.now_ns, 1e9).limits)
     again.run(1)
     assert again.limit_w("import") == pytest.approx(6_000, abs=1)
     assert again.step(lease(7, 20_000)) != []
@@ -224,7 +224,7 @@ def test_after_a_restart_the_default_holds_and_old_leases_are_old(tmp_path: Path
         plain = json.loads((tmp_path / "state.json").read_text())
         plain["limits"]["lease_number"] = wrong
         (tmp_path / "state.json").write_text(json.dumps(plain))
-        assert StateStore(tmp_path).load().limits == KeptLimits()
+        assert store.load(again.now_ns, 1e9).limits == KeptLimits()
 
 
 @pytest.mark.parametrize(

@@ -88,11 +88,15 @@ def outage(world: World, strike: Strike) -> Undo:
 
 
 def blackout(world: World, strike: Strike) -> Undo:
-    """An outage that takes the gateway and every device with it; boards come back as delivered."""
+    """An outage that takes the gateway and every device with it; boards come back as delivered.
+
+    The gateway's clock goes on, as one with a battery does; only its name shows that it booted.
+    """
     world.look()
     on_again = world.hold(world.plant, "grid", False)
     dead = [reply("dead")(world, replace(strike, target=name)) for name in world.devices]
     world.restart(strike.for_s + BOOT_S * (0.1 + strike.amount), orderly=False)
+    world.clock.boot += "'"  # another run of its clock
 
     def back() -> None:
         world.look()

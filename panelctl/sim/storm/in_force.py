@@ -18,7 +18,7 @@ class InForce:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._accepted: dict[str, tuple[float, float]] = {}  # A, until (s)
+        self._accepted: dict[str, tuple[float, float, float]] = {}  # A, from and until (s)
         self._before_ma = (0, 0)
         self._lowered_ns = 0
         world.told = self._told
@@ -33,7 +33,12 @@ class InForce:
         setting_a = self._world.panel.service.control_setting_a
         if self._accepted:
             now_s = self._world.now_s
-            asked = [a for a, until_s in self._accepted.values() if now_s < until_s - ENDS_S]
+            lost = self._world.unsaved_s  # nobody can keep what could not be written down
+            asked = [
+                a
+                for a, from_s, until_s in self._accepted.values()
+                if now_s < until_s - ENDS_S and not lost[0] <= from_s <= lost[1]
+            ]
             setting_a = min([setting_a, *asked])
         app = self._world.app
         if app is None or not self._world.running:
@@ -58,8 +63,8 @@ class InForce:
         if command["do"] == "limit" and command["limit_a"] is None:
             self._accepted.pop("limit", None)
         elif command["do"] == "limit":
-            self._accepted["limit"] = (command["limit_a"], now_s + command["expires_s"])
+            self._accepted["limit"] = (command["limit_a"], now_s, now_s + command["expires_s"])
         else:
             window = command["windows"][0]
-            self._accepted["envelope"] = (window["limit_a"], now_s + window["end_s"])
+            self._accepted["envelope"] = (window["limit_a"], now_s, now_s + window["end_s"])
         self._lowered_ns = self._world.loop.now_ns

@@ -139,10 +139,7 @@ class Watch:
                 continue
             before[name] = ordered
             circuit = item.circuit
-            by_board = any(
-                now_s - at_s < 2.0 and board == circuit.relay_device
-                for at_s, board in self._world.resets
-            )
+            by_board = self._reset_within(circuit.relay_device, 2.0)
             self._moves[name] += 1
             self.figures.relay_moves += 1
             if by_board:
@@ -161,6 +158,11 @@ class Watch:
                     self._found(
                         "S4", f"{name} was closed after {off_s:.1f} of {circuit.min_off_s:g} s"
                     )
+
+    def _reset_within(self, board: str | None, seconds: float) -> bool:
+        """Whether a relay board has started anew, its outputs as delivered, so short a time ago."""
+        since_s = self._world.now_s - seconds
+        return any(at_s > since_s and name == board for at_s, name in self._world.resets)
 
     def _blind(self, dt_s: float) -> None:
         """How long the mains cannot be read, or show nothing at all, which has to be noticed."""
@@ -224,6 +226,7 @@ class Watch:
                 and circuit.safe_state is SafeState.OPEN
                 and not self.excuses.beyond_control(item)
                 and item.contact.closed
+                and not self._reset_within(circuit.relay_device, SHED_SLACK_S)
             ):
                 self._found_blind(name, f"blind for long, and {name} is still closed")
 

@@ -66,6 +66,8 @@ class World:
         self.said: deque[dict[str, Any]] = deque(maxlen=1000)  # the commands of people
         self.resets: list[tuple[float, str]] = []  # boards that started anew, and when
         self.gone_ns = 0  # since when there is no controller
+        self.full_s: float | None = None  # since when its disk is full
+        self.unsaved_s = (0.0, 0.0)  # between these times nothing was saved when it ended
         self.line: Callable[[bytes], None] = lambda line: None  # told every line of the socket
         self.told: Callable[[bytes], None] = lambda line: None  # told every answer to people
         self.alter: Callable[[App], None] = lambda app: None  # breaks a controller, for a test
@@ -191,6 +193,9 @@ class World:
             raise
         except (PanelctlError, Exception) as error:  # whatever it is: the process would be gone
             self.crashes.append(error)
+        finally:
+            if self.full_s is not None:
+                self.unsaved_s = (self.full_s, self.now_s)
 
     async def stop(self) -> None:
         """An orderly stop: SIGTERM, and wait for the end."""
@@ -228,6 +233,7 @@ class World:
 
     def disk_full(self, full: bool) -> None:
         """Whether nothing can be written to the state directory."""
+        self.full_s = self.now_s if full else None
         away = self._state.with_suffix(".away")
         if full and self._state.exists():
             self._state.rename(away)
