@@ -113,6 +113,7 @@ class ControlLoop:
             engine.plausible.suspect,
             engine.caps.keep(),
             engine.tiers(),
+            engine.blind_since_ns(),
         )
         self._store.save(kept, now_ns, self._clock.wall_s())
 

@@ -39,6 +39,7 @@ class Start:
         engine.limits.take(kept.limits)
         engine.caps.take(kept.caps, self.now_ns)
         engine.take_tiers(kept.tiers)
+        engine.take_blind(kept.blind_ns, self.now_ns)
         if kept.limit_a is not None:
             engine.take_request(kept.limit_a, kept.until_ns, self.now_ns)
 

@@ -36,8 +36,8 @@ SET_S = 2.0  # a wall clock that is so far off was set, or has drifted
 class Kept:
     """What is kept: claims by circuit, the requested limit (A) with its end (monotonic, ns), the
     heat of watched breakers (fast and slow, in 2^-32), the envelope and the grid's state, whether
-    the mains contradicted the branch circuits and were not proven since, and what people asked of
-    circuits: caps and tiers.
+    the mains contradicted the branch circuits and were not proven since, what people asked of
+    circuits (caps and tiers), and since when the mains could not be seen (ns; 0: they could).
     """
 
     claims: dict[str, int] = field(default_factory=dict)
@@ -48,6 +48,7 @@ class Kept:
     suspect: bool = False
     caps: KeptCaps = field(default_factory=dict)
     tiers: Tiers = field(default_factory=dict)
+    blind_ns: int = 0
 
 
 class StateStore:
@@ -98,6 +99,7 @@ def kept_to_plain(kept: Kept) -> dict[str, Any]:
         "suspect": kept.suspect,
         "caps": {ident: list(cap) for ident, cap in kept.caps.items()},
         "tiers": {ident: list(pair) for ident, pair in kept.tiers.items()},
+        "blind_ns": kept.blind_ns,
     }
 
 
@@ -126,6 +128,7 @@ def kept_from(plain: dict[str, Any]) -> Kept:
     }
     suspect = plain["suspect"] is True
     kept = Kept(claims, heat=heat, limits=limits, suspect=suspect, caps=caps, tiers=tiers)
+    kept.blind_ns = _whole(plain["blind_ns"])
     limit_a, until_ns = plain["limit_a"], _time(plain["until_ns"])
     if limit_a is not None and 0 <= float(limit_a) < math.inf:
         kept.limit_a, kept.until_ns = float(limit_a), until_ns
@@ -142,7 +145,9 @@ def _moved(kept: Kept, by_ns: int) -> Kept:
         ident: (most_w, _time(until_ns + by_ns)) for ident, (most_w, until_ns) in kept.caps.items()
     }
     limits = replace(kept.limits, windows=windows)
-    return replace(kept, until_ns=_time(kept.until_ns + by_ns), limits=limits, caps=caps)
+    blind_ns = 0  # the power was away: what was blind then says nothing of now
+    until_ns = _time(kept.until_ns + by_ns)
+    return replace(kept, until_ns=until_ns, limits=limits, caps=caps, blind_ns=blind_ns)
 
 
 def replace_file(path: Path, text: str) -> None:

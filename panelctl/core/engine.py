@@ -176,6 +176,19 @@ class Engine:
                 if self.fixed.kind[i] == MODULATED:
                     self.state.set_ma[i] = 0
 
+    def blind_since_ns(self) -> int:
+        """Since when the mains cannot be seen, once that is HOLD or SHED; 0 while they can."""
+        held = self.now in (State.HOLD, State.SHED) and self.state.good[0] == 0
+        return self.state.mains_ns[0] if held else 0
+
+    def take_blind(self, since_ns: int, now_ns: int) -> None:
+        """Go on counting where an earlier run was blind, before the first step: else restarts would
+        put SHED off. What a reading takes to come is left.
+        """
+        most_ns = self.fixed.shed_ns[0] - self.fixed.hold_ns[0]
+        if 0 < since_ns <= now_ns:
+            self.state.mains_ns[0] = max(since_ns, now_ns - most_ns)
+
     def tiers(self) -> Tiers:
         """The tiers that people have set, which outlive a restart."""
         return dict(self._moved)

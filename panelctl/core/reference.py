@@ -61,7 +61,8 @@ class Core(Fill):
         """Decide on the latched image. Changes `state` only; bounded, no allocation that grows."""
         s = self.state
         if s.boot_ns[0] == 0:
-            s.boot_ns[0] = s.mains_ns[0] = s.step_ns[0] = s.heat_ns[0] = now_ns
+            s.boot_ns[0] = s.step_ns[0] = s.heat_ns[0] = now_ns
+            s.mains_ns[0] = s.mains_ns[0] or now_ns  # blind since before the start, maybe
             for i in self.loads:
                 s.since_ns[i] = now_ns
         self._measure(now_ns)

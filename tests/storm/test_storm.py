@@ -116,6 +116,24 @@ def test_mains_that_show_nothing_again_and_again_do_not_let_the_node_climb(amoun
     assert storm(1, 300.0, strikes).violations == []
 
 
+@pytest.mark.parametrize("amount", [0.1, 0.9], ids=["back", "forward"])
+@pytest.mark.parametrize("kind", ["restart", "kill", "reload", "blackout"])
+def test_a_limit_outlives_a_clock_that_is_set_and_an_end(kind: str, amount: float) -> None:
+    """An envelope for four minutes; people's clock is set by an hour; then all starts anew."""
+    strikes = [
+        Strike(40.0, 240.0, "limit_lost", "panel", 0.1),
+        Strike(60.0, 1.0, "clock_step", "panel", amount),
+        Strike(70.0, 1.0, kind, "panel", 0.1),
+    ]
+    assert storm(3, 160.0, strikes).violations == []
+
+
+def test_reloads_do_not_put_off_what_happens_without_the_mains() -> None:
+    strikes = [Strike(30.0, 40.0, "lost", "mains", 0.5)]
+    strikes += [Strike(at_s, 1.0, "reload", "panel", 0.5) for at_s in (34.5, 38.0)]
+    assert storm(1, 75.0, strikes).violations == []
+
+
 def test_a_feeders_breaker_is_kept_and_one_that_is_not_known_is_missed() -> None:
     """An EV charger that could draw more than its subpanel's breaker carries."""
     text = (

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from panelctl.config.load import read_panel
 from panelctl.core.layout import MODULATED
 from panelctl.core.states import Age, diagram, first_match, place, table
 from panelctl.model.metering import Quality
 from panelctl.model.reason import State
 from tests.core_cases import MS, Load, Rig, S, compute_load
+from tests.engine_rig import EngineRig
 
 DOCS = Path(__file__).parents[2] / "docs/explanation/how-it-decides.md"
 SIGHTS = list(itertools.product(Age, (False, True), (False, True)))
@@ -111,3 +113,24 @@ def step(rig: Rig, mains: str, meter: str, relay: str, gap_ns: int) -> None:
             assert state.set_ma[i] <= fixed.fallback_ma[i]
     if now is State.SHED and before[0] == 1:
         assert state.closed[0] == 0, "the declared safe state is open"
+
+
+@pytest.mark.parametrize(
+    ("blind_s", "sheds_after_s"), [(0.0, 10.0), (4.0, 6.0), (9.0, 2.0), (500.0, 2.0)]
+)
+def test_a_start_does_not_put_shed_off(blind_s: float, sheds_after_s: float) -> None:
+    """Who was blind before goes on counting; what a reading takes to come is left."""
+    rig = EngineRig(read_panel(Path("panelctl/sim/demo.toml")))
+    rig.now_ns = 1000 * S
+    rig.unread = {name for name in rig.engine.image.slot if name.startswith("main.")}
+    rig.engine.take_blind(rig.now_ns - round(blind_s * S) if blind_s else 0, rig.now_ns)
+    begun_ns = rig.now_ns
+    while rig.engine.now is not State.SHED:
+        rig.step()
+        assert rig.now_ns - begun_ns < 20 * S
+    took_s = (rig.now_ns - begun_ns) / S
+    assert took_s == pytest.approx(sheds_after_s, abs=0.25)
+    assert rig.engine.blind_since_ns() > 0
+    rig.unread.clear()
+    rig.run(2)
+    assert rig.engine.blind_since_ns() == 0, "it sees again"

@@ -29,7 +29,8 @@ cdef void _step(Memory *m, i64 now_ns) noexcept nogil:
     cdef int i, r
     if m.s_boot_ns[0] == 0:
         m.s_boot_ns[0] = now_ns
-        m.s_mains_ns[0] = now_ns
+        if m.s_mains_ns[0] == 0:  # else blind since before the start
+            m.s_mains_ns[0] = now_ns
         m.s_step_ns[0] = now_ns
         m.s_heat_ns[0] = now_ns
         for i in range(m.n):
