@@ -27,7 +27,7 @@ def broker_beside(folder: Path, serial: str, wanted: bool) -> Iterator[str]:
     found = shutil.which("mosquitto") or next((p for p in PLACES if Path(p).exists()), None)
     if found is None:
         raise click.ClickException("--mqtt needs mosquitto: apt-get install mosquitto")
-    ports = [str(_free_port()) for _ in range(2)]
+    ports = [str(_free_port()) for _ in range(3)]
     place = folder / "mqtt"
     base = [sys.executable, "-m", "panelctl"]
     made = [*base, "mqtt", "setup", "--serial", serial, "--folder", str(place)]
@@ -41,6 +41,7 @@ def broker_beside(folder: Path, serial: str, wanted: bool) -> Iterator[str]:
     serve = [*base, "serve", "--broker", f"mqtt://127.0.0.1:{ports[0]}", "--user", "panelctl"]
     serve += ["--password-file", str(place / "panelctl.password")]
     serve += ["--socket", str(folder / "control.sock")]
+    serve += ["--listen", f"127.0.0.1:{ports[2]}", "--access", str(place)]
     started: list[subprocess.Popen[bytes]] = []
     try:
         with (folder / "mqtt.log").open("ab") as log:
@@ -48,7 +49,11 @@ def broker_beside(folder: Path, serial: str, wanted: bool) -> Iterator[str]:
                 started.append(
                     subprocess.Popen(words, stdout=log, stderr=log, start_new_session=True)
                 )
-        yield f"MQTT on 127.0.0.1:{ports[0]}, with the name and password of {told.strip()}"
+        yield (
+            f"MQTT on 127.0.0.1:{ports[0]}, with the name and password of {told.strip()}; "
+            f"eBus's REST on http://127.0.0.1:{ports[2]}/api/v2, its passphrase is in "
+            f"{place / 'passphrase'}"
+        )
     finally:
         for process in reversed(started):
             process.terminate()

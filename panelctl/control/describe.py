@@ -31,6 +31,7 @@ def describe_panel(panel: Panel, config: str) -> dict[str, Any]:
                 "breaker_a": c.breaker.rating_a,
                 "role": c.role.value,
                 "armed": c.armed,
+                "tier": c.tier,
                 "compute": c.is_compute,
                 "relay": c.relay_device is not None,
                 "counted": bool(c.energy),

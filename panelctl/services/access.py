@@ -30,6 +30,10 @@ HASH = re.compile(r"\$7\$[1-9][0-9]{0,6}\$[A-Za-z0-9+/]{8,64}={0,2}\$[A-Za-z0-9+
 MOST_CLIENTS = 200
 
 
+class TooManyClientsError(ServiceError):
+    """There is no place for another client."""
+
+
 class Role(StrEnum):
     """What a client may do besides reading the tree."""
 
@@ -46,7 +50,7 @@ SETTABLE = {
         "switch/relay",
         "load-shed/priority",
         "pcs/requested-import-limit",
-        "charge-limit/requested-limit",
+        "charge-limit/owner-limit",
         "flex/request",
     ),
     Role.INSTALLER: ("+/+",),
@@ -122,7 +126,7 @@ class Clients:
             if name in self._clients and not anew:
                 raise ServiceError(f"there is a client {name!r} already")
             if name not in self._clients and len(self._clients) >= MOST_CLIENTS:
-                raise ServiceError(f"there are {MOST_CLIENTS} clients already: revoke one first")
+                raise TooManyClientsError(f"there are {MOST_CLIENTS} clients: revoke one first")
             self._clients[name] = made
         return password
 

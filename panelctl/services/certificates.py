@@ -76,6 +76,16 @@ def ensure(files: Files, name: str, addresses: list[str], now: datetime | None =
     return True
 
 
+def certified(files: Files) -> set[str]:
+    """The names and addresses that the server's certificate is for; none where it is not there."""
+    try:
+        server = x509.load_pem_x509_certificate(files.server.read_bytes())
+        held = server.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (OSError, ValueError, x509.ExtensionNotFound):
+        return set()
+    return {str(name.value) for name in held}
+
+
 def _fits(files: Files, name: str, addresses: list[str], at: datetime) -> bool:
     """Whether the server's certificate is of this CA, these names, and good for a while."""
     server = x509.load_pem_x509_certificate(files.server.read_bytes())
@@ -92,7 +102,7 @@ def _fits(files: Files, name: str, addresses: list[str], at: datetime) -> bool:
 
 
 def _names(name: str, addresses: list[str]) -> list[x509.GeneralName]:
-    named: list[x509.GeneralName] = [x509.DNSName(name), x509.DNSName("localhost")]
+    named: list[x509.GeneralName] = [x509.DNSName(each) for each in {name: 0, "localhost": 0}]
     return named + [x509.IPAddress(ipaddress.ip_address(address)) for address in addresses]
 
 

@@ -37,6 +37,8 @@ def services(
         "device_id": root,
         "device_type": "distribution-enclosure",
         "manufacturer": "panelctl",
+        "name": root,
+        "model": "panelctl",
         "fw_version": __version__,
         "register": "/api/v2/auth/register",
         "broker_ca": "/api/v2/certificate/ca",
@@ -45,6 +47,7 @@ def services(
         "homie_version": "5",
         "homie_roles": "device",
         "mqtt_broker": host,
+        "httpPort": str(web_port),
     }
     texts: list[tuple[str, int, dict[str, str]]] = [
         ("_ebus", web_port, ebus),
@@ -61,7 +64,7 @@ def services(
         (
             "_secure-mqtt",
             tls_port,
-            {"txtvers": "1", "protocol": "mqtt-v3.1.1", "broker": "true", "device_id": root},
+            {"txtvers": "1", "protocol": "mqtt-v5", "broker": host, "device_id": root},
         ),
     ]
     web = {"path": "/api/v2", "version": "2", "device_id": root}

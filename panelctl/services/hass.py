@@ -184,7 +184,7 @@ class _Components:
         self._add("sensor", f"{circuit.fed}/power-budget/budget", f"{name} budget", **POWER)
         self._add(
             "number",
-            f"{circuit.fed}/charge-limit/requested-limit",
+            f"{circuit.fed}/charge-limit/owner-limit",
             f"{name} charge limit",
             min=math.ceil(circuit.min_a),
             max=int(circuit.max_a),

@@ -14,6 +14,7 @@ import hashlib
 import hmac
 import ipaddress
 import json
+import re
 import secrets
 from collections import deque
 from dataclasses import dataclass
@@ -28,8 +29,8 @@ from starlette.routing import Route
 from panelctl import __version__
 from panelctl.clock import wall_s
 from panelctl.errors import ServiceError
-from panelctl.services.access import Client, Clients, Role
-from panelctl.services.certificates import Files
+from panelctl.services.access import Client, Clients, Role, TooManyClientsError
+from panelctl.services.certificates import Files, certified
 from panelctl.services.ebus.tree import Tree
 from panelctl.services.gateway import Gateway
 from panelctl.services.metrics import exposition, registry
@@ -38,6 +39,7 @@ MOST_BODY = 2048
 TRIES, TRIES_S = 10, 60.0  # of one address,
 MOST_TRIES = 60  # and of all together
 LEAST_PASSPHRASE = 8
+MOST_NAME = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,14 +129,17 @@ class Face:
         given = str(body.get("hopPassphrase", body.get("password"))).encode("utf-8", "replace")
         if not hmac.compare_digest(given, access.passphrase.encode()):
             return _problem(401, "the passphrase is not right")
-        asked = body.get("name")
         try:
             clients = Clients(access.folder, access.root)
-            name = asked if isinstance(asked, str) else f"client-{secrets.token_hex(4)}"
+            name = _user_name(body.get("name"))
             async with self._hashing:
                 password = await asyncio.to_thread(clients.add, name, Role.OWNER, False)
+        except TooManyClientsError as error:
+            return _problem(503, str(error))  # to 422, clients say that the passphrase is wrong
         except ServiceError as error:
             return _problem(422, str(error))
+        self._tries.pop()  # it was no guess
+        host = self._reached(request)
         token = base64.urlsafe_b64encode(f"{name}:{password}".encode()).decode()
         told = {
             "accessToken": token,
@@ -142,15 +147,23 @@ class Face:
             "iatMs": int(wall_s() * 1000),
             "ebusBrokerUsername": name,
             "ebusBrokerPassword": password,
-            "ebusBrokerHost": access.name,
+            "ebusBrokerHost": host,
             "ebusBrokerMqttsPort": access.tls_port,
             "ebusBrokerWsPort": 0,
             "ebusBrokerWssPort": 0,
-            "hostname": access.name,
+            "hostname": host,
             "serialNumber": access.root,
             "hopPassphrase": None,
         }
         return JSONResponse(told, headers={"Cache-Control": "no-store"})
+
+    def _reached(self, request: Request) -> str:
+        """The name or address by which this client reached us, where the broker's certificate has
+        it; else the host's name, which not every network knows.
+        """
+        assert self._access is not None
+        host = request.url.hostname or ""
+        return host if host in certified(Files(self._access.folder)) else self._access.name
 
     def _wait_s(self, address: str) -> int:
         """How long that address has to wait before it may try to register; 0: it tries now."""
@@ -219,6 +232,12 @@ def schema(tree: Tree) -> dict[str, Any]:
         "deviceClasses": classes,
         "deviceClassesSchemaHash": f"sha256:{hashlib.sha256(canonical).hexdigest()[:16]}",
     }
+
+
+def _user_name(asked: object) -> str:
+    """A client's name at the broker from the one that it gives itself, which may be any text."""
+    text = re.sub(r"[^A-Za-z0-9_.-]+", "-", asked) if isinstance(asked, str) else ""
+    return text.strip("-_.")[:MOST_NAME] or f"client-{secrets.token_hex(4)}"
 
 
 def _is_local(request: Request) -> bool:

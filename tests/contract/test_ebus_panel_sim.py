@@ -43,9 +43,6 @@ ABSENT = {
     "circuit meter/imported-energy": "a load gives nothing back; there on a source's circuit",
     "circuit meter/exported-energy": "only where a counter is read",
     "circuit pcs/priority": "only where panelctl may switch or lower it",
-    "circuit switch/relay": "only where there is a relay",
-    "circuit switch/relay-controllable": "only where there is a relay",
-    "circuit switch/relay-requester": "only where there is a relay",
     "lugs connection/fed-by-device-id": "the grid, which is no device",
     "lugs connection/fed-by-device-status": "the grid, which is no device",
     "lugs connection/fed-by-device-type": "the grid, which is no device",
@@ -53,7 +50,7 @@ ABSENT = {
     "lugs connection/feeds-device-status": "the panel itself",
     "lugs connection/feeds-device-type": "the panel itself",
     "evse config/max-charge-current": "retired: charge-limit/installer-max",
-    "evse config/user-max-charge-current": "retired: charge-limit/requested-limit",
+    "evse config/user-max-charge-current": "retired: charge-limit/owner-limit",
     "evse info/firmware-version": "not known to a panel file",
     "evse info/part-number": "not known to a panel file",
     "evse info/serial-number": "not known to a panel file",
@@ -83,7 +80,7 @@ MORE = {
     },
     "lugs": {"connection/service-rating"},
     "evse": {
-        *("charge-limit/installer-max", "charge-limit/requested-limit"),
+        *("charge-limit/installer-max", "charge-limit/owner-limit"),
         *("meter/active-power", "status/communication-state"),
     },
     "pv": {"meter/active-power"},
@@ -103,7 +100,6 @@ APART = {
     "circuit connection/feeds-device-type": "the compute node is no device that it knows",
     "circuit meter/current": "watts over volts there, the meter's own amps here",
     "circuit meter/exported-energy": "its own integral; ours are the meters' counters",
-    "circuit pcs/managed": "by the relay there; ours may be managed by set-point too",
     "distribution-enclosure pcs/enabled": "it has no PCS",
     "distribution-enclosure pcs/binding-constraint": "it has no PCS",
     "distribution-enclosure pcs/import-limit": "it has no PCS",
@@ -227,7 +223,8 @@ def test_both_have_the_same_devices(sides: Sides) -> None:
     assert not sides.described_there.keys() - sides.described.keys()
     only_ours = sides.described.keys() - sides.described_there.keys()
     assert {sides.described[device]["type"] for device in only_ours} == {
-        "com.panelctl.device.compute-node"
+        "com.panelctl.device.compute-node",
+        "energy.ebus.device.mid",  # there it comes with a battery, here with a backup
     }
     for device, there in sides.described_there.items():
         here = sides.described[device]

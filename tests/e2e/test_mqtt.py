@@ -133,7 +133,8 @@ def test_what_is_so_already_is_said_again(owner: Listener) -> None:
     owner.until(lambda t: t.get(f"{PREFIX}/{path}") == "100.0", 5)
     owner.until(lambda t: t.get(f"{PREFIX}/{ROOT}/pcs/binding-constraint") == "REQUESTED", 5)
     owner.send(path, "160")  # the control setting itself: taken back
-    owner.until(lambda t: f"{PREFIX}/{path}" not in t, 5)
+    owner.until(lambda t: t.get(f"{PREFIX}/{path}") == "160.0", 5)
+    owner.until(lambda t: t.get(f"{PREFIX}/{path}-active") == "false", 5)
 
 
 def test_a_flex_request_lowers_the_node(panel: PanelRig, owner: Listener) -> None:
@@ -421,6 +422,9 @@ def test_a_client_registers_reads_and_is_revoked(rig: BrokerRig, owner: Listener
     code, told = call(rig, "/api/v2/auth/register", {"name": "tab-1", "hopPassphrase": passphrase})
     assert code == 200
     assert {"accessToken", "ebusBrokerHost", "ebusBrokerMqttsPort", "iatMs"} <= set(told)
+    assert told["ebusBrokerHost"] == "127.0.0.1", "where it reached us, and the certificate has it"
+    named = {"name": "Home Assistant-0a1b2c3d", "hopPassphrase": passphrase}
+    assert call(rig, "/api/v2/auth/register", named)[1]["ebusBrokerUsername"].startswith("Home-As")
     rig._passwords["tab-1"] = told["ebusBrokerPassword"]
     client = Listener(rig, "tab-1", tls=True)
     try:

@@ -175,6 +175,8 @@ def test_it_is_found_by_mdns_until_it_ends(rig: BrokerRig, panel: PanelRig) -> N
             )
             assert device.decoded_properties["serial_number"] == ROOT
             assert (broker.port, http.port) == (rig.tls_port, web)
+            assert broker.decoded_properties["broker"] == ebus.decoded_properties["mqtt_broker"]
+            assert ebus.decoded_properties["httpPort"] == str(web)
             assert http.parsed_addresses() == ["127.0.0.1"]
             assert rig.serve is not None
             rig.serve.terminate()

@@ -27,7 +27,7 @@ from panelctl.model.command import (
     command_to_plain,
 )
 from panelctl.model.panel import Panel
-from panelctl.services.ebus.commands import number
+from panelctl.services.ebus.commands import number, priority
 from panelctl.services.ebus.tree import Changes, Tree
 from panelctl.services.hass import discovery
 from panelctl.services.homie import ID
@@ -122,7 +122,8 @@ def test_what_is_not_known_is_not_made_up(site: Site) -> None:
     assert values[f"{root}-dryer/meter/active-power"] is None
     assert values[f"{root}-dryer/switch/relay"] == "UNKNOWN"
     assert values[f"{root}/status/communication-state"] == "LOST"
-    assert values[f"{root}/pcs/requested-import-limit"] is None
+    assert values[f"{root}/pcs/operator-import-limit"] is None
+    assert values[f"{root}/pcs/requested-import-limit"] == "160.0", "nothing less was requested"
     assert values[f"{root}/control/headroom-a"] is None
 
 
@@ -161,7 +162,7 @@ def test_what_is_set_becomes_a_command(site: Site) -> None:
     assert isinstance(limit, RequestLimit)
     assert limit.limit_a == 80.5
     assert made("/pcs/requested-import-limit", "160") == RequestLimit("?", None, 0.0)
-    cap = made("-evse-device/charge-limit/requested-limit", "16")
+    cap = made("-evse-device/charge-limit/owner-limit", "16")
     assert isinstance(cap, Cap)
     assert cap.most_w == 16 * 240
     flex = {"mode": "SHED", "level": 100, "duration": 60}
@@ -257,3 +258,41 @@ def test_a_feeder_whose_meter_is_not_read_shows_no_current() -> None:
     made.rig.run(5)
     assert made.values()[path] is None
     assert made.record()["rows"]["barn.a"]["stale"]
+
+
+def test_off_the_grid_nothing_flows_from_it() -> None:
+    made = Site(parse_panel(DEMO.read_text() + BACKUP, "panel.toml"))
+    made.rig.shown |= {"main.a_w": 1_000, "main.b_w": 1_400}
+    made.rig.run(5)
+    root = made.tree.root.id
+    values = made.values()
+    assert values[f"{root}-mid/grid/islanding-state"] == "ON_GRID"
+    assert values[f"{root}-mid/grid/grid-forming-entity"] == "GRID"
+    assert values[f"{root}/power-flows/grid"] == "-2400.0"
+    made.rig.step(Grid("g", True, 80.0))
+    made.rig.run(1)
+    values = made.values()
+    assert values[f"{root}-mid/grid/islanding-state"] == "OFF_GRID"
+    assert values[f"{root}-mid/grid/grid-forming-entity"] is None, "no battery that we know"
+    assert values[f"{root}/power-flows/grid"] == "0.0", "what the lugs carry is the inverter's"
+    assert values[f"{root}/power-flows/site"] == "2400.0"
+
+
+def test_a_priority_that_goes_back_and_forth_finds_its_tier_again() -> None:
+    assert priority("x", 4, 6)("NEVER") == SetTier("?", "x", 3)
+    assert priority("x", 4, 6)("SOC_THRESHOLD") == SetTier("?", "x", 6)
+    assert priority("x", 4, 2)("NEVER") == SetTier("?", "x", 2)
+    assert priority("x", 4, 2)("SOC_THRESHOLD") == SetTier("?", "x", 4)
+
+
+def test_a_charger_without_a_limit_shows_its_largest_current(site: Site) -> None:
+    path = f"{site.tree.root.id}-evse-device/charge-limit/owner-limit"
+    assert site.values()[path] == "48"
+
+
+def test_a_circuit_without_a_relay_is_no_switch(site: Site) -> None:
+    values, root = site.values(), site.tree.root.id
+    assert values[f"{root}-refrigerator/switch/relay-controllable"] == "false"
+    assert values[f"{root}-solar/switch/relay"] == "CLOSED"
+    assert values[f"{root}-solar/switch/relay-requester"] == "CONFIGURATION"
+    assert values[f"{root}-dryer/switch/relay-controllable"] == "true"

@@ -19,12 +19,12 @@ from panelctl.control.publish import Publisher
 from panelctl.errors import ServiceError, SocketError
 from panelctl.link import follower
 from panelctl.model.command import CloseRelay
-from panelctl.services.access import Clients, Role, fits, hash_password
+from panelctl.services.access import NAME, Clients, Role, fits, hash_password
 from panelctl.services.gateway import PREFIX, Gateway
 from panelctl.services.journal import MOST, Journal
 from panelctl.services.metrics import exposition, registry
 from panelctl.services.mqtt import Broker
-from panelctl.services.web import MOST_TRIES, TRIES, TRIES_S, Access, Face
+from panelctl.services.web import MOST_TRIES, TRIES, TRIES_S, Access, Face, _user_name
 from tests.engine_rig import EngineRig
 
 HELLO = describe_panel(read_panel(Path("panelctl/sim/demo.toml")), "")
@@ -140,6 +140,27 @@ def test_one_address_that_guesses_does_not_keep_others_from_registering(tmp_path
         assert others.count(0) == MOST_TRIES - TRIES - 1, "all together have a bound too"
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("asked", "made"),
+    [
+        ("Home Assistant-1a2b3c4d", "Home-Assistant-1a2b3c4d"),
+        ("bad\nuser root", "bad-user-root"),
+        ("../x", "..-x".strip(".-")),
+        ("a" * 90, "a" * 64),
+        ("küche", "k-che"),
+    ],
+)
+def test_a_client_may_call_itself_what_it_likes(asked: str, made: str) -> None:
+    assert _user_name(asked) == made
+    assert NAME.fullmatch(made)
+
+
+@pytest.mark.parametrize("asked", ["", "...", "漢字", None, 7, ["x"]])
+def test_a_client_without_a_name_gets_one(asked: object) -> None:
+    assert NAME.fullmatch(_user_name(asked))
+    assert _user_name(asked) != _user_name(asked)
 
 
 @pytest.mark.parametrize("passphrase", ["", "short"])

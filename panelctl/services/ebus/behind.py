@@ -26,9 +26,11 @@ from panelctl.services.ebus.words import (
 from panelctl.services.homie import Datatype, Device, Node, Property, Value
 
 FLEX_FORMAT = (
-    '{"type":"object","properties":{"mode":{"enum":["SHED","NORMAL"]},'
+    '{"type":"object","additionalProperties":false,"properties":{"mode":{"enum":["SHED","NORMAL"]},'
     '"level":{"type":"number","minimum":0,"maximum":100},"intensity":{"type":"string"},'
-    '"duration":{"type":"number","minimum":1},"cause":{"type":"string"}},"required":["mode"]}'
+    f'"duration":{{"type":"number","minimum":1,"maximum":{commands.FLEX_MOST_S:.0f}}},'
+    '"cause":{"type":"string"}},"required":["mode"],'
+    '"if":{"properties":{"mode":{"const":"SHED"}}},"then":{"required":["level","duration"]}}'
 )
 
 
@@ -44,6 +46,8 @@ def devices(facts: Facts) -> list[Device]:
             made.append(_source(circuit))
     if facts.heats:
         made.append(_tank(facts))
+    if facts.backup_tier is not None:
+        made.append(_mid(facts))
     return made
 
 
@@ -132,11 +136,12 @@ def _charger(circuit: CircuitFacts) -> Device:
     def allowed(seen: Seen) -> float | None:
         return seen.circuit(circuit.id).get("set_a")
 
-    def requested(seen: Seen) -> int | None:
-        cap_w = seen.circuit(circuit.id).get("cap_w")
-        return None if cap_w is None else int(cap_w / circuit.volts)
-
     most = int(circuit.max_a)
+
+    def limit(seen: Seen) -> int:
+        cap_w = seen.circuit(circuit.id).get("cap_w")
+        return most if cap_w is None else int(cap_w / circuit.volts)
+
     write = commands.charge_limit(circuit) if circuit.controlled else None
     nodes = [
         node("info", text("model", "charging station")),
@@ -145,7 +150,7 @@ def _charger(circuit: CircuitFacts) -> Device:
         node(
             "charge-limit",
             whole("installer-max", "A", most),
-            whole("requested-limit", "A", requested, f"{math.ceil(circuit.min_a)}:{most}", write),
+            whole("owner-limit", "A", limit, f"{math.ceil(circuit.min_a)}:{most}", write),
         ),
     ]
     return Device(circuit.fed or "", f"{DEVICE}evse", f"{circuit.name} (charger)", nodes)
@@ -166,6 +171,28 @@ def _source(circuit: CircuitFacts) -> Device:
         nodes.append(_status(circuit))
     kind = "pv" if circuit.source == "pv" else "bess"
     return Device(circuit.fed or "", f"{DEVICE}{kind}", circuit.name, nodes)
+
+
+def _mid(facts: Facts) -> Device:
+    """What takes the panel off the grid. We know that it has; not what it does otherwise."""
+    battery = next((c.fed for c in facts.circuits if c.source == "battery"), None)
+
+    def forming(seen: Seen) -> str | None:
+        return battery if seen.islanded else "GRID"
+
+    nodes = [
+        node("info", text("model", "microgrid interconnect")),
+        node(
+            "grid",
+            one_of(
+                "islanding-state",
+                "ON_GRID,OFF_GRID,UNKNOWN",
+                lambda seen: "OFF_GRID" if seen.islanded else "ON_GRID",
+            ),
+            text("grid-forming-entity", forming),
+        ),
+    ]
+    return Device(f"{facts.root}-mid", f"{DEVICE}mid", "Microgrid interconnect", nodes)
 
 
 def _tank(facts: Facts) -> Device:

@@ -48,8 +48,7 @@ def device(facts: Facts, circuit: CircuitFacts) -> Device:
         _meter(circuit),
         _pcs(circuit),
     ]
-    if circuit.relay:
-        nodes.insert(1, _switch(circuit))
+    nodes.insert(1, _switch(circuit))
     if circuit.controlled:
         nodes.append(_decision(circuit))
     nodes.append(_load_shed(facts, circuit))
@@ -66,16 +65,23 @@ def _tag(circuit: CircuitFacts) -> str:
 
 
 def _switch(circuit: CircuitFacts) -> Node:
-    write = commands.relay(circuit.id) if circuit.controlled else None
+    """Also of a circuit without a relay, which is always closed: clients take what does not say
+    otherwise for a switch.
+    """
+    switched = circuit.controlled and circuit.relay
+    write = commands.relay(circuit.id) if switched else None
 
     def requester(seen: Seen) -> str:
         # What nobody may switch is as the panel file wants it.
-        return _requester(seen.circuit(circuit.id)) if circuit.controlled else "CONFIGURATION"
+        return _requester(seen.circuit(circuit.id)) if switched else "CONFIGURATION"
+
+    def relay(seen: Seen) -> str:
+        return str(seen.circuit(circuit.id)["relay"]) if circuit.relay else "CLOSED"
 
     return node(
         "switch",
-        one_of("relay", RELAYS, lambda seen: str(seen.circuit(circuit.id)["relay"]), write),
-        yes("relay-controllable", circuit.controlled),
+        one_of("relay", RELAYS, relay, write),
+        yes("relay-controllable", switched),
         one_of("relay-requester", REQUESTERS, requester),
     )
 
@@ -132,7 +138,7 @@ def _load_shed(facts: Facts, circuit: CircuitFacts) -> Node:
     def read(seen: Seen) -> str:
         return "SOC_THRESHOLD" if seen.circuit(circuit.id)["tier"] >= tier else "NEVER"
 
-    write = commands.priority(circuit.id, tier)
+    write = commands.priority(circuit.id, tier, circuit.filed_tier)
     priority = one_of("priority", PRIORITIES, read, write)
     return node("load-shed", replace(priority, once=True))
 

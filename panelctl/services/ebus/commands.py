@@ -45,16 +45,17 @@ def relay(circuit: str) -> Write:
     return write
 
 
-def priority(circuit: str, backup_tier: int) -> Write:
+def priority(circuit: str, backup_tier: int, filed_tier: int) -> Write:
     """What becomes of a circuit off the grid: NEVER shed, or below the battery's threshold. Only
-    for one that is of the other kind: it moves no further than it has to.
+    for one that is of the other kind: it goes to its tier in the panel file where that is of the
+    kind, and no further than it has to where it is not.
     """
 
     def write(text: str) -> Command:
         if text == "NEVER" and backup_tier > 0:
-            return SetTier(NO_ID, circuit, backup_tier - 1)
+            return SetTier(NO_ID, circuit, min(filed_tier, backup_tier - 1))
         if text == "SOC_THRESHOLD":
-            return SetTier(NO_ID, circuit, backup_tier)
+            return SetTier(NO_ID, circuit, max(filed_tier, backup_tier))
         raise CommandRefused("a priority is NEVER or SOC_THRESHOLD")
 
     return write

@@ -142,7 +142,9 @@ def _pcs(facts: Facts) -> Node:
 
 def _source(facts: Facts, source: str, name: str) -> list[Property]:
     def limit(seen: Seen) -> float | None:
-        return seen.limit_a(name)
+        amps = seen.limit_a(name)
+        # What can be requested shows what is requested: without a request, all that there is.
+        return facts.setting_a if amps is None and name == "REQUESTED" else amps
 
     def active(seen: Seen) -> bool:
         return name in seen.limits
@@ -169,6 +171,8 @@ def _flows(facts: Facts) -> Node:
     battery = [circuit.id for circuit in facts.circuits if circuit.source == "battery"]
 
     def grid(seen: Seen) -> float | None:
+        if seen.islanded:
+            return 0.0  # what the lugs carry then is the inverter's
         watts = _import_w(seen)
         return None if watts is None else -watts
 
@@ -215,7 +219,7 @@ def _limiting(seen: Seen) -> bool:
 
 
 def _island(seen: Seen) -> str:
-    return "OFF_GRID" if "OFF_GRID" in seen.limits else "ON_GRID"
+    return "OFF_GRID" if seen.islanded else "ON_GRID"
 
 
 def _faults(seen: Seen) -> list[str]:

@@ -11,7 +11,7 @@ from panelctl.services.homie import homie_id
 @dataclass(frozen=True, slots=True)
 class CircuitFacts:
     """A circuit. `device` is its Homie id, `volts` are across its load at nominal voltage; currents
-    in A per leg.
+    in A per leg; `filed_tier` is its tier in the panel file.
     """
 
     id: str
@@ -31,6 +31,7 @@ class CircuitFacts:
     floor_w: float
     max_w: float
     volts: float
+    filed_tier: int
 
     @property
     def controlled(self) -> bool:
@@ -73,7 +74,7 @@ class Facts:
 def read_facts(hello: dict[str, Any]) -> Facts:
     """The facts in the first message of the control socket."""
     root = homie_id(hello["serial"])
-    taken: set[str] = {f"{root}-lugs-up", f"{root}-tank"}
+    taken: set[str] = {f"{root}-lugs-up", f"{root}-tank", f"{root}-mid"}
     taken |= {f"{root}-{homie_id(feeder)}" for feeder in hello["feeders"]}
     circuits = []
     for plain in hello["circuits"]:
@@ -101,6 +102,7 @@ def read_facts(hello: dict[str, Any]) -> Facts:
                 limits["floor_w"],
                 limits["max_w"],
                 hello["voltage_v"] * len(plain["legs"]) / 2,
+                plain["tier"],
             )
         )
     return Facts(

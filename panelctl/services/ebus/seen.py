@@ -17,6 +17,11 @@ class Seen:
         self.circuits: dict[str, Plain] = {circuit["id"]: circuit for circuit in record["circuits"]}
         self.limits: dict[str, Plain] = {limit["name"]: limit for limit in record["limits"]}
 
+    @property
+    def islanded(self) -> bool:
+        """Whether the panel is off the grid."""
+        return "OFF_GRID" in self.limits
+
     def circuit(self, ident: str) -> Plain:
         """What the record says of a circuit."""
         return self.circuits[ident]
