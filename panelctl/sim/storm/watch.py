@@ -33,13 +33,15 @@ from panelctl.units import NS_PER_S
 
 BLIND_SLACK_S = 2.0  # lease, charger and relay follow
 SHED_SLACK_S = 5.0
-UNREADABLE = {"lost", "cable_out", "reset", "nan", "garbled", "refused", "short", "foreign"}
+UNREADABLE = frozenset(
+    {"lost", "cable_out", "reset", "nan", "garbled", "refused", "short", "foreign"}
+)
 # Of which faults, how long they may take to be found out (s), what of the node may be unnoticed (W)
 # and whether everything has to be safe then. Mains that show nothing are convicted in a second or
 # two by a node that draws, after 15 s by the household alone; when that doubt ends, the node draws
 # a little more, to see (core/plausible.py).
 BLIND = (
-    (frozenset(UNREADABLE), 0.0, 0.0, True),
+    (UNREADABLE, 0.0, 0.0, True),
     (frozenset({"zero"}), 6.0, 2_000.0, False),
     (frozenset({"zero"}), 17.0, 2_000.0, True),
 )
@@ -170,8 +172,11 @@ class Watch:
         strikes = [s for s in self.excuses.active if s.target in self._mains_places]
         if not strikes and not any(self._blind_s):
             return  # nothing was counted, and nothing was told
+        unread = any(strike.kind in UNREADABLE for strike in strikes)
         for n, (kinds, slack_s, unseen_w, whole) in enumerate(BLIND):
             blind = running and any(strike.kind in kinds for strike in strikes)
+            if unread and kinds is not UNREADABLE:
+                blind = False  # what it shows is found out once it can be read
             self._blind_s[n] = self._blind_s[n] + dt_s if blind else 0.0
             if self._steps % SHADOW_STEPS:
                 continue
