@@ -168,8 +168,7 @@ def clock_step(world: World, strike: Strike) -> Undo:
 
 
 def disk_full(world: World, strike: Strike) -> Undo:
-    world.disk_full(True)
-    return lambda: world.disk_full(False)
+    return world.fill_disk()
 
 
 def no_descriptors(world: World, strike: Strike) -> Undo:

@@ -35,6 +35,7 @@ from panelctl.sim.virtual import VirtualClock
 from panelctl.units import NS_PER_S
 
 STEP_NS = 25_000_000  # of the plant
+STATE_FILES = ("state.json", "history.json")
 READ_S = 0.4  # so long reading and checking the panel file takes, in another process
 SOCKET = "/run/panelctl/control.sock"  # on the virtual network
 logging.getLogger("panelctl").addHandler(logging.NullHandler())  # nobody reads their logs
@@ -67,6 +68,7 @@ class World:
         self.resets: list[tuple[float, str]] = []  # boards that started anew, and when
         self.gone_ns = 0  # since when there is no controller
         self.full_s: float | None = None  # since when its disk is full
+        self._fillers = 0
         self.unsaved_s = (0.0, 0.0)  # between these times nothing was saved when it ended
         self.line: Callable[[bytes], None] = lambda line: None  # told every line of the socket
         self.told: Callable[[bytes], None] = lambda line: None  # told every answer to people
@@ -231,14 +233,23 @@ class World:
             self.gone_ns = self.loop.now_ns
             self.start()
 
-    def disk_full(self, full: bool) -> None:
-        """Whether nothing can be written to the state directory."""
-        self.full_s = self.now_s if full else None
-        away = self._state.with_suffix(".away")
-        if full and self._state.exists():
-            self._state.rename(away)
-        elif not full and away.exists():
-            away.rename(self._state)
+    def fill_disk(self) -> Undo:
+        """Nothing can be written to the state directory, what is there can be read, until undone."""
+        blocked = [(self._state / name).with_suffix(".tmp") for name in STATE_FILES]
+        self._fillers += 1
+        if self.full_s is None:
+            self.full_s = self.now_s
+            for path in blocked:  # where a new file would be written first
+                path.mkdir()
+
+        def undo() -> None:
+            self._fillers -= 1
+            if not self._fillers:
+                self.full_s = None
+                for path in blocked:
+                    path.rmdir()
+
+        return undo
 
     # -- people -----------------------------------------------------------------------------------
 
