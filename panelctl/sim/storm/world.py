@@ -234,7 +234,7 @@ class World:
             self.start()
 
     def fill_disk(self) -> Undo:
-        """Nothing can be written to the state directory, what is there can be read, until undone."""
+        """Until undone nothing can be written to the state directory; it can be read."""
         blocked = [(self._state / name).with_suffix(".tmp") for name in STATE_FILES]
         self._fillers += 1
         if self.full_s is None:
