@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import click
@@ -27,7 +27,7 @@ def broker_beside(folder: Path, serial: str, wanted: bool) -> Iterator[str]:
     found = shutil.which("mosquitto") or next((p for p in PLACES if Path(p).exists()), None)
     if found is None:
         raise click.ClickException("--mqtt needs mosquitto: apt-get install mosquitto")
-    ports = [str(_free_port()) for _ in range(3)]
+    ports = _free_ports(3)
     place = folder / "mqtt"
     base = [sys.executable, "-m", "panelctl"]
     made = [*base, "mqtt", "setup", "--serial", serial, "--folder", str(place)]
@@ -60,7 +60,9 @@ def broker_beside(folder: Path, serial: str, wanted: bool) -> Iterator[str]:
             process.wait(10)
 
 
-def _free_port() -> int:
-    with socket.socket() as made:
-        made.bind(("127.0.0.1", 0))
-        return int(made.getsockname()[1])
+def _free_ports(number: int) -> list[str]:
+    with ExitStack() as stack:
+        made = [stack.enter_context(socket.socket()) for _ in range(number)]
+        for one in made:
+            one.bind(("127.0.0.1", 0))
+        return [str(one.getsockname()[1]) for one in made]

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, file_okay=False),
     default=lambda: Path(os.environ.get("STATE_DIRECTORY", "/var/lib/panelctl")),
     show_default="$STATE_DIRECTORY or /var/lib/panelctl",
-    help="Where claims that outlive a restart are kept.",
+    help="Where claims, limits and what else outlives a restart are kept.",
 )
 @click.option(
     "--link", "links", multiple=True, metavar="NAME=URL", help="Use another URL for a link."
@@ -85,6 +85,7 @@ def command(
             ) from None
     from panelctl.control.app import App, Places
     from panelctl.control.realtime import freeze_garbage, lock_memory, raise_priority
+    from panelctl.control.store import StateStore
     from panelctl.control.supervisor import Supervisor
     from panelctl.field.links import open_link, open_read_only
     from panelctl.field.timing import TimerfdClock
@@ -94,11 +95,12 @@ def command(
 
     async def serve() -> None:
         clock, watchdog, places = TimerfdClock(), Watchdog(), Places(socket_path, state_path)
+        store = StateStore(places.state, clock.boot)
 
         def make(panel: Panel, text: str) -> App:
             if read_only:
-                return App(panel.disarmed(), text, places, clock, open_read_only, watchdog)
-            return App(panel, text, places, clock, open_link, watchdog)
+                return App(panel.disarmed(), text, places, clock, open_read_only, watchdog, store)
+            return App(panel, text, places, clock, open_link, watchdog, store)
 
         supervisor = Supervisor(panel, text, make, lambda: reread_panel_apart(config, urls))
 

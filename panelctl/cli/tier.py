@@ -17,6 +17,9 @@ from panelctl.model.command import SetTier
 @socket_option
 @json_option
 def command(circuit: str, tier: int, socket_path: Path, as_json: bool) -> None:
-    """Move CIRCUIT to TIER until the controller is restarted. The largest tier is shed first."""
+    """Move CIRCUIT to TIER, over restarts too, until the panel file gives it another one.
+
+    The largest tier is shed first.
+    """
     done = f"{circuit} now stands on tier {tier}"
     send(socket_path, SetTier(new_id(), circuit, tier), done, as_json)

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 import uvicorn
 
-from panelctl.cli.connections import MOST, BoundedProtocol
+from panelctl.cli.connections import BoundedListener, TimedProtocol
 from panelctl.errors import ServiceError
 from panelctl.services.certificates import Files
 from panelctl.services.discovery import announce, local_addresses, services
@@ -74,18 +74,17 @@ def _server(
     """A server and the socket that it listens on; with `files` it speaks TLS."""
     host, port = split_address(text, option)
     try:
-        listening = socket.create_server((host, port), family=_family(host))
+        listening = BoundedListener(socket.create_server((host, port), family=_family(host)))
     except OSError as error:
         raise ServiceError(f"{option} {text}: {error}") from None
     config = uvicorn.Config(
         app,  # type: ignore[arg-type]  # an ASGI application
         host,
         port,
-        http=BoundedProtocol,
+        http=TimedProtocol,
         log_level="warning",
         log_config=None,
         lifespan="off",
-        limit_concurrency=MOST,
         ssl_certfile=files.server if files is not None else None,
         ssl_keyfile=files.server_key if files is not None else None,
     )

@@ -35,7 +35,7 @@ class Places:
 
 
 class App:
-    """A controller for one panel."""
+    """A controller for one panel. `store` is the one before's, in the same process."""
 
     def __init__(
         self,
@@ -45,12 +45,13 @@ class App:
         clock: Clock,
         opener: OpenLink = open_link,
         watchdog: Watchdog | None = None,
+        store: StateStore | None = None,
     ) -> None:
         self.engine = Engine(panel)
         self.links = {link.name: opener(link, clock) for link in panel.links}
         self.scanner = Scanner(plan_bus(panel), self.links, self.engine.image, clock)
         self.history = HistoryStore(places.state)
-        self.store = StateStore(places.state, clock.boot)
+        self.store = store or StateStore(places.state, clock.boot)
         now_ns, wall_s = clock.now_ns(), clock.wall_s()
         start = Start(self.store.load(now_ns, wall_s), self.history.load(), now_ns, wall_s)
         start.resume(self.engine)

@@ -115,7 +115,7 @@ class ControlLoop:
             engine.tiers(),
             engine.blind_since_ns(),
         )
-        self._store.save(kept, now_ns, self._clock.wall_s())
+        self._store.save(kept, now_ns, self._clock.wall_s(), last)
 
     async def _cycle(self, tick_ns: int) -> None:
         engine, counts = self._engine, self.counts

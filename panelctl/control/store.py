@@ -29,6 +29,7 @@ MOST_BYTES = 65_536
 MOST_CLAIM = 63
 MOST_HEAT = 64 << 32
 MOST_NS = 1 << 62
+LAZY_NS = 60 * NS_PER_S  # flash wears
 SET_S = 2.0  # a wall clock that is so far off was set, or has drifted
 
 
@@ -58,11 +59,17 @@ class StateStore:
         self._path = folder / "state.json"
         self._boot = boot
         self._saved: Kept | None = None
+        self._saved_ns = 0
+        self._unwritten: Kept | None = None  # the disk did not take it
         self._ahead_s = 0.0  # of the monotonic clock, the wall clock when it was saved
         self.failures = 0
 
     def load(self, now_ns: int, wall_s: float) -> Kept:
-        """What the last run kept, its ends on the present monotonic clock."""
+        """What the last run kept, its ends on the present monotonic clock; of this process's own
+        last run also what could not be written.
+        """
+        if self._unwritten is not None:
+            return self._unwritten
         try:
             plain = orjson.loads(self._path.read_bytes()[:MOST_BYTES])
             kept = kept_from(plain)
@@ -73,17 +80,25 @@ class StateStore:
         except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
             return Kept()
 
-    def save(self, kept: Kept, now_ns: int, wall_s: float) -> None:
-        """Write it down if it changed, or the wall clock was set: the next boot goes by that."""
+    def save(self, kept: Kept, now_ns: int, wall_s: float, last: bool = False) -> None:
+        """Write it down if it changed, or the wall clock was set: the next boot goes by that. What
+        comes and goes (the end of a cap, blindness) waits for up to LAZY_NS, if it is not the last.
+        """
         ahead_s = wall_s - now_ns / NS_PER_S
-        if kept == self._saved and abs(ahead_s - self._ahead_s) < SET_S:
-            return
+        if abs(ahead_s - self._ahead_s) < SET_S and self._saved is not None:
+            if kept == self._saved:
+                return
+            lazy = not last and now_ns - self._saved_ns < LAZY_NS
+            if lazy and _settled(kept) == _settled(self._saved):
+                return
         when = {"boot": self._boot, "now_ns": now_ns, "wall_s": wall_s}
         plain = {**kept_to_plain(kept), **when}
         try:
             replace_file(self._path, json.dumps(plain))
-            self._saved, self._ahead_s = kept, ahead_s
+            self._saved, self._saved_ns, self._ahead_s = kept, now_ns, ahead_s
+            self._unwritten = None
         except OSError:
+            self._unwritten = kept
             self.failures += 1
 
 
@@ -106,7 +121,7 @@ def kept_to_plain(kept: Kept) -> dict[str, Any]:
 def kept_from(plain: dict[str, Any]) -> Kept:
     """What `kept_to_plain` made of it. Raises ValueError, KeyError or TypeError out of shape."""
     if plain["format"] != FORMAT:
-        return Kept()
+        raise ValueError(f"format {plain['format']!r} is not {FORMAT}")
     claims = {
         str(name): int(claim)
         for name, claim in dict(plain["claims"]).items()
@@ -133,6 +148,12 @@ def kept_from(plain: dict[str, Any]) -> Kept:
     if limit_a is not None and 0 <= float(limit_a) < math.inf:
         kept.limit_a, kept.until_ns = float(limit_a), until_ns
     return kept
+
+
+def _settled(kept: Kept) -> Kept:
+    """The same without what comes and goes."""
+    caps = {ident: (most_w, 0) for ident, (most_w, _) in kept.caps.items()}
+    return replace(kept, caps=caps, blind_ns=0)
 
 
 def _moved(kept: Kept, by_ns: int) -> Kept:
@@ -169,7 +190,7 @@ def _limits(plain: Any) -> KeptLimits:
     windows = []
     for start_ns, end_ns, limit_a, import_w in plain["windows"]:
         times = (_time(start_ns), _time(end_ns))
-        if times[0] >= times[1]:
+        if times[0] > times[1]:
             raise ValueError("a window ends before it starts")
         windows.append((*times, amount(limit_a), amount(import_w)))
     return KeptLimits(

@@ -7,11 +7,9 @@ nothing of it. It never raises anything, and ends by itself.
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 from panelctl.core.layout import Fixed
 from panelctl.errors import CommandRefused
-from panelctl.model.circuit import Circuit
+from panelctl.model.circuit import Circuit, Modulation
 from panelctl.model.command import MAX_EXPIRY_S
 from panelctl.model.panel import Panel
 from panelctl.units import NS_PER_S, ma_from_w, ns_from_s
@@ -38,12 +36,15 @@ class Caps:
         modulation = circuit.modulation
         if modulation is None:
             raise CommandRefused(f"{circuit.name} takes no set-point: it is on or off")
-        volts = self._voltage_v * len(circuit.legs) / 2
-        least_w = modulation.floor_w or round(modulation.min_a * volts)
+        least_w = self._least_w(circuit, modulation)
         if most_w < least_w:
             raise CommandRefused(f"{circuit.name} cannot run below {least_w} W")
         self._caps[i] = (int(most_w), until_ns)
         self._bind(i)
+
+    def _least_w(self, circuit: Circuit, modulation: Modulation) -> int:
+        volts = self._voltage_v * len(circuit.legs) / 2
+        return modulation.floor_w or round(modulation.min_a * volts)
 
     def take_back(self, i: int) -> None:
         """End the cap on load `i`, if there is one."""
@@ -78,12 +79,14 @@ class Caps:
         return {self._loads[i].id: cap for i, cap in self._caps.items()}
 
     def take(self, kept: KeptCaps, now_ns: int) -> None:
-        """Put back what `keep()` gave out and has not run out; what fits no load any more ends."""
+        """Put back what `keep()` gave out and has not run out. A load that cannot run so low any
+        more runs as low as it can.
+        """
         for i, circuit in enumerate(self._loads):
             most_w, until_ns = kept.get(circuit.id, (0, 0))
-            if now_ns < until_ns <= now_ns + ns_from_s(MAX_EXPIRY_S):
-                with suppress(CommandRefused):
-                    self.put(i, most_w, until_ns)
+            in_time = now_ns < until_ns <= now_ns + ns_from_s(MAX_EXPIRY_S)
+            if in_time and circuit.modulation is not None:
+                self.put(i, max(most_w, self._least_w(circuit, circuit.modulation)), until_ns)
 
     def next_end_ns(self) -> int | None:
         """When the next cap runs out; None without one."""

@@ -3,7 +3,8 @@
 Rules
 - Synchronous and pure: the image, the time and the commands come in, the plan is read from `self`.
 - Every command is judged here and nowhere else: refused with a reason, or carried out at once.
-- What outlives a restart (claims) is given out as plain data; storing it is control's work.
+- What outlives a restart (claims, limits, caps, tiers, heat) is given out as plain data; storing it
+  is control's work.
 """
 
 from __future__ import annotations

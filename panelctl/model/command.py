@@ -47,7 +47,7 @@ class RequestLimit:
 
 @dataclass(frozen=True, slots=True)
 class SetTier:
-    """Move a managed circuit to another tier until the controller is restarted."""
+    """Move a managed circuit to another tier, until the panel file says another one."""
 
     id: str
     circuit: str

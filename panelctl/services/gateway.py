@@ -27,6 +27,7 @@ PREFIX = "ebus/5"
 BIRTH = "homeassistant/status"
 DESCRIPTION = "$description"
 MOST_COMMAND = 4096
+FOUND_S = 0.5
 MOST_WAITING = 64
 MOST_CLEARED = 20_000  # topics that are cleared of what was before
 BURST, PER_S = 40.0, 20.0  # commands from outside: more than that is not people
@@ -66,6 +67,7 @@ class Gateway:
         self._components: dict[str, str] = {}  # what Home Assistant is told of, and the platforms,
         self._gone_components: dict[str, str] = {}  # and what it was told of before
         self._gone: asyncio.TimerHandle | None = None
+        self._again: asyncio.TimerHandle | None = None  # something is found that has to go
         self._orders: asyncio.Queue[tuple[float, Leaf, str]] = asyncio.Queue(MOST_WAITING)
         self._numbers = count(1)
         self._credit, self._credit_s = BURST, 0.0
@@ -110,30 +112,29 @@ class Gateway:
         for ident in self._components:
             self._gone_components.pop(ident, None)
 
-    def _clear(self, paths: list[str]) -> list[Message]:
-        """Remember to clear what is there no more; what is new among it."""
-        new = [
-            Message(f"{PREFIX}/{path}", None)
-            for path in paths
-            if path not in self._paths and path not in self._cleared
-        ]
-        new = new[: MOST_CLEARED - len(self._cleared)]
-        self._cleared |= {message.topic.removeprefix(f"{PREFIX}/"): message for message in new}
-        return new
+    def _clear(self, paths: list[str]) -> bool:
+        """Remember to clear what is there no more; whether some of it is new."""
+        new = [path for path in paths if path not in self._paths and path not in self._cleared]
+        for path in new[: MOST_CLEARED - len(self._cleared)]:
+            self._cleared[path] = Message(f"{PREFIX}/{path}", None)
+        return bool(new)
 
     def _found(self, topic: str, payload: bytes) -> None:
         """What an earlier run has left on the broker, or this one before it lost the connection."""
         if topic == config_topic(self.root):
             told = component_platforms(payload).items() - self._components.items()
             gone = {ident: platform for ident, platform in told if ident not in self._components}
-            if gone.items() - self._gone_components.items():
-                self._gone_components |= gone
-                self._discover()
-            return
-        device = topic.removeprefix(f"{PREFIX}/").removesuffix(f"/{DESCRIPTION}")
-        for message in self._clear(retained_paths(device, payload, self.root)):
-            if self._ready:  # else it goes with everything
-                self.carrier.put(message)
+            new = bool(gone.items() - self._gone_components.items())
+            self._gone_components |= gone
+        else:
+            device = topic.removeprefix(f"{PREFIX}/").removesuffix(f"/{DESCRIPTION}")
+            new = self._clear(retained_paths(device, payload, self.root))
+        if new and self._again is None:  # more may be found: all of it is cleared at once
+            self._again = asyncio.get_running_loop().call_later(FOUND_S, self._anew)
+
+    def _anew(self) -> None:
+        self._again = None
+        self.carrier.again()
 
     def _record(self, record: dict[str, Any]) -> None:
         assert self._changes is not None
@@ -167,8 +168,12 @@ class Gateway:
     # -- to the broker ----------------------------------------------------------------------------
 
     def _discovery(self) -> Iterator[Message]:
+        """What Home Assistant is told: of what is gone once, and not retained."""
         assert self._tree is not None
-        for topic, payload in discovery(self._tree, PREFIX, self._gone_components):
+        if self._gone_components:
+            for topic, payload in discovery(self._tree, PREFIX, self._gone_components):
+                yield Message(topic, payload, retain=False)
+        for topic, payload in discovery(self._tree, PREFIX, {}):
             yield Message(topic, payload)
 
     def _discover(self) -> None:
@@ -283,6 +288,6 @@ class Gateway:
 
 
 def _paths(device: Device) -> list[str]:
-    """Everything that is retained of a device."""
-    own = [f"{device.id}/$state", f"{device.id}/$description"]
-    return [*own, *(leaf.path for leaf in device.leaves())]
+    """Everything that is retained of a device, in the order in which it is cleared."""
+    leaves = (leaf.path for leaf in device.leaves())
+    return [f"{device.id}/$state", *leaves, f"{device.id}/{DESCRIPTION}"]

@@ -25,14 +25,16 @@ def retained_paths(device: str, description: bytes, root: str) -> list[str]:
         return []
     if device != root and plain.get("root") != root:
         return []
-    paths = [f"{device}/$state", f"{device}/$description"]
+    paths = [f"{device}/$state"]
     for node, content in nodes.items():
         properties = content.get("properties") if isinstance(content, dict) else None
         if not isinstance(properties, dict):
             return []
         paths += [f"{device}/{node}/{name}" for name in properties]
-    named = (part for path in paths[2:] for part in path.split("/")[1:])
-    return paths if len(paths) <= MOST_PATHS and all(map(ID.fullmatch, named)) else []
+    named = (part for path in paths[1:] for part in path.split("/")[1:])
+    if len(paths) > MOST_PATHS or not all(map(ID.fullmatch, named)):
+        return []
+    return [*paths, f"{device}/$description"]  # last: without it nobody finds the others
 
 
 def component_platforms(payload: str | bytes) -> dict[str, str]:

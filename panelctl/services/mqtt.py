@@ -118,7 +118,8 @@ class Carrier:
         """Publish everything once more: the tree has another shape."""
         if self.connected:
             self._whole = deque(self._everything())
-            self._waiting.clear()
+            strays = {t: message for t, message in self._waiting.items() if t.endswith("/set")}
+            self._waiting = strays  # commands that somebody retained are no part of everything
             self._woken.set()
 
     @property
@@ -167,19 +168,21 @@ class Carrier:
         )
 
     async def _serve(self, client: aiomqtt.Client) -> None:
-        for topic in self._topics:
-            await client.subscribe(topic, options=AS_SENT if topic.endswith("/set") else OTHERS)
-        await client.subscribe(self._will.topic, options=OTHERS)
-        self.connected = True
-        self.connects += 1
-        self.again()
-        tasks = [asyncio.create_task(self._send(client)), asyncio.create_task(self._hear(client))]
+        tasks = [asyncio.create_task(self._hear(client))]  # much may be retained: from the start
         try:
+            for topic in self._topics:
+                await client.subscribe(topic, options=AS_SENT if topic.endswith("/set") else OTHERS)
+            await client.subscribe(self._will.topic, options=OTHERS)
+            self.connected = True
+            self.connects += 1
+            self.again()
+            tasks.append(asyncio.create_task(self._send(client)))
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
         except asyncio.CancelledError:
-            tasks[0].cancel()
+            for task in tasks:
+                task.cancel()
             with suppress(aiomqtt.MqttError):
                 await client.publish(self._will.topic, "disconnected", qos=1, retain=True)
             raise

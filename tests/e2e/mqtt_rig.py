@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,18 @@ PREFIX = "ebus/5"
 MOSQUITTO = "/usr/sbin/mosquitto"
 
 
+def free_ports(number: int) -> list[int]:
+    """So many ports of loopback that nobody uses now."""
+    with ExitStack() as stack:
+        made = [stack.enter_context(socket.socket()) for _ in range(number)]
+        for one in made:
+            one.bind(("127.0.0.1", 0))
+        return [int(one.getsockname()[1]) for one in made]
+
+
 def free_port() -> int:
     """A port of loopback that nobody uses now."""
-    with socket.socket() as made:
-        made.bind(("127.0.0.1", 0))
-        return int(made.getsockname()[1])
+    return free_ports(1)[0]
 
 
 def panelctl(*words: str) -> str:
@@ -107,7 +115,7 @@ class BrokerRig:
 
     def __init__(self, folder: Path, serial: str = "demo-0001") -> None:
         self.folder = folder
-        self.port, self.tls_port = free_port(), free_port()
+        self.port, self.tls_port = free_ports(2)
         self._passwords: dict[str, str] = {}  # and the gateway's own, of panelctl
         self.broker: subprocess.Popen[bytes] | None = None
         self.serve: subprocess.Popen[bytes] | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 import socket
 import ssl
@@ -22,7 +23,7 @@ from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
 
 from panelctl.cli.connections import LASTS_S
 from panelctl.services.certificates import Files, ensure
-from tests.e2e.mqtt_rig import PREFIX, BrokerRig, Listener, free_port, panelctl
+from tests.e2e.mqtt_rig import PREFIX, BrokerRig, Listener, free_port, free_ports, panelctl
 from tests.e2e.rig import PanelRig
 
 ROOT = "demo-0001"
@@ -109,7 +110,7 @@ def test_the_web_face_speaks_tls_and_lets_nobody_keep_it_busy(
     rig: BrokerRig, panel: PanelRig
 ) -> None:
     """Connections that say nothing do not keep others out, and end."""
-    web, tls = free_port(), free_port()
+    web, tls = free_ports(2)
     where = ["--listen", f"127.0.0.1:{web}", "--listen-tls", f"127.0.0.1:{tls}"]
     rig.start_serve(panel.folder / "control.sock", *where, "--access", str(rig.folder), tls=True)
     context = ssl.create_default_context(cafile=str(rig.folder / "ca.pem"))
@@ -127,7 +128,9 @@ def test_the_web_face_speaks_tls_and_lets_nobody_keep_it_busy(
     until(listening, 15)
     with ExitStack() as stack:
         silent = [
-            stack.enter_context(socket.create_connection(("127.0.0.1", web))) for _ in range(100)
+            stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+            for port in (web, tls)
+            for _ in range(100)
         ]
         for one in silent:
             one.settimeout(LASTS_S + 5.0)
@@ -137,7 +140,10 @@ def test_the_web_face_speaks_tls_and_lets_nobody_keep_it_busy(
         stack.enter_context(elsewhere)
         elsewhere.sendall(b"GET /api/v2/status HTTP/1.1\r\nHost: x\r\n\r\n")
         assert elsewhere.recv(4096).startswith(b"HTTP/1.1 200"), "another address is served"
-        for one in silent:
+        assert rig.serve is not None
+        open_now = len(os.listdir(f"/proc/{rig.serve.pid}/fd"))
+        assert open_now < 80, "of two hundred connections a few are held"
+        for one in silent[:100]:
             with suppress(ConnectionError):
                 assert one.recv(1) == b""
     assert status(web, "http") == ROOT

@@ -105,7 +105,9 @@ def test_a_cap_outlives_a_restart_and_no_more_than_its_time(rig: EngineRig, tmp_
     assert budget_w(restarted(PANEL, rig, 600.0, tmp_path)) > 12_000
 
 
-def test_a_cap_that_fits_no_load_any_more_ends(rig: EngineRig, tmp_path: Path) -> None:
+def test_a_cap_below_a_floor_that_was_raised_holds_at_the_floor(
+    rig: EngineRig, tmp_path: Path
+) -> None:
     rig.step(Cap("1", "compute", 6_000.0, 600.0))
     circuits = tuple(
         replace(c, modulation=replace(c.modulation, floor_w=7_000))
@@ -114,7 +116,8 @@ def test_a_cap_that_fits_no_load_any_more_ends(rig: EngineRig, tmp_path: Path) -
         for c in PANEL.circuits
     )
     after = restarted(replace(PANEL, circuits=circuits), rig, 10.0, tmp_path)
-    assert after.engine.caps.most_w(after.engine.compute) is None
+    assert after.engine.caps.most_w(after.engine.compute) == 7_000
+    assert budget_w(after) <= 7_000
 
 
 def test_a_tier_outlives_a_restart_until_the_file_has_another(

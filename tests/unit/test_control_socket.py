@@ -6,6 +6,7 @@ import asyncio
 import json
 import socket
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -299,3 +300,42 @@ def test_another_boot_has_another_clock(
     again = StateStore(tmp_path, "3")
     again.save(found, 3 * S, 1e9)
     assert again.load(4 * S, 1e9) == found, "also what began before the machine did"
+
+
+def test_what_could_not_be_written_outlives_a_reload(tmp_path: Path) -> None:
+    """The process is the same; its disk is full."""
+    store = StateStore(tmp_path, "1")
+    store.save(Kept({"dryer": 1}), 10 * S, 1e9)
+    (tmp_path / "state.tmp").mkdir()
+    store.save(KEPT, 11 * S, 1e9 + 1)
+    assert store.load(12 * S, 1e9 + 2) == KEPT
+    assert StateStore(tmp_path, "1").load(12 * S, 1e9 + 2) == Kept({"dryer": 1})
+    (tmp_path / "state.tmp").rmdir()
+    store.save(KEPT, 13 * S, 1e9 + 3)
+    assert StateStore(tmp_path, "1").load(14 * S, 1e9 + 4) == KEPT
+
+
+def test_what_comes_and_goes_does_not_wear_the_disk(tmp_path: Path) -> None:
+    """A cap that is renewed, mains that flicker; what is new, and the end, are written at once."""
+    store = StateStore(tmp_path, "1")
+    store.save(KEPT, 10 * S, 1e9)
+
+    def written_ns() -> int:
+        return int(json.loads((tmp_path / "state.json").read_text())["now_ns"])
+
+    for n in range(1, 130):
+        caps = {"evse": (3_000, (70 + n) * S)}
+        kept = replace(KEPT, caps=caps, blind_ns=n * S * (n % 2))
+        store.save(kept, (10 + n) * S, 1e9 + n)
+        assert written_ns() == (10 + n // 60 * 60) * S
+    lower = replace(kept, caps={"evse": (2_000, 90 * S)})
+    store.save(lower, 140 * S, 1e9 + 130)
+    assert written_ns() == 140 * S
+    store.save(replace(lower, blind_ns=7), 141 * S, 1e9 + 131, last=True)
+    assert written_ns() == 141 * S
+
+
+def test_a_window_that_is_no_longer_than_a_moment_costs_nothing_else(tmp_path: Path) -> None:
+    kept = replace(KEPT, limits=KeptLimits(windows=[(5 * S, 5 * S, 70.0, None)]))
+    StateStore(tmp_path, "1").save(kept, 1 * S, 1e9)
+    assert StateStore(tmp_path, "1").load(2 * S, 1e9) == kept

@@ -296,3 +296,17 @@ def test_a_circuit_without_a_relay_is_no_switch(site: Site) -> None:
     assert values[f"{root}-solar/switch/relay"] == "CLOSED"
     assert values[f"{root}-solar/switch/relay-requester"] == "CONFIGURATION"
     assert values[f"{root}-dryer/switch/relay-controllable"] == "true"
+
+
+def test_ids_of_feeders_are_nobodys_twice_either() -> None:
+    text = DEMO.read_text() + BACKUP + FEEDER.replace("barn", "mid")
+    ids = [device.id for device in Site(parse_panel(text, "panel.toml")).tree.devices]
+    assert len(set(ids)) == len(ids)
+
+
+@pytest.mark.parametrize(("most_w", "shown"), [(50_000.0, "48"), (2_400.0, "10"), (1_440.0, "6")])
+def test_a_limit_is_shown_inside_its_bounds(most_w: float, shown: str) -> None:
+    made = Site(read_panel(DEMO))
+    made.rig.run(5)
+    assert made.rig.step(Cap("1", "evse", most_w, 600.0)) == []
+    assert made.values()[f"{made.tree.root.id}-evse-device/charge-limit/owner-limit"] == shown

@@ -13,7 +13,7 @@ CHILD = {"root": "home-1", "nodes": NODES}
 
 
 def test_a_device_names_all_that_was_published_of_it() -> None:
-    paths = ["$state", "$description", "meter/current", "meter/active-power"]
+    paths = ["$state", "meter/current", "meter/active-power", "$description"]
     child = [f"home-1-dryer/{path}" for path in paths]
     assert retained_paths("home-1-dryer", json.dumps(CHILD).encode(), "home-1") == child
     root = [f"home-1/{path}" for path in paths]

@@ -136,11 +136,11 @@ def _charger(circuit: CircuitFacts) -> Device:
     def allowed(seen: Seen) -> float | None:
         return seen.circuit(circuit.id).get("set_a")
 
-    most = int(circuit.max_a)
+    least, most = math.ceil(circuit.min_a), int(circuit.max_a)
 
     def limit(seen: Seen) -> int:
         cap_w = seen.circuit(circuit.id).get("cap_w")
-        return most if cap_w is None else int(cap_w / circuit.volts)
+        return most if cap_w is None else min(most, max(least, int(cap_w / circuit.volts)))
 
     write = commands.charge_limit(circuit) if circuit.controlled else None
     nodes = [
@@ -150,7 +150,7 @@ def _charger(circuit: CircuitFacts) -> Device:
         node(
             "charge-limit",
             whole("installer-max", "A", most),
-            whole("owner-limit", "A", limit, f"{math.ceil(circuit.min_a)}:{most}", write),
+            whole("owner-limit", "A", limit, f"{least}:{most}", write),
         ),
     ]
     return Device(circuit.fed or "", f"{DEVICE}evse", f"{circuit.name} (charger)", nodes)

@@ -18,7 +18,7 @@ from panelctl.services.ebus.words import (
     whole,
     yes,
 )
-from panelctl.services.homie import Device, Node, Property, homie_id
+from panelctl.services.homie import Device, Node, Property
 
 # What clients derive a panel's size from, and know no other words for.
 MODELS = {16: "MAIN_16", 24: "MLO_24", 32: "MAIN_32", 40: "MAIN_40", 48: "MLO_48"}
@@ -104,10 +104,10 @@ def lugs(facts: Facts) -> list[Device]:
             node("connection", whole("service-rating", "A", round(facts.main_breaker_a))),
         ],
     )
-    return [upstream, *(_feeder(facts, name, legs) for name, legs in facts.feeders.items())]
+    return [upstream, *(_feeder(name, *known) for name, known in facts.feeders.items())]
 
 
-def _feeder(facts: Facts, name: str, legs: str) -> Device:
+def _feeder(name: str, device: str, legs: str) -> Device:
     def current(leg: str) -> Property:
         def read(seen: Seen) -> float | None:
             row = seen.record["rows"].get(f"{name}.{leg}")
@@ -116,7 +116,7 @@ def _feeder(facts: Facts, name: str, legs: str) -> Device:
         return measured(f"current-{leg}", "A", read, digits=2)
 
     return Device(
-        f"{facts.root}-{homie_id(name)}",
+        device,
         f"{DEVICE}lugs",
         name,
         [
@@ -166,7 +166,10 @@ def _source(facts: Facts, source: str, name: str) -> list[Property]:
 
 
 def _flows(facts: Facts) -> Node:
-    """Grid, battery, PV and site sum to 0: + is exporting, charging and consuming; PV gives < 0."""
+    """Grid, battery, PV and site sum to 0: + is exporting, charging and consuming; PV gives < 0.
+
+    Off the grid what the inverter gives is missing from the sum: it is no device of ours.
+    """
     pv = [circuit.id for circuit in facts.circuits if circuit.source == "pv"]
     battery = [circuit.id for circuit in facts.circuits if circuit.source == "battery"]
 

@@ -53,7 +53,9 @@ class CircuitFacts:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """A panel. `root` is its serial number as a Homie id, and the id of the root device."""
+    """A panel. `root` is its serial number as a Homie id, and the id of the root device; `feeders`
+    are the device id and the legs of each.
+    """
 
     root: str
     name: str
@@ -61,7 +63,7 @@ class Facts:
     setting_a: float
     lease_s: float
     backup_tier: int | None
-    feeders: dict[str, str]
+    feeders: dict[str, tuple[str, str]]
     heats: bool
     circuits: tuple[CircuitFacts, ...]
 
@@ -75,13 +77,18 @@ def read_facts(hello: dict[str, Any]) -> Facts:
     """The facts in the first message of the control socket."""
     root = homie_id(hello["serial"])
     taken: set[str] = {f"{root}-lugs-up", f"{root}-tank", f"{root}-mid"}
-    taken |= {f"{root}-{homie_id(feeder)}" for feeder in hello["feeders"]}
-    circuits = []
-    for plain in hello["circuits"]:
-        device = f"{root}-{homie_id(plain['id'])}"
+
+    def free(ident: str) -> str:
+        device = f"{root}-{homie_id(ident)}"
         while device in taken or f"{device}-device" in taken:
             device += "-x"
-        taken |= {device, f"{device}-device"}
+        taken.update((device, f"{device}-device"))
+        return device
+
+    feeders = {ident: (free(ident), legs) for ident, legs in hello["feeders"].items()}
+    circuits = []
+    for plain in hello["circuits"]:
+        device = free(plain["id"])
         limits = plain["set"] or {"min_a": 0.0, "max_a": 0.0, "floor_w": 0, "max_w": 0}
         circuits.append(
             CircuitFacts(
@@ -112,7 +119,7 @@ def read_facts(hello: dict[str, Any]) -> Facts:
         hello["control_setting_a"],
         hello["lease_s"],
         hello["backup_tier"],
-        hello["feeders"],
+        feeders,
         bool(hello["heats"]),
         tuple(circuits),
     )

@@ -175,8 +175,8 @@ class Watch:
         unread = any(strike.kind in UNREADABLE for strike in strikes)
         for n, (kinds, slack_s, unseen_w, whole) in enumerate(BLIND):
             blind = running and any(strike.kind in kinds for strike in strikes)
-            if unread and kinds is not UNREADABLE:
-                blind = False  # what it shows is found out once it can be read
+            if blind and unread and kinds is not UNREADABLE:
+                continue  # what it shows is found out while it can be read
             self._blind_s[n] = self._blind_s[n] + dt_s if blind else 0.0
             if self._steps % SHADOW_STEPS:
                 continue

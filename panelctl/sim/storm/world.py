@@ -19,6 +19,7 @@ from typing import Any
 from panelctl.clock import Clock
 from panelctl.config.load import parse_panel
 from panelctl.control.app import App, Places
+from panelctl.control.store import StateStore
 from panelctl.control.supervisor import Supervisor
 from panelctl.errors import PanelctlError
 from panelctl.field.bus import BusLink
@@ -164,11 +165,13 @@ class World:
 
     def start(self) -> None:
         """Start the controller, as the service manager does."""
+        self._store = StateStore(self._state, self.clock.boot)
         self.supervisor = Supervisor(self.believed, self._config, self._make, self._read)
         self._task = self.loop.create_task(self._run(self.supervisor), name="controller")
 
     def _make(self, panel: Panel, config: str) -> App:
-        app = App(panel, config, Places(Path(SOCKET), self._state), self.clock, self._open)
+        places = Places(Path(SOCKET), self._state)
+        app = App(panel, config, places, self.clock, self._open, store=self._store)
         self.alter(app)
         return app
 
