@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -79,6 +80,23 @@ def test_faults_that_are_alike_end_one_by_one(first: int, tmp_path: Path) -> Non
     undone[0]()
     assert faults == []
     world.loop.close()
+
+
+def test_motors_that_start_twice_run_as_before(tmp_path: Path) -> None:
+    world = World(PANEL, TEXT, 1, tmp_path)
+    item = world.plant.circuits["dishwasher"]
+    item.demand_w = 800.0
+
+    async def twice() -> None:
+        for _ in (0, 1):
+            KINDS["inrush"].begin(world, Strike(1.0, 0.3, "inrush", "dishwasher", 0.5))
+            await asyncio.sleep(0.1)
+        assert item.demand_w == 4_800.0
+        await asyncio.sleep(1.0)
+
+    world.loop.run_until_complete(twice())
+    world.loop.close()
+    assert item.demand_w == 800.0
 
 
 ZERO_S = (30.0, 250.0)

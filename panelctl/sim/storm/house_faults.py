@@ -18,13 +18,18 @@ BOOT_S = 20.0  # of a gateway
 
 
 def start(world: World, item: PlantCircuit, times: float) -> None:
-    """A motor starts: so many times its running power for 0.3 s."""
+    """A motor starts: so many times its running power for 0.3 s. One that is starting does not."""
+    name = item.circuit.id
+    if name in world.starting:
+        return
+    world.starting.add(name)
     running_w = item.demand_w
     most_w = item.breaker.rating_a * 7.0 * item.volts
     item.demand_w = min(running_w * times, most_w)
     raised_w = item.demand_w
 
     def run() -> None:
+        world.starting.discard(name)
         if item.demand_w == raised_w:
             world.look()
             item.demand_w = running_w
@@ -163,7 +168,8 @@ def reload_wrong(world: World, strike: Strike) -> Undo:
 
 
 def clock_step(world: World, strike: Strike) -> Undo:
-    world.clock.offset_s += 7200.0 * (strike.amount - 0.5)
+    if world.running:  # nobody sets the clock of a machine that is off
+        world.clock.offset_s += 7200.0 * (strike.amount - 0.5)
     return nothing
 
 
