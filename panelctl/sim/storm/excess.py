@@ -44,6 +44,7 @@ class Excess:
         self._in_force = in_force
         self._figures = figures
         self._found = found
+        self._nodes = [item for item in world.plant.circuits.values() if item.node is not None]
         self._lugs = [_Place(f"leg {'ab'[leg]}", leg) for leg in (0, 1)]
         self._feeders = []
         for feeder in world.panel.feeders:
@@ -70,11 +71,21 @@ class Excess:
             else:
                 place.over_s = place.blame_s = 0.0
 
+    def _floor_a(self, place: _Place) -> float:
+        """What the node may draw at its floor: no limit takes that away in this version."""
+        floor_a = 0.0
+        for item in self._nodes:
+            inside = place.members is None or item.circuit.id in place.members
+            if inside and item.node and item.contact.closed and place.leg in item.circuit.legs:
+                floor_a += item.node.floor_w / item.volts
+        return floor_a
+
     def _over(self, place: _Place, amps: float, limit_a: float) -> None:
         place.over_s += STEP_S
         if not self._excuses.calm or self._in_force.settled_s < KEPT_FROM_S:
             return
-        if self._excuses.unpreventable(place.members)[place.leg] > limit_a:
+        rest_a = self._excuses.unpreventable(place.members)[place.leg]
+        if rest_a + self._floor_a(place) > limit_a:
             return
         before_s = place.blame_s
         place.blame_s += STEP_S
