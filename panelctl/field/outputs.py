@@ -94,13 +94,14 @@ class Outputs:
         self._lease_ms = round(panel.timing.lease_s * 1000)
         self._tasks: list[asyncio.Task[None]] = []
         self._ordered_ns: dict[int, int] = {}
-        self._relay_loads: list[tuple[int, Target, int]] = []
+        self._relay_loads: list[tuple[int, Target, int, int]] = []
         self._set_loads: list[tuple[int, Target]] = []
         for i, circuit in enumerate(engine.loads):
             if circuit.relay_device is not None:
                 target = self._target(panel, circuit.relay_device, links)
                 slot = engine.image.slot[f"{circuit.id}.relay"]
-                self._relay_loads.append((i, target, slot))
+                told = engine.image.slot[f"{circuit.id}.told"]
+                self._relay_loads.append((i, target, slot, told))
             if circuit.setpoint_device is not None:
                 self._set_loads.append((i, self._target(panel, circuit.setpoint_device, links)))
 
@@ -126,14 +127,18 @@ class Outputs:
         """Hand the writers what the engine decided. Returns at once."""
         engine = self._engine
         state, image = engine.state, engine.image
-        for i, target, slot in self._relay_loads:
+        for i, target, slot, told in self._relay_loads:
             closed = state.closed[i]
             if closed < 0:
                 continue
             seen_ns = image.sampled_ns[slot]
             ordered_ns = self._ordered_ns.get(i, 0)
-            if (image.value[slot] != 0) != (closed == 1) and seen_ns > ordered_ns:
-                wait_ns = FAULT_RETRY_NS if state.claims[i] & Claim.FAULT else RETRY_NS
+            astray = (image.value[slot] != 0) != (closed == 1) and seen_ns > ordered_ns
+            # A contact that stuck must not follow, when it comes loose, what is no longer wanted.
+            other_order = image.sampled_ns[told] > 0 and image.value[told] != closed
+            if astray or other_order:
+                hopeless = state.claims[i] & Claim.FAULT and not other_order
+                wait_ns = FAULT_RETRY_NS if hopeless else RETRY_NS
                 if now_ns - ordered_ns >= wait_ns:
                     self._ordered_ns[i] = now_ns
                     target.relays.add(i)

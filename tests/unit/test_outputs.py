@@ -17,6 +17,7 @@ from panelctl.field.ledger import Ledger
 from panelctl.field.outputs import RUN, Outputs, Wish
 from panelctl.field.scan import Scanner
 from panelctl.model.panel import Device, Panel
+from panelctl.model.relay import Claim
 from panelctl.units import NS_PER_S
 
 PANEL = read_panel(Path("panelctl/sim/demo.toml"))
@@ -100,6 +101,31 @@ def test_a_write_whose_reply_was_lost_is_taken_back_all_the_same() -> None:
     assert bench.wish(10), "the device may stand at 30 A"
     assert bench.link.obeyed[-1] == bench.link.obeyed[0]
     assert not bench.wish(10)
+
+
+def test_a_board_does_not_keep_the_order_that_a_stuck_contact_did_not_follow() -> None:
+    """It was told to close, stayed open, and is to stay open now."""
+    bench = Bench()
+    engine, outputs = bench.outputs._engine, bench.outputs
+    image, i = engine.image, engine.index["dishwasher"]
+    engine.state.closed[i] = 1
+    board = next(target for n, target, _, _ in outputs._relay_loads if n == i)
+
+    def relays(now_ns: int, told: int) -> set[int]:
+        for name, value in (("relay", 0), ("told", told)):
+            slot = image.slot[f"dishwasher.{name}"]
+            image.value[slot], image.quality[slot], image.sampled_ns[slot] = value, 1, now_ns
+        board.relays.clear()
+        outputs.apply(now_ns)
+        return set(board.relays)
+
+    assert relays(NS_PER_S, told=0) == {i}
+    engine.state.closed[i] = 0
+    engine.state.claims[i] = int(Claim.FAULT)
+    assert relays(20 * NS_PER_S, told=1) == {i}
+    assert relays(20 * NS_PER_S + 100_000_000, told=1) == set(), "not in every cycle"
+    assert relays(21 * NS_PER_S, told=1) == {i}, "it did not hear it"
+    assert relays(40 * NS_PER_S, told=0) == set()
 
 
 @pytest.mark.parametrize("deaf", [False, True])
