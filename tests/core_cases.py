@@ -135,7 +135,6 @@ def compute_load(**changes: object) -> Load:
         floor_ma=5_000,
         max_ma=52_000,
         fallback_ma=5_000,
-        can_pause=False,
         settle_ns=500 * MS,
         ramp_ma_s=20_000,
     )
@@ -404,7 +403,14 @@ def loads() -> st.SearchStrategy[list[Load]]:
         curve=st.booleans(),
         branch_ma=st.integers(10_000, 100_000),
     )
-    compute = st.integers(6, 9).map(lambda tier: [compute_load(rest_tier=tier)])
+    compute = st.builds(
+        compute_load,
+        tier=st.integers(0, 6),
+        rest_tier=st.integers(6, 9),
+        can_pause=st.booleans(),
+        min_off_ns=st.integers(0, 5 * S),
+        relay=st.booleans(),
+    ).map(lambda load: [load])
     some = st.lists(st.one_of(switched, modulated), max_size=9)
     equals = st.sets(st.integers(0, 6))
 

@@ -211,7 +211,7 @@ def _modulation(file: PanelFile, table: CircuitTable, is_compute: bool) -> Modul
             min_a=floor_a,
             max_a=round(max_w / voltage_v, 3),
             fallback_a=floor_a,
-            can_pause=False,
+            can_pause=given.can_pause,
             settle_s=given.settle_s,
             change_s=0.0,
             step_a=COMPUTE_STEP_A,

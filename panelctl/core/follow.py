@@ -94,7 +94,7 @@ class Follow(Heat):
         s.closed[i] = position
         s.order_ns[i] = now_ns
         if position and not s.claims[i]:
-            s.closed_ns[i] = 0
+            s.closed_ns[i] = now_ns  # it may have closed just before the start
             self._explain(i, int(Reason.NONE), -1, 0, now_ns, 0)
         elif position and self.fixed.kind[i] == SWITCHED:
             self._order_open(i, now_ns)
@@ -176,11 +176,13 @@ class Follow(Heat):
             self._lower(i, min(s.set_ma[i], f.fallback_ma[i]))
             if not s.claims[i]:
                 self._explain(i, int(Reason.BLIND), -1, 0, now_ns, 0)
-        for i in self.switched:
+        for i in self.loads:
             s.fit_ns[i] = 0
             if s.claims[i]:
                 self._wait(i, int(Wait.BLIND), -1, 0)
-            elif s.state[0] == State.SHED and f.safe_open[i] and s.closed[i] == 1:
+        for i in self.switched:
+            shed = s.state[0] == State.SHED and f.safe_open[i] and s.closed[i] == 1
+            if shed and not s.claims[i]:
                 s.claims[i] |= int(Claim.PCS)
                 self._order_open(i, now_ns)
                 self._explain(i, int(Reason.BLIND), -1, 0, now_ns, now_ns + f.min_off_ns[i])

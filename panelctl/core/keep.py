@@ -3,61 +3,29 @@
 Rules
 - A relay moves after a confirmed excess (`confirm_ns`), and never to no effect.
 - The closed loads are served by the ladder under the shed limit; who is not served must open.
-- What a modulated load may draw and does not draw opens nobody's relay.
+- The node's floor stands before the household of its tier: it is capped first and stopped last.
+- A node that was stopped has no place to keep: where it is still in the way, its relay opens first.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from panelctl.core.follow import Follow
 from panelctl.core.ladder import Ladder, Segment, solve
 from panelctl.core.layout import LEG_ROWS, SWITCHED
+from panelctl.core.standing import CLOSES_BY_ITSELF, Standing
+from panelctl.model.command import MAX_TIER
 from panelctl.model.reason import Reason
 from panelctl.model.relay import Claim
 
 HOT_PPM = 900_000  # a breaker so near to tripping is relieved without waiting for confirmation
 STAYS = 1 << 30  # worth of a load inside its minimum on time, among equals
-CLOSES_BY_ITSELF = int(Claim.PCS)  # the only claim that panelctl itself may take back
+STOPS_LAST = 1 << 38  # worth of the node's floor among equals: more than all others together
+LAST_RANK = MAX_TIER + 2  # of a node that was stopped
 
 
-class Keep(Follow):
-    """The rows as they are, and who may stay on them."""
-
-    def _house(self) -> list[int]:
-        """Per row: what flows without the modulated loads whose own meters were fresh."""
-        f, s = self.fixed, self.state
-        house = [f.scale[r] * s.flow_ma[r] for r in self.rows]
-        for i in self.modulated:
-            for r in self.rows:
-                house[r] -= s.at_mains_ma[i * f.rows + r]
-        return house
-
-    def _least(self, i: int) -> list[int]:
-        """Per row: what modulated load `i` can surely be brought down to in time."""
-        f, s = self.fixed, self.state
-        if not s.apart[i]:
-            return [0 for _ in self.rows]  # its draw is still inside the mains sum
-        slow = f.settle_ns[i] > f.react_ns[0]
-        floor = f.floor_ma[i] if s.set_ma[i] > 0 else 0
-        least = []
-        for r in self.rows:
-            ma = floor
-            if slow or self._disobeys(i):
-                ma = max(ma, s.meas_ma[i * f.rows + r])
-            least.append(f.coef[i * f.rows + r] * ma)
-        return least
-
-    def _flowing(self, i: int) -> list[int]:
-        """Per row: what of `_least` flows already. A charger without a car has its least current
-        and takes nothing of it; when the car comes, that is an excess like any other. Not where a
-        breaker's credit is used: so near to its heat there is no time to wait for the car.
-        """
-        f, s, rows = self.fixed, self.state, self.fixed.rows
-        return [
-            least if f.credit[r] else min(least, f.coef[i * rows + r] * s.meas_ma[i * rows + r])
-            for r, least in enumerate(self._least(i))
-        ]
+class Keep(Standing):
+    """Who may stay on the rows as they are."""
 
     def _serve(
         self,
@@ -106,13 +74,18 @@ class Keep(Follow):
                 s.promoted[i] = 0
 
     def _rank(self, i: int) -> int:
-        """The tier that load `i` is served on: 0 for one that was promoted, else from 1."""
-        return 0 if self.state.promoted[i] else self.state.tier[i] + 1
+        """The tier that load `i` is served on: 0 for one that was promoted, else from 1.
 
-    def _stays(self, i: int, now_ns: int) -> bool:
-        """Whether load `i` is inside its minimum on time."""
-        closed_ns = self.state.closed_ns[i]
-        return closed_ns > 0 and now_ns - closed_ns < self.fixed.min_on_ns[i]
+        A node that was stopped comes after the whole household, and pushes nobody aside.
+        """
+        s = self.state
+        if self.fixed.compute[i] and s.claims[i]:
+            return LAST_RANK
+        return 0 if s.promoted[i] else s.tier[i] + 1
+
+    def _leaves(self, i: int, now_ns: int) -> int:
+        """Whether load `i` gives way before others of its tier."""
+        return int(not (self.fixed.compute[i] or self._stays(i, now_ns)))
 
     def _shortest(self, i: int, coef: Sequence[int], room: Sequence[int]) -> tuple[int, int]:
         """The row on which load `i` is missing most, and by how many mA."""
@@ -153,17 +126,26 @@ class Keep(Follow):
                     worth[i] += STAYS if self._stays(i, now_ns) else 1
                     order.append(i)
         for i in self.modulated:
-            least = self._flowing(i)
-            if f.can_pause[i] and not f.compute[i] and s.set_ma[i] > 0 and s.apart[i]:
+            need = self._flowing(i, now_ns)
+            for r in self.rows:
+                inside = self._inside(i, r)
+                need[r] += f.coef[i * rows + r] * inside
+                room[r] += f.plain[i * rows + r] * inside
+            if self._leaving(i, now_ns):
+                continue
+            lingers = self._lingers(i, now_ns)
+            if not lingers and not self._may_pause(i, room):
                 for r in self.rows:
-                    coef[i * rows + r] = least[r]
-                size[i] = worth[i] = 1
-                order.append(i)
-            else:
-                for r in self.rows:
-                    room[r] -= least[r]
-        # Inside a tier, a load still inside its minimum on time is kept before the others.
-        order.sort(key=lambda i: (rank[i], 0 if self._stays(i, now_ns) else 1, i))
+                    room[r] -= need[r]
+                continue
+            for r in self.rows:
+                if not lingers or need[r] >= f.scale[r] * f.relief_ma[0]:
+                    coef[i * rows + r] = need[r]
+            size[i] = 1
+            worth[i] = STOPS_LAST if f.compute[i] and not lingers else 1
+            order.append(i)
+        # Inside a tier the node is kept first, then who is still inside its minimum on time.
+        order.sort(key=lambda i: (rank[i], self._leaves(i, now_ns), i))
         taken = self._serve(order, rank, coef, size, room, worth)
         must = [i for i in order if not taken[i]]
         over = [r for r in self.rows if s.row_ma[r] > s.shed_ma[r]]
@@ -189,10 +171,11 @@ class Keep(Follow):
                 self._shed(i, Reason.HOT, -1, 0, now_ns)
 
     def _shed(self, i: int, reason: Reason, row: int, short: int, now_ns: int) -> None:
-        """Open a switched load, pause a modulated one, until there is room for it again."""
+        """Open a load until there is room for it again; a modulated one is paused first."""
         s = self.state
+        paused = s.claims[i] != 0
         s.claims[i] |= int(Claim.PCS)
-        if self.fixed.kind[i] == SWITCHED:
+        if self.fixed.kind[i] == SWITCHED or paused:
             self._order_open(i, now_ns)
         else:
             self._lower(i, 0)

@@ -58,6 +58,11 @@ class Limits:
         self._lease = Amount()
         self.lease_number = 0  # of the newest lease that was taken
         self._sink = next((r for r, row in enumerate(rows) if row.name == "heat"), -1)
+        self._floor_ma = sum(
+            fixed.plain[i * fixed.rows + self._sink] * fixed.floor_ma[i]
+            for i in range(fixed.loads)
+            if fixed.compute[i] and self._sink >= 0
+        )
         self.off_grid = False
         self.shedding = False  # off the grid with a battery that runs low
         if panel.service.operator_limit_a is not None:
@@ -166,13 +171,17 @@ class Limits:
             self.put(LimitName.LEASE, Amount(import_w=default_w), 0, "default")
 
     def _refresh_heat(self, sink: HeatSink, tank_mc: int | None) -> None:
-        """What tank and cooler take together; the tank less and less over its band."""
+        """What tank and cooler take together; the tank less and less over its band.
+
+        The node's floor fits in any case: `check` wants a cooler that takes it. In A a watt is not
+        the same for a limit, which takes it at the highest voltage, as for a floor at the lowest.
+        """
         watts = sink.rejector_w
         if tank_mc is not None:
             left = min(max(sink.full_c - tank_mc / 1000, 0.0) / sink.band_c, 1.0)
             watts += int(sink.tank_w * left)
         k = int(LimitName.HEAT) * self._fixed.rows + self._sink
-        self._state.limit_value_ma[k] = ma_from_a(total_a(watts, self._panel))
+        self._state.limit_value_ma[k] = max(ma_from_a(total_a(watts, self._panel)), self._floor_ma)
         self._state.limit_on[int(LimitName.HEAT)] = 1
         seen = tank_mc is not None
         self.source[LimitName.HEAT] = "tank temperature" if seen else "tank not read"

@@ -2,7 +2,8 @@
 
 The parts of a step have a file each, here and in ext/panelctl/core, where the same is in Cython:
 sight (what is seen), heat (limits and breakers), follow (relays and set-points against what they
-were told), keep (who must open), restore (who may close), fill (set-points).
+were told), standing (how modulated loads stand), keep (who must open), restore (who may close),
+fill (set-points).
 
 Rules
 - Integers only. Divisions are of numbers that are not negative, so that floor and truncation agree.
@@ -20,8 +21,8 @@ continuous loads is a whole number.
 from __future__ import annotations
 
 from panelctl.core.fill import Fill
-from panelctl.core.keep import CLOSES_BY_ITSELF
-from panelctl.core.layout import SWITCHED
+from panelctl.core.layout import MODULATED, SWITCHED
+from panelctl.core.standing import CLOSES_BY_ITSELF
 from panelctl.model.reason import Reason, State
 
 
@@ -65,6 +66,8 @@ class Core(Fill):
             s.mains_ns[0] = s.mains_ns[0] or now_ns  # blind since before the start, maybe
             for i in self.loads:
                 s.since_ns[i] = now_ns
+                if s.claims[i] and self.fixed.kind[i] == MODULATED:
+                    s.opened_ns[i] = now_ns  # it may have been paused just before the start
         self._measure(now_ns)
         self._see_sources(now_ns)
         self._see_mains(now_ns)

@@ -4,14 +4,16 @@ Rules
 - A relay never closes inside its minimum off time, on a reading that is not fresh, or while anybody
   but panelctl claims it open.
 - One at a time, into room that lasted; later ranks give way, and nobody gives way in vain.
+- A node that was stopped comes back last.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from panelctl.core.keep import CLOSES_BY_ITSELF, Keep
-from panelctl.core.layout import LEG_ROWS, MODULATED
+from panelctl.core.keep import Keep
+from panelctl.core.layout import LEG_ROWS, MODULATED, SWITCHED
+from panelctl.core.standing import CLOSES_BY_ITSELF
 from panelctl.model.reason import Reason, Wait
 
 
@@ -45,9 +47,12 @@ class Restore(Keep):
         room = list(top)
         drawn = [0 for _ in self.rows]
         for i in self.modulated:
-            least = self._least(i)
+            least = self._least(i, now_ns, True)
             for r in self.rows:
-                room[r] -= least[r]
+                if s.flying[i]:
+                    flying[r] += f.plain[i * rows + r] * self._inside(i, r)
+                else:
+                    room[r] -= least[r]
                 # A hair above its set-point is inside the restore margin.
                 near = s.apart[i] and not self._above(i, s.set_ma[i])
                 drawn[r] += f.coef[i * rows + r] * s.set_ma[i] if near else self._charge(i, r)
@@ -144,31 +149,40 @@ class Restore(Keep):
 
         None when all of them would not do, so that nobody is opened in vain.
         """
-        f, s = self.fixed, self.state
+        f = self.fixed
         way: list[int] = []
         missing = list(short)
         later = [
             k
-            for k in self.switched
-            if rank[k] > rank[i]
-            and s.closed[k] == 1
-            and not s.claims[k]
-            and not s.stale[k]
-            and not self._stays(k, now_ns)
-            and self._relay_seen(k, now_ns)
+            for k in self.loads
+            if rank[k] > rank[i] and (self._lingers(k, now_ns) or self._may_yield(k, now_ns))
         ]
         for k in sorted(later, key=lambda k: (-rank[k], -k)):
-            helps = False
-            for r in self.rows:
-                e = k * f.rows + r
-                relief = f.plain[e] * s.meas_ma[e]
-                if missing[r] > 0 and relief >= f.scale[r] * f.relief_ma[0]:
-                    helps = True
-            if helps:
+            relief = self._relief(k, now_ns)
+            if any(missing[r] > 0 and relief[r] >= f.scale[r] * f.relief_ma[0] for r in self.rows):
                 way.append(k)
                 for r in self.rows:
-                    missing[r] -= f.plain[k * f.rows + r] * s.meas_ma[k * f.rows + r]
+                    missing[r] -= relief[r]
         return [] if any(ma > 0 for ma in missing) else way
+
+    def _may_yield(self, k: int, now_ns: int) -> bool:
+        """Whether load `k` may be opened, or paused, for the sake of another."""
+        f, s = self.fixed, self.state
+        if s.claims[k] or s.stale[k] or self._stays(k, now_ns):
+            return False
+        if f.kind[k] == SWITCHED:
+            return s.closed[k] == 1 and self._relay_seen(k, now_ns)
+        return f.can_pause[k] == 1 and s.set_ma[k] > 0
+
+    def _relief(self, k: int, now_ns: int) -> list[int]:
+        """Per row: how much more room there is for others without load `k`."""
+        f, s, rows = self.fixed, self.state, self.fixed.rows
+        if f.kind[k] == SWITCHED:
+            return [f.plain[k * rows + r] * s.meas_ma[k * rows + r] for r in self.rows]
+        return [
+            least + f.plain[k * rows + r] * self._inside(k, r)
+            for r, least in enumerate(self._least(k, now_ns, True))
+        ]
 
     def _close(self, i: int, now_ns: int) -> None:
         """Close load `i`, or start a modulated one at its floor: nobody holds it open any more."""

@@ -110,7 +110,7 @@ def check_limit(rig: Rig, plant: Follower, house: tuple[int, int], over_ns: list
             if load.kind == SWITCHED:
                 assert plant.draws()[i] < 200, "a managed load could still be shed"
             else:
-                assert rig.state.set_ma[i] <= load.floor_ma, "a set-point could still be lowered"
+                check_set(load, rig.state.set_ma[i], plant.draws()[i])
     assert rig.now_ns >= S
 
 
@@ -159,4 +159,9 @@ def check_rows(rig: Rig, plant: Follower, over_ns: list[int]) -> None:
                 relief = state.meas_ma[i * fixed.rows + r]
                 assert relief < 200, "a managed load could still be shed"
             else:
-                assert state.set_ma[i] <= load.floor_ma, "a set-point could still be lowered"
+                check_set(load, state.set_ma[i], state.meas_ma[i * fixed.rows + r])
+
+
+def check_set(load: Load, set_ma: int, draw_ma: int) -> None:
+    assert set_ma <= load.floor_ma, "a set-point could still be lowered"
+    assert not load.can_pause or not set_ma or draw_ma < 200, "it could still be paused"

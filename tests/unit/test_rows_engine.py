@@ -175,6 +175,18 @@ def test_the_tank_takes_less_and_less() -> None:
     assert desk.engine.limits.source[LimitName.HEAT] == "tank not read"
 
 
+def test_a_cooler_that_just_takes_the_floor_keeps_the_node_on() -> None:
+    """In A the floor is counted at the lowest voltage and the cooler's watts at the highest."""
+    desk = Desk(TEXT + TANK + HEAT.replace("3000", "1200"))
+    desk.shown["heat.tank_mc"] = 90_000
+    for leg in "ab":
+        desk.shown[f"compute.{leg}_ma"] = 5_000
+    desk.run(20)
+    compute = desk.engine.compute
+    assert desk.engine.budget_w(compute, desk.now_ns) == 1_200
+    assert desk.engine.state.claims[compute] == 0
+
+
 def test_an_implausible_temperature_is_no_temperature() -> None:
     slot = next(s for s in Engine(panel(TEXT + TANK + HEAT)).slots if s.name == "heat.tank_mc")
     assert (slot.least, slot.most) == (-20_000, 120_000)

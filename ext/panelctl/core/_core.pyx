@@ -18,6 +18,7 @@ include "_small.pxi"
 include "_sight.pxi"
 include "_heat.pxi"
 include "_relays.pxi"
+include "_standing.pxi"
 include "_keep.pxi"
 include "_restore.pxi"
 include "_fill.pxi"
@@ -35,6 +36,8 @@ cdef void _step(Memory *m, i64 now_ns) noexcept nogil:
         m.s_heat_ns[0] = now_ns
         for i in range(m.n):
             m.s_since_ns[i] = now_ns
+            if m.s_claims[i] and m.f_kind[i] == MODULATED:
+                m.s_opened_ns[i] = now_ns
     _measure(m, now_ns)
     _see_sources(m, now_ns)
     _see_mains(m, now_ns)

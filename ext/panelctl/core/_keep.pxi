@@ -1,43 +1,8 @@
 """Who must open: panelctl/core/keep.py."""
 
 
-cdef void _house(Memory *m, i64 *house) noexcept nogil:
-    cdef int i, r
-    for r in range(m.rows):
-        house[r] = m.f_scale[r] * m.s_flow_ma[r]
-    for i in range(m.n):
-        if m.f_kind[i] == MODULATED:
-            for r in range(m.rows):
-                house[r] -= m.s_at_mains_ma[i * m.rows + r]
-
-
-cdef void _least(Memory *m, int i, i64 *least) noexcept nogil:
-    cdef int r
-    cdef i64 ma, floor
-    cdef bint real
-    if not m.s_apart[i]:
-        for r in range(m.rows):
-            least[r] = 0
-        return
-    real = m.f_settle_ns[i] > m.f_react_ns[0] or _disobeys(m, i)
-    floor = m.f_floor_ma[i] if m.s_set_ma[i] > 0 else 0
-    for r in range(m.rows):
-        ma = floor
-        if real:
-            ma = _max(ma, m.s_meas_ma[i * m.rows + r])
-        least[r] = m.f_coef[i * m.rows + r] * ma
-
-
-cdef void _flowing(Memory *m, int i, i64 *flowing) noexcept nogil:
-    cdef int r
-    _least(m, i, flowing)
-    for r in range(m.rows):
-        if not m.f_credit[r]:
-            flowing[r] = _min(flowing[r], m.f_coef[i * m.rows + r] * m.s_meas_ma[i * m.rows + r])
-
-
 cdef void _sort(Memory *m, int *order, int count, const i64 *key) noexcept nogil:
-    """Sort by key, then by load number; `order` comes in ascending."""
+    """Sort by key; equals stay in the order in which they come."""
     cdef int a, b, i
     for a in range(1, count):
         i = order[a]
@@ -127,16 +92,18 @@ cdef void _promote(Memory *m, i64 now_ns) noexcept nogil:
 
 
 cdef inline i64 _rank(Memory *m, int i) noexcept nogil:
+    if m.f_compute[i] and m.s_claims[i]:
+        return LAST_RANK
     return 0 if m.s_promoted[i] else m.s_tier[i] + 1
 
 
-cdef inline bint _stays(Memory *m, int i, i64 now_ns) noexcept nogil:
-    return m.s_closed_ns[i] > 0 and now_ns - m.s_closed_ns[i] < m.f_min_on_ns[i]
+cdef inline bint _leaves(Memory *m, int i, i64 now_ns) noexcept nogil:
+    return not (m.f_compute[i] or _stays(m, i, now_ns))
 
 
 cdef void _keep(Memory *m, const i64 *house, i64 now_ns) noexcept nogil:
     cdef i64 room[MAX_ROWS]
-    cdef i64 least[MAX_ROWS]
+    cdef i64 need[MAX_ROWS]
     cdef i64 coef[MAX_LOADS * MAX_ROWS]
     cdef i64 size[MAX_LOADS]
     cdef i64 worth[MAX_LOADS]
@@ -145,8 +112,8 @@ cdef void _keep(Memory *m, const i64 *house, i64 now_ns) noexcept nogil:
     cdef i64 taken[MAX_LOADS]
     cdef int order[MAX_LOADS]
     cdef int count = 0, i, r, a, k, rows = m.rows
-    cdef i64 draw, row, short
-    cdef bint must = False, over = False, hot = False
+    cdef i64 draw, inside, row, short
+    cdef bint must = False, over = False, hot = False, lingers
     for r in range(rows):
         room[r] = m.f_scale[r] * m.s_shed_ma[r] - house[r]
     for i in range(m.n):
@@ -154,7 +121,7 @@ cdef void _keep(Memory *m, const i64 *house, i64 now_ns) noexcept nogil:
         worth[i] = 0
         taken[i] = 0
         rank[i] = _rank(m, i)
-        key[i] = 2 * rank[i] + (0 if _stays(m, i, now_ns) else 1)
+        key[i] = (2 * rank[i] + _leaves(m, i, now_ns)) * MAX_LOADS + i
         for r in range(rows):
             coef[i * rows + r] = 0
         if m.f_kind[i] == SWITCHED:
@@ -179,20 +146,29 @@ cdef void _keep(Memory *m, const i64 *house, i64 now_ns) noexcept nogil:
                     worth[i] += STAYS if _stays(m, i, now_ns) else 1
                     order[count] = i
                     count += 1
-        else:
-            _flowing(m, i, least)
-            if m.f_can_pause[i] and not m.f_compute[i] and m.s_set_ma[i] > 0 and (
-                m.s_apart[i]
-            ):
-                for r in range(rows):
-                    coef[i * rows + r] = least[r]
-                size[i] = 1
-                worth[i] = 1
-                order[count] = i
-                count += 1
-            else:
-                for r in range(rows):
-                    room[r] -= least[r]
+    for i in range(m.n):
+        if m.f_kind[i] == SWITCHED:
+            continue
+        _flowing(m, i, need, now_ns)
+        for r in range(rows):
+            k = i * rows + r
+            inside = _inside(m, i, r)
+            need[r] += m.f_coef[k] * inside
+            room[r] += m.f_plain[k] * inside
+        if _leaving(m, i, now_ns):
+            continue
+        lingers = _lingers(m, i, now_ns)
+        if not lingers and not _may_pause(m, i, room):
+            for r in range(rows):
+                room[r] -= need[r]
+            continue
+        for r in range(rows):
+            if not lingers or need[r] >= m.f_scale[r] * m.f_relief_ma[0]:
+                coef[i * rows + r] = need[r]
+        size[i] = 1
+        worth[i] = STOPS_LAST if m.f_compute[i] and not lingers else 1
+        order[count] = i
+        count += 1
     _sort(m, order, count, key)
     _serve(m, order, count, rank, coef, size, room, worth, taken)
     for a in range(count):
@@ -235,8 +211,9 @@ cdef void _cool(Memory *m, i64 now_ns) noexcept nogil:
 
 
 cdef void _shed(Memory *m, int i, i64 reason, i64 row, i64 short, i64 now_ns) noexcept nogil:
+    cdef bint paused = m.s_claims[i] != 0
     m.s_claims[i] |= C_PCS
-    if m.f_kind[i] == SWITCHED:
+    if m.f_kind[i] == SWITCHED or paused:
         _order_open(m, i, now_ns)
     else:
         _lower(m, i, 0)

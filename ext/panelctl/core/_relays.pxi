@@ -68,7 +68,7 @@ cdef void _adopt(Memory *m, int i, i64 position, i64 now_ns) noexcept nogil:
     m.s_closed[i] = position
     m.s_order_ns[i] = now_ns
     if position and not m.s_claims[i]:
-        m.s_closed_ns[i] = 0
+        m.s_closed_ns[i] = now_ns
         _explain(m, i, R_NONE, -1, 0, now_ns, 0)
     elif position and m.f_kind[i] == SWITCHED:
         _order_open(m, i, now_ns)
@@ -165,12 +165,12 @@ cdef void _fail_safe(Memory *m, i64 now_ns) noexcept nogil:
             if not m.s_claims[i]:
                 _explain(m, i, R_BLIND, -1, 0, now_ns, 0)
     for i in range(m.n):
-        if m.f_kind[i] != SWITCHED:
-            continue
         m.s_fit_ns[i] = 0
         if m.s_claims[i]:
             _wait(m, i, W_BLIND, -1, 0)
-        elif m.s_state[0] == SHED and m.f_safe_open[i] and m.s_closed[i] == 1:
+        elif m.f_kind[i] == SWITCHED and m.s_state[0] == SHED and (
+            m.f_safe_open[i] and m.s_closed[i] == 1
+        ):
             m.s_claims[i] |= C_PCS
             _order_open(m, i, now_ns)
             _explain(m, i, R_BLIND, -1, 0, now_ns, now_ns + m.f_min_off_ns[i])

@@ -52,9 +52,12 @@ cdef void _restore(Memory *m, const i64 *house, i64 *reserve, i64 now_ns) noexce
         taken[i] = 0
         rank[i] = _rank(m, i)
         if m.f_kind[i] == MODULATED:
-            _least(m, i, least)
+            _least(m, i, least, now_ns, True)
             for r in range(rows):
-                room[r] -= least[r]
+                if m.s_flying[i]:
+                    flying[r] += m.f_plain[i * rows + r] * _inside(m, i, r)
+                else:
+                    room[r] -= least[r]
                 if m.s_apart[i] and not _above(m, i, m.s_set_ma[i]):
                     drawn[r] += m.f_coef[i * rows + r] * m.s_set_ma[i]
                 else:
@@ -149,24 +152,37 @@ cdef void _restore(Memory *m, const i64 *house, i64 *reserve, i64 now_ns) noexce
             reserve[r] -= coef[chosen * rows + r]
 
 
+cdef bint _may_yield(Memory *m, int k, i64 now_ns) noexcept nogil:
+    if m.s_claims[k] or m.s_stale[k] or _stays(m, k, now_ns):
+        return False
+    if m.f_kind[k] == SWITCHED:
+        return m.s_closed[k] == 1 and _relay_seen(m, k, now_ns)
+    return m.f_can_pause[k] == 1 and m.s_set_ma[k] > 0
+
+
+cdef void _relief(Memory *m, int k, i64 *relief, i64 now_ns) noexcept nogil:
+    cdef int r, e
+    if m.f_kind[k] == MODULATED:
+        _least(m, k, relief, now_ns, True)
+    for r in range(m.rows):
+        e = k * m.rows + r
+        if m.f_kind[k] == SWITCHED:
+            relief[r] = m.f_plain[e] * m.s_meas_ma[e]
+        else:
+            relief[r] += m.f_plain[e] * _inside(m, k, r)
+
+
 cdef int _who_gives_way(
     Memory *m, int i, const i64 *rank, i64 *missing, int *way, i64 now_ns
 ) noexcept nogil:
     """Fills `way` with the loads that would make room for load `i`, or returns 0."""
     cdef i64 key[MAX_LOADS]
     cdef int later[MAX_LOADS]
-    cdef int count = 0, ways = 0, a, k, r, e
+    cdef i64 relief[MAX_ROWS]
+    cdef int count = 0, ways = 0, a, k, r
     cdef bint helps
     for k in range(m.n - 1, -1, -1):
-        if (
-            m.f_kind[k] == SWITCHED
-            and rank[k] > rank[i]
-            and m.s_closed[k] == 1
-            and not m.s_claims[k]
-            and not m.s_stale[k]
-            and not _stays(m, k, now_ns)
-            and _relay_seen(m, k, now_ns)
-        ):
+        if rank[k] > rank[i] and (_lingers(m, k, now_ns) or _may_yield(m, k, now_ns)):
             key[k] = -rank[k]
             later[count] = k
             count += 1
@@ -174,18 +190,15 @@ cdef int _who_gives_way(
     for a in range(count):
         k = later[a]
         helps = False
+        _relief(m, k, relief, now_ns)
         for r in range(m.rows):
-            e = k * m.rows + r
-            if missing[r] > 0 and (
-                m.f_plain[e] * m.s_meas_ma[e] >= m.f_scale[r] * m.f_relief_ma[0]
-            ):
+            if missing[r] > 0 and relief[r] >= m.f_scale[r] * m.f_relief_ma[0]:
                 helps = True
         if helps:
             way[ways] = k
             ways += 1
             for r in range(m.rows):
-                e = k * m.rows + r
-                missing[r] -= m.f_plain[e] * m.s_meas_ma[e]
+                missing[r] -= relief[r]
     for r in range(m.rows):
         if missing[r] > 0:
             return 0

@@ -8,6 +8,7 @@ cdef i64 HOUR_NS = 3600000000000
 cdef i64 NO_LIMIT_MA = (<i64>1) << 36
 cdef i64 ONE = (<i64>1) << 32
 cdef i64 STAYS = 1 << 30
+cdef i64 STOPS_LAST = (<i64>1) << 38
 
 cdef enum:
     MAX_LOADS = 128
@@ -60,6 +61,8 @@ cdef enum:
     MOST_U = 524288
     PPM = 1000000
     HOT_PPM = 900000
+    # panelctl/core/keep.py
+    LAST_RANK = 101
     # panelctl/core/heat.py
     BRANCH_HOT_PPM = 800000
     BRANCH_COOL_PPM = 750000

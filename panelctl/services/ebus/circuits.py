@@ -128,8 +128,8 @@ def _pcs(circuit: CircuitFacts) -> Node:
 
 
 def _load_shed(facts: Facts, circuit: CircuitFacts) -> Node:
-    """What becomes of it off the grid. The compute node is not switched off then: it falls to what
-    the inverter's limit leaves.
+    """What becomes of it off the grid. The compute node has no part in that: it falls to what the
+    inverter's limit leaves, and stops where that is less than its floor.
     """
     tier = facts.backup_tier
     if tier is None or circuit.compute or not circuit.controlled:
