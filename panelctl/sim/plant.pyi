@@ -26,6 +26,7 @@ class Node:
     lease_s: float
     stopped: bool
     ignores: bool
+    lingers: bool
     dead: bool
     tau_s: float
     draw_w: float

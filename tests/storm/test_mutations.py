@@ -115,6 +115,12 @@ def no_futility_guard(app: App) -> None:
     engine.step = all_of_it  # type: ignore[method-assign, assignment]  # broken on purpose
 
 
+def no_stop(app: App) -> None:
+    """The node keeps its floor whatever the limit."""
+    fixed = app.engine.fixed
+    fixed.can_pause[app.engine.compute] = 0
+
+
 def nothing(app: App) -> None:
     """The controller as it is."""
 
@@ -152,6 +158,7 @@ MUTANTS: dict[str, tuple[Callable[[App], None], set[str], set[str]]] = {
     "dwell": (no_dwell, {"all_on", "burst", "motor_train"}, {"S4"}),
     "thermal": (no_thermal_memory, {"overload"}, {"S1"}),
     "quarantine": (no_quarantine, {"late"}, {"V1"}),
+    "stop": (no_stop, {"limit_tight"}, {"S2"}),
     "futility": (no_futility_guard, {"all_on", "motor_train", "limit"}, {"S5"}),
 }
 

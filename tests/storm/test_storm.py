@@ -82,6 +82,21 @@ def test_faults_that_are_alike_end_one_by_one(first: int, tmp_path: Path) -> Non
     world.loop.close()
 
 
+@pytest.mark.parametrize("kinds", [("duplicate", "lost"), ("lost", "duplicate")])
+def test_a_reply_that_is_lost_is_lost_whatever_else_is_wrong(
+    kinds: tuple[str, str], tmp_path: Path
+) -> None:
+    world = World(PANEL, TEXT, 1, tmp_path)
+    link = next(d.link for d in PANEL.devices if d.name == "mains")
+    for kind in kinds:
+        KINDS[kind].begin(world, Strike(1.0, 9.0, kind, "mains", 0.5))
+    unit = next(d.unit for d in PANEL.devices if d.name == "mains")
+    struck = struck_by(world.wire(link).faults[unit])
+    assert struck is not None
+    assert struck.kind == "dead"
+    world.loop.close()
+
+
 def test_motors_that_start_twice_run_as_before(tmp_path: Path) -> None:
     world = World(PANEL, TEXT, 1, tmp_path)
     item = world.plant.circuits["dishwasher"]
@@ -164,12 +179,35 @@ circuits = ["evse", "dryer", "hot_tub"]
 """
     )
     panel = parse_panel(text, "panel.toml")
-    strikes = plan(panel, 1, 900.0, replace(PROFILES["storm"], rest_s=60.0))
-    assert run(panel, text, 1, 900.0, strikes, 0.0).violations == []
+    strikes = plan(panel, 2, 900.0, replace(PROFILES["storm"], rest_s=60.0))
+    assert run(panel, text, 2, 900.0, strikes, 0.0).violations == []
     blind = replace(panel, feeders=())
-    found = run(panel, text, 1, 900.0, strikes, 0.0, controller=blind).violations
+    found = run(panel, text, 2, 900.0, strikes, 0.0, controller=blind).violations
     assert {violation.check for violation in found} == {"S1", "S2"}
     assert all("barn" in violation.what for violation in found)
+
+
+@pytest.mark.parametrize("lingers", [False, True])
+def test_a_tight_envelope_stops_the_node_and_opens_one_that_lingers(
+    lingers: bool, tmp_path: Path
+) -> None:
+    """19.2 A for two minutes: less than the floor and what stays closed, once the fridge runs."""
+    file = tmp_path / "storm.jsonl.gz"
+    strikes = [Strike(40.0, 120.0, "limit_tight", "panel", 0.3)]
+    if lingers:
+        strikes.append(Strike(30.0, 200.0, "node_lingers", "compute", 0.5))
+    with open_recording(file) as tape:
+        result = run(PANEL, TEXT, 1, 480.0, strikes, 0.0, record=tape)
+    assert result.violations == []
+    recording = read_recording(file)
+    next(recording)
+    records = list(recording)
+    told = [e for r in records for e in r["events"] if e.get("circuit") == "compute"]
+    assert [e["what"] for e in told if e["what"] != "throttle"] == (
+        ["shed", "relay", "restore"] if lingers else ["shed", "restore"]
+    )
+    assert any(r["compute"]["stop"] and r["compute"]["budget_w"] == 0 for r in records)
+    assert records[-1]["compute"]["budget_w"] > 12_000, "all of it is back"
 
 
 def test_a_recording_of_a_storm_replays_to_the_bit(tmp_path: Path) -> None:

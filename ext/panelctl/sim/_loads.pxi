@@ -39,10 +39,11 @@ cdef class Node:
     """A compute node: draws up to its budget, falls to its floor when the lease runs out.
 
     `ignores` makes it draw `max_w` whatever it is told, until its power is cut; `dead` nothing.
+    `lingers` makes it go on at its floor when it is asked to stop, as one that has much to save.
     """
 
     cdef public double floor_w, max_w, budget_w, lease_s, tau_s, draw_w, jobs_ratio
-    cdef public bint stopped, ignores, dead
+    cdef public bint stopped, ignores, dead, lingers
 
     def __init__(self, double floor_w, double max_w):
         self.floor_w, self.max_w = floor_w, max_w
@@ -63,7 +64,7 @@ cdef class Node:
         allowed_w = self.budget_w if self.lease_s > 0 else min(self.budget_w, self.floor_w)
         wanted_w = min(self.max_w * self.jobs_ratio, max(allowed_w, 0.0))
         if self.stopped:
-            wanted_w = NODE_IDLE_W
+            wanted_w = self.floor_w if self.lingers else NODE_IDLE_W
         if self.ignores:
             wanted_w = self.max_w
         self.draw_w += (wanted_w - self.draw_w) * (1.0 - exp(-dt_s / self.tau_s))

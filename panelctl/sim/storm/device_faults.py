@@ -107,6 +107,10 @@ def node_ignores(world: World, strike: Strike) -> Undo:
     return world.hold(the_node(world, strike), "ignores", True)
 
 
+def node_lingers(world: World, strike: Strike) -> Undo:
+    return world.hold(the_node(world, strike), "lingers", True)
+
+
 def node_slow(world: World, strike: Strike) -> Undo:
     return world.hold(the_node(world, strike), "tau_s", 0.12 + 0.6 * strike.amount)
 

@@ -13,6 +13,7 @@ from panelctl.units import NS_PER_S
 
 OVER_RATIO = 1.01
 OVER_S = 2.0
+OPENED_S = 0.5  # after its patience a relay is told, and moves
 BOUNDS_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 STEP_S = STEP_NS / NS_PER_S
 
@@ -39,12 +40,16 @@ class Excess:
         figures: Figures,
         found: Callable[[str, str], None],
     ) -> None:
+        self._world = world
         self._plant = world.plant
         self._excuses = excuses
         self._in_force = in_force
         self._figures = figures
         self._found = found
         self._nodes = [item for item in world.plant.circuits.values() if item.node is not None]
+        self._asked_s: dict[str, float] = {}  # since when a node has been asked to stop
+        timing = world.panel.timing
+        self._patience_s = timing.node_open_s - timing.node_fault_s + OPENED_S
         self._lugs = [_Place(f"leg {'ab'[leg]}", leg) for leg in (0, 1)]
         self._feeders = []
         for feeder in world.panel.feeders:
@@ -56,6 +61,11 @@ class Excess:
 
     def step(self, limits: tuple[float, float]) -> None:
         """After each step of the plant; `limits` are those of the lugs, A."""
+        for item in self._nodes:
+            if item.node is None or not item.node.stopped:
+                self._asked_s.pop(item.circuit.id, None)
+            else:
+                self._asked_s.setdefault(item.circuit.id, self._world.now_s)
         for place, amps, limit_a in zip(self._lugs, self._plant.legs_a, limits, strict=True):
             if amps > limit_a * OVER_RATIO:
                 self._figures.over_total_s += STEP_S
@@ -71,21 +81,24 @@ class Excess:
             else:
                 place.over_s = place.blame_s = 0.0
 
-    def _floor_a(self, place: _Place) -> float:
-        """What the node may draw at its floor: no limit takes that away in this version."""
-        floor_a = 0.0
+    def _saving_a(self, place: _Place) -> float:
+        """What nodes draw that were asked to stop and may take that long over it."""
+        saving_a = 0.0
         for item in self._nodes:
+            since_s = self._asked_s.get(item.circuit.id)
+            if since_s is None or self._world.now_s - since_s > self._patience_s:
+                continue
             inside = place.members is None or item.circuit.id in place.members
-            if inside and item.node and item.contact.closed and place.leg in item.circuit.legs:
-                floor_a += item.node.floor_w / item.volts
-        return floor_a
+            if item.node is not None and item.node.lingers and inside:
+                saving_a += item.current_a
+        return saving_a
 
     def _over(self, place: _Place, amps: float, limit_a: float) -> None:
         place.over_s += STEP_S
         if not self._excuses.calm or self._in_force.settled_s < KEPT_FROM_S:
             return
         rest_a = self._excuses.unpreventable(place.members)[place.leg]
-        if rest_a + self._floor_a(place) > limit_a:
+        if rest_a + self._saving_a(place) > limit_a:
             return
         before_s = place.blame_s
         place.blame_s += STEP_S

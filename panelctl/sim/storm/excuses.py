@@ -112,7 +112,12 @@ class Excuses:
         for item, circuit in self._loads:
             if members is not None and circuit.id not in members:
                 continue
-            if item.current_a and (not circuit.controlled or self.beyond_control(item)):
+            beyond_a = 0.0
+            if not circuit.controlled or self.beyond_control(item):
+                beyond_a = item.current_a
+            elif circuit.modulation is not None and not circuit.modulation.can_pause:
+                beyond_a = min(item.current_a, circuit.modulation.min_a)
+            if beyond_a:
                 for leg in circuit.legs:
-                    legs[leg] += item.current_a
+                    legs[leg] += beyond_a
         return legs

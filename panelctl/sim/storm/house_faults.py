@@ -129,9 +129,18 @@ def limit(world: World, strike: Strike) -> Undo:
     return undo
 
 
+def limit_tight(world: World, strike: Strike) -> Undo:
+    """An envelope of so little that the household and the node's floor may not fit into it."""
+    return _envelope(world, strike, 0.4 * strike.amount)
+
+
 def limit_lost(world: World, strike: Strike) -> Undo:
     """An envelope for a while; then its source is silent."""
-    limit_a = round(world.panel.service.control_setting_a * (0.3 + 0.6 * strike.amount), 1)
+    return _envelope(world, strike, 0.3 + 0.6 * strike.amount)
+
+
+def _envelope(world: World, strike: Strike, share: float) -> Undo:
+    limit_a = round(world.panel.service.control_setting_a * share, 1)
     windows = [
         {"start_s": 0, "end_s": max(2.0, strike.for_s), "limit_a": limit_a},
     ]

@@ -41,8 +41,11 @@ def missing(world: World) -> Iterator[str]:
         left_a = min(room_a(i, r) for r in rows)
         if not item.contact.closed and left_a - timing.restore_margin_a >= circuit.demand_a:
             yield f"{circuit.id} is still open: {Claim(state.claims[i])!r}"
+        floor_a = fixed.floor_ma[i] / 1000
+        stopped = item.contact.closed and state.claims[i] == Claim.PCS  # a modulated load
+        if stopped and left_a - timing.restore_margin_a >= floor_a:
+            yield f"{circuit.id} is still paused"
         if item.node is not None and item.contact.closed and not state.claims[i]:
-            floor_a = fixed.floor_ma[i] / 1000
             may_w = min(item.node.max_w, (floor_a + left_a - timing.fill_margin_a) * item.volts)
             if item.node.draw_w < ENOUGH * may_w:
                 yield f"there is room for {may_w:.0f} W, and the node draws {item.node.draw_w:.0f}"

@@ -20,6 +20,7 @@ from typing import Any
 
 from panelctl.model.circuit import Role, SafeState
 from panelctl.sim.devices import SimNode
+from panelctl.sim.plant import NODE_TAU_S
 from panelctl.sim.storm.excess import Excess
 from panelctl.sim.storm.excuses import Excuses
 from panelctl.sim.storm.figures import Figures, Sample, Sizes, Violation, Worst
@@ -33,6 +34,7 @@ from panelctl.units import NS_PER_S
 
 BLIND_SLACK_S = 2.0  # lease, charger and relay follow
 SHED_SLACK_S = 5.0
+SLOW_TAUS = 5.0  # a node that is slow has come down after so many of its time constants
 UNREADABLE = frozenset(
     {"lost", "cable_out", "reset", "nan", "garbled", "refused", "short", "foreign"}
 )
@@ -45,6 +47,7 @@ BLIND = (
     (frozenset({"zero"}), 6.0, 2_000.0, False),
     (frozenset({"zero"}), 17.0, 2_000.0, True),
 )
+NOTHING_A = 1.0  # of a house that draws no more, nothing can be missed
 HAND_SLACK_A = 3.0  # meters' noise and the skew of a cycle
 HAND_SETTLED_S = 1.0
 HAND_WINDOW = 24  # steps of the plant: a household that has just risen may not be known yet
@@ -177,12 +180,15 @@ class Watch:
             blind = running and any(strike.kind in kinds for strike in strikes)
             if blind and unread and kinds is not UNREADABLE:
                 continue  # what it shows is found out while it can be read
+            if kinds is not UNREADABLE and max(self._plant.legs_a) < NOTHING_A:
+                blind = False  # without power, mains that show nothing are right
             self._blind_s[n] = self._blind_s[n] + dt_s if blind else 0.0
             if self._steps % SHADOW_STEPS:
                 continue
             blind_s = self._blind_s[n] - slack_s
-            if blind_s > timing.hold_s + BLIND_SLACK_S:
-                self._must_be_low(unseen_w, whole)
+            late_s = blind_s - timing.hold_s - BLIND_SLACK_S
+            if late_s > 0:
+                self._must_be_low(unseen_w, whole, late_s)
             if blind_s > timing.shed_s + SHED_SLACK_S and whole:
                 self._must_be_safe()
         if not any(self._blind_s):
@@ -204,13 +210,15 @@ class Watch:
             self._told_blind.add(name)
             self._found("S6", what)
 
-    def _must_be_low(self, unseen_w: float, whole: bool) -> None:
+    def _must_be_low(self, unseen_w: float, whole: bool, late_s: float) -> None:
         unseen_a = unseen_w / self._panel.service.voltage_v
         for name, item in self._plant.circuits.items():
             modulation = item.circuit.modulation
             if modulation is None or self.excuses.out_of_reach(item.circuit.setpoint_device):
                 continue
             if item.node is not None and self._obeys:
+                if late_s < SLOW_TAUS * (item.node.tau_s - NODE_TAU_S):
+                    continue
                 if item.node.draw_w > item.node.floor_w * 1.05 + unseen_w:
                     self._found_blind(name, f"blind, and {name} draws {item.node.draw_w:.0f} W")
             elif (

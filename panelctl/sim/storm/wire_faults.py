@@ -9,6 +9,8 @@ from panelctl.sim.server import Fault
 from panelctl.sim.storm.strike import Strike, Undo, nothing
 from panelctl.sim.storm.world import World
 
+SILENT = frozenset({"dead", "garbled", "foreign", "short", "refuse"})
+
 
 def reply(kind: str, most_ms: float = 0.0, code: int = 4) -> Callable[[World, Strike], Undo]:
     """A fault of every reply of a device."""
@@ -18,7 +20,8 @@ def reply(kind: str, most_ms: float = 0.0, code: int = 4) -> Callable[[World, St
         wire = world.wire(device.link)
         faults = wire.faults[device.unit]
         fault = Fault(kind, -1, round(most_ms * strike.amount**2 + 1.0, 3), code)
-        faults.append(fault)
+        # Of several, one strikes: what cannot be read cannot, whatever else is wrong with it.
+        faults.insert(0 if kind in SILENT else len(faults), fault)
 
         return lambda: faults.remove(fault)
 
