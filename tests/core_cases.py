@@ -90,6 +90,7 @@ class Row:
     rating: bool = False
     neutral: bool = False
     bus: bool = False
+    calm: bool = False
 
 
 @dataclass
@@ -179,6 +180,7 @@ class Rig:
         for r, row in enumerate(more.rows, 2):
             fixed.scale[r] = 4 if row.rating else 1
             fixed.row_stale_ns[r] = 3 * S
+            fixed.calm[r] = row.calm
             if row.metered:
                 fixed.row_slot[r] = slots
                 slots += 1
@@ -432,6 +434,7 @@ def mores() -> st.SearchStrategy[More]:
         limit_ma=st.integers(5_000, 300_000),
         metered=st.booleans(),
         rating=st.booleans(),
+        calm=st.booleans(),
     )
     sides = st.builds(
         Row,

@@ -47,10 +47,13 @@ class Fill(Restore):
         taken = self._serve(order, f.rest_tier, f.coef, size, room)
         extra = [0 for _ in self.rows]
         for i in order:
-            # A load that has not come down yet is paid for by those after it.
+            # A load that has not come down yet is paid for by those after it, one that takes more
+            # than it was ever told by itself.
+            over = self._over(i)
             for r in self.rows:
-                if f.coef[i * rows + r] and room[r] < extra[r]:
-                    cut = min(taken[i], -((room[r] - extra[r]) // f.coef[i * rows + r]))
+                due = extra[r] + f.coef[i * rows + r] * over
+                if f.coef[i * rows + r] and room[r] < due:
+                    cut = min(taken[i], -((room[r] - due) // f.coef[i * rows + r]))
                     taken[i] -= cut
                     for q in self.rows:
                         room[q] += f.coef[i * rows + q] * cut
@@ -91,6 +94,16 @@ class Fill(Restore):
             short = s.want_ma[i] - target if reason == Reason.LIMIT else 0
             self._explain(i, int(reason), row, short, now_ns, 0)
 
+    def _over(self, i: int) -> int:
+        """How much more load `i` takes than it was told for a while, mA: within its tolerance, or
+        it is soon at fault. As much as its meter may err is left out.
+        """
+        s = self.state
+        if not s.apart[i]:
+            return 0
+        draw = self._draw(i)
+        return max(0, draw - self._error(draw) - max(s.allow_ma[i], s.allowed_ma[i]))
+
     def _climb(self, i: int, target: int, fill: list[int], now_ns: int) -> bool:
         """Raise load `i` towards `target`; True when it got there."""
         f, s = self.fixed, self.state
@@ -99,8 +112,8 @@ class Fill(Restore):
             if f.coef[i * f.rows + r]:
                 free = fill[r]
                 for k in self.modulated:
-                    # What it draws above its set-point is already its own.
-                    own = f.coef[k * f.rows + r] * s.set_ma[k]
+                    # One that draws more than its set-point has that much less to be given.
+                    own = f.coef[k * f.rows + r] * max(s.set_ma[k], s.meas_ma[k * f.rows + r])
                     free -= own if k == i else self._charge(k, r)
                 top = min(top, s.set_ma[i] + max(0, free) // f.coef[i * f.rows + r])
         elapsed = min(now_ns - s.step_ns[0], 1_000_000_000)

@@ -137,7 +137,7 @@ class Follow(Heat):
             late = s.over_ns[i] and now_ns - s.over_ns[i] >= f.node_fault_ns[0]
             if late and (f.compute[i] or f.relay_slot[i] >= 0) and self._disobeys(i):
                 if not s.stop[i]:
-                    s.stop[i] = now_ns
+                    s.stop[i] = s.opened_ns[i] = now_ns
                     s.claims[i] |= int(Claim.FAULT)
                     self._lower(i, 0)
                     self._explain(i, int(Reason.IGNORES_BUDGET), -1, 0, now_ns, 0)

@@ -5,6 +5,7 @@ Rules
 - The closed loads are served by the ladder under the shed limit; who is not served must open.
 - The node's floor stands before the household of its tier: it is capped first and stopped last.
 - A node that was stopped has no place to keep: where it is still in the way, its relay opens first.
+- While its floor fits, a node is not stopped for being on its way there; the others bridge.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from panelctl.core.layout import LEG_ROWS, SWITCHED
 from panelctl.core.standing import CLOSES_BY_ITSELF, Standing
 from panelctl.model.command import MAX_TIER
 from panelctl.model.reason import Reason
-from panelctl.model.relay import Claim
 
 HOT_PPM = 900_000  # a breaker so near to tripping is relieved without waiting for confirmation
 STAYS = 1 << 30  # worth of a load inside its minimum on time, among equals
@@ -125,6 +125,8 @@ class Keep(Standing):
                 if size[i]:
                     worth[i] += STAYS if self._stays(i, now_ns) else 1
                     order.append(i)
+        comes_down = -1
+        ahead = [0 for _ in self.rows]  # what the node on its way down takes above its floor
         for i in self.modulated:
             need = self._flowing(i, now_ns)
             for r in self.rows:
@@ -134,10 +136,15 @@ class Keep(Standing):
             if self._leaving(i, now_ns):
                 continue
             lingers = self._lingers(i, now_ns)
-            if not lingers and not self._may_pause(i, room):
+            if not lingers and not self._may_pause(i):
                 for r in self.rows:
                     room[r] -= need[r]
                 continue
+            if f.compute[i] and not lingers and s.apart[i] and self._above(i, f.floor_ma[i]):
+                for r in self.rows:
+                    ahead[r] = max(0, need[r] - f.coef[i * rows + r] * f.floor_ma[i])
+                    need[r] -= ahead[r]
+                comes_down = i if any(ahead) else -1
             for r in self.rows:
                 if not lingers or need[r] >= f.scale[r] * f.relief_ma[0]:
                     coef[i * rows + r] = need[r]
@@ -146,7 +153,12 @@ class Keep(Standing):
             order.append(i)
         # Inside a tier the node is kept first, then who is still inside its minimum on time.
         order.sort(key=lambda i: (rank[i], self._leaves(i, now_ns), i))
+        before = list(room)
         taken = self._serve(order, rank, coef, size, room, worth)
+        if comes_down >= 0 and taken[comes_down]:
+            order.remove(comes_down)
+            room = [before[r] - ahead[r] - coef[comes_down * rows + r] for r in self.rows]
+            taken = self._serve(order, rank, coef, size, room, worth)
         must = [i for i in order if not taken[i]]
         over = [r for r in self.rows if s.row_ma[r] > s.shed_ma[r]]
         if not must and not over:
@@ -173,11 +185,13 @@ class Keep(Standing):
     def _shed(self, i: int, reason: Reason, row: int, short: int, now_ns: int) -> None:
         """Open a load until there is room for it again; a modulated one is paused first."""
         s = self.state
-        paused = s.claims[i] != 0
-        s.claims[i] |= int(Claim.PCS)
-        if self.fixed.kind[i] == SWITCHED or paused:
+        before = s.claims[i]
+        s.claims[i] |= CLOSES_BY_ITSELF
+        if self.fixed.kind[i] == SWITCHED or before:
             self._order_open(i, now_ns)
         else:
             self._lower(i, 0)
             s.opened_ns[i] = now_ns
-        self._explain(i, int(reason), row, short, now_ns, now_ns + self.fixed.min_off_ns[i])
+        if before in (0, CLOSES_BY_ITSELF):  # else the other's reason stays
+            until_ns = now_ns + self.fixed.min_off_ns[i]
+            self._explain(i, int(reason), row, short, now_ns, until_ns)

@@ -80,6 +80,7 @@ FIXED_PER_ROW: Final = (
     "share",  # of the fast heat, in 2^-32
     "credit",  # the row has no control setting, and a minimum trip curve
     "prior_ma",  # the largest load step to expect before one has been seen
+    "calm",  # 1: only managed loads count on it, so nothing has to be left free beside a restore
 )
 FIXED_PER_FEED: Final = (
     "feed_slot",  # image slot of its current

@@ -191,6 +191,7 @@ class Memory:
         ]
         largest_a = max((circuit.demand_a for circuit in outside), default=0.0)
         fixed.prior_ma[r] = ma_from_a(largest_a)
+        fixed.calm[r] = row.name == "heat"
         if row.limit_a is not None:
             self.limit(LimitName.FSR, r, ma_from_a(row.limit_a))
         breaker = row.breaker

@@ -36,7 +36,10 @@ class Restore(Keep):
             if s.flying[i]:
                 for r in self.rows:
                     flying[r] += f.plain[i * rows + r] * s.relief_of_ma[i * rows + r]
-        margin = [f.scale[r] * self._margin_of(r, f.restore_margin_ma[0]) for r in self.rows]
+        margin = [
+            0 if f.calm[r] else f.scale[r] * self._margin_of(r, f.restore_margin_ma[0])
+            for r in self.rows
+        ]
         top = [
             f.scale[r] * (min(s.limit_ma[r], s.fill_ma[r]) - s.wary_ma[r])
             - margin[r]
@@ -46,13 +49,15 @@ class Restore(Keep):
         ]
         room = list(top)
         drawn = [0 for _ in self.rows]
+        own = [0] * (f.loads * rows)  # what each modulated load counts with already
         for i in self.modulated:
             least = self._least(i, now_ns, True)
+            leaving = self._leaving(i, now_ns)
             for r in self.rows:
-                if s.flying[i]:
+                own[i * rows + r] = least[r]
+                room[r] -= least[r]
+                if leaving:
                     flying[r] += f.plain[i * rows + r] * self._inside(i, r)
-                else:
-                    room[r] -= least[r]
                 # A hair above its set-point is inside the restore margin.
                 near = s.apart[i] and not self._above(i, s.set_ma[i])
                 drawn[r] += f.coef[i * rows + r] * s.set_ma[i] if near else self._charge(i, r)
@@ -63,10 +68,12 @@ class Restore(Keep):
         size = [0] * f.loads
         worth = [0] * f.loads
         for i in waiting:
-            size[i] = int(not self._cooling(i) and not self._resting(i, now_ns))
+            may = not self._cooling(i) and not self._resting(i, now_ns)
+            size[i] = int(may and not self._unseen(i, now_ns))
             worth[i] = 1
             for r in self.rows:
-                coef[i * rows + r] = f.coef[i * rows + r] * self._demand(i, r, now_ns)
+                need = f.coef[i * rows + r] * self._demand(i, r, now_ns)
+                coef[i * rows + r] = max(need - own[i * rows + r], min(need, 1))
                 if r < LEG_ROWS:
                     worth[i] += coef[i * rows + r]
         left = list(room)  # as the ladder leaves it to the load whose turn it is
@@ -77,7 +84,7 @@ class Restore(Keep):
             if taken[i]:
                 for r in self.rows:
                     left[r] -= coef[i * rows + r]
-            if s.stale[i] or (f.relay_slot[i] >= 0 and not self._relay_seen(i, now_ns)):
+            if self._unseen(i, now_ns):
                 s.fit_ns[i] = 0
                 self._wait(i, int(Wait.BLIND), -1, 0)
                 continue
@@ -165,6 +172,10 @@ class Restore(Keep):
                     missing[r] -= relief[r]
         return [] if any(ma > 0 for ma in missing) else way
 
+    def _unseen(self, i: int, now_ns: int) -> bool:
+        """Whether load `i` cannot be closed because its meter or its relay is not read."""
+        return self.state.stale[i] != 0 or not self._relay_seen(i, now_ns)
+
     def _may_yield(self, k: int, now_ns: int) -> bool:
         """Whether load `k` may be opened, or paused, for the sake of another."""
         f, s = self.fixed, self.state
@@ -172,7 +183,7 @@ class Restore(Keep):
             return False
         if f.kind[k] == SWITCHED:
             return s.closed[k] == 1 and self._relay_seen(k, now_ns)
-        return f.can_pause[k] == 1 and s.set_ma[k] > 0
+        return f.can_pause[k] == 1 and s.set_ma[k] > 0 and not self._deaf(k, now_ns)
 
     def _relief(self, k: int, now_ns: int) -> list[int]:
         """Per row: how much more room there is for others without load `k`."""

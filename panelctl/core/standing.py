@@ -5,12 +5,9 @@ ext/panelctl/core/_standing.pxi does the same in Cython.
 Rules
 - What a modulated load may draw and does not draw opens nobody's relay.
 - Whoever was told to go counts as gone while it has time to obey, and then with what it draws.
-- A node is capped first: while its floor fits, it is not stopped for being on its way there.
 """
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 from panelctl.core.follow import Follow
 from panelctl.model.relay import Claim
@@ -37,11 +34,10 @@ class Standing(Follow):
         f, s = self.fixed, self.state
         if not s.apart[i]:
             return [0 for _ in self.rows]  # its draw is still inside the mains sum
-        late = s.claims[i] != 0 and now_ns - s.opened_ns[i] >= f.settle_ns[i]
+        late = s.claims[i] != 0 and not self._leaving(i, now_ns)
         stays_up = self._disobeys(i) or f.settle_ns[i] > f.react_ns[0]
         if waits:
-            over_ns = now_ns - s.over_ns[i] if s.over_ns[i] else 0
-            stays_up = self._disobeys(i) and over_ns >= f.node_fault_ns[0]
+            stays_up = self._deaf(i, now_ns)
         floor = f.floor_ma[i] if s.set_ma[i] > 0 else 0
         least = []
         for r in self.rows:
@@ -50,6 +46,12 @@ class Standing(Follow):
                 ma = max(ma, s.meas_ma[i * f.rows + r])
             least.append(f.coef[i * f.rows + r] * ma)
         return least
+
+    def _deaf(self, i: int, now_ns: int) -> bool:
+        """Whether modulated load `i` has not done as it was told for so long that nobody waits."""
+        f, s = self.fixed, self.state
+        over_ns = now_ns - s.over_ns[i] if s.over_ns[i] else 0
+        return self._disobeys(i) and over_ns >= f.node_fault_ns[0]
 
     def _flowing(self, i: int, now_ns: int) -> list[int]:
         """Per row: what of `_least` flows already. A charger without a car has its least current
@@ -77,30 +79,23 @@ class Standing(Follow):
         closed_ns = self.state.closed_ns[i]
         return closed_ns > 0 and now_ns - closed_ns < self.fixed.min_on_ns[i]
 
-    def _may_pause(self, i: int, room: Sequence[int]) -> bool:
-        """Whether modulated load `i` runs and may be told to stop, with this `room` on each row."""
-        f, s = self.fixed, self.state
-        if not f.can_pause[i] or s.set_ma[i] <= 0:
-            return False
-        coming_down = f.compute[i] and s.apart[i] and self._above(i, f.floor_ma[i])
-        if not coming_down:
-            return True
-        floor = [f.coef[i * f.rows + r] * f.floor_ma[i] for r in self.rows]
-        return any(ma and ma > room[r] for r, ma in enumerate(floor))
+    def _may_pause(self, i: int) -> bool:
+        """Whether modulated load `i` runs and may be told to stop for the sake of a limit."""
+        return self.fixed.can_pause[i] == 1 and self.state.set_ma[i] > 0
 
     def _leaving(self, i: int, now_ns: int) -> bool:
         """Whether modulated load `i` was just told to go: its relay moves, or it may still obey."""
         f, s = self.fixed, self.state
-        has_time = now_ns - s.opened_ns[i] < f.settle_ns[i] <= f.react_ns[0]
+        has_time = now_ns - s.opened_ns[i] < min(f.settle_ns[i], f.react_ns[0])
         return bool(s.flying[i] or (s.claims[i] and has_time))
 
     def _lingers(self, i: int, now_ns: int) -> bool:
-        """Whether load `i` is a node that was stopped for room, had time to obey, and is closed."""
+        """Whether load `i` is a node that was stopped, had time to obey, and is closed."""
         f, s = self.fixed, self.state
         return (
             f.compute[i] == 1
             and f.relay_slot[i] >= 0
-            and s.claims[i] == CLOSES_BY_ITSELF
+            and s.claims[i] != 0
             and s.closed[i] == 1
             and now_ns - s.opened_ns[i] >= f.node_open_ns[0] - f.node_fault_ns[0]
             and self._relay_seen(i, now_ns)

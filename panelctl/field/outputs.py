@@ -63,6 +63,7 @@ class Target:
     link: BusLink
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     relays: set[int] = field(default_factory=set)  # loads whose relay does not stand as ordered
+    tried: int = -1  # the last of these that was written to
     wish: Wish | None = None
     written: tuple[float, int] | None = None  # as acknowledged,
     unsure: bool = False  # and whether a later write may have been obeyed all the same
@@ -213,7 +214,9 @@ class Outputs:
                 target.backoff_ns = RETRY_NS
 
     async def _write_relay(self, target: Target) -> None:
-        i = min(target.relays)
+        # One that is refused every time must not keep the others waiting.
+        i = min((n for n in target.relays if n > target.tried), default=min(target.relays))
+        target.tried = i
         circuit, closed = self._engine.loads[i], self._engine.state.closed[i]
         assert target.map.relay is not None
         if closed >= 0:  # as it is ordered now, not as it was when it was queued

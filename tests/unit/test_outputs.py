@@ -128,6 +128,21 @@ def test_a_board_does_not_keep_the_order_that_a_stuck_contact_did_not_follow() -
     assert relays(40 * NS_PER_S, told=0) == set()
 
 
+def test_an_order_that_is_refused_every_time_keeps_no_other_waiting() -> None:
+    bench = Bench()
+    outputs = bench.outputs
+    board = outputs.targets["relays1"]
+    mine = sorted(i for i, target, _, _ in outputs._relay_loads if target is board)[:3]
+    for i in mine:
+        outputs._engine.state.closed[i] = 0
+    board.relays |= set(mine)
+    bench.link.deaf = True
+    for _ in mine:
+        with pytest.raises(ReplyTimeout):
+            asyncio.run(outputs._write_relay(board))
+    assert len(set(bench.link.obeyed)) == 3
+
+
 @pytest.mark.parametrize("deaf", [False, True])
 def test_a_register_that_wears_is_raised_within_its_budget_only(deaf: bool) -> None:
     devices = tuple(_worn(d) if d.name == CHARGER else d for d in PANEL.devices)

@@ -1,6 +1,14 @@
 """Set-points: panelctl/core/fill.py."""
 
 
+cdef inline i64 _over(Memory *m, int i) noexcept nogil:
+    cdef i64 draw
+    if not m.s_apart[i]:
+        return 0
+    draw = _draw(m, i)
+    return _max(0, draw - _error(m, draw) - _max(m.s_allow_ma[i], m.s_allowed_ma[i]))
+
+
 cdef void _set(Memory *m, const i64 *house, const i64 *reserve, i64 now_ns) noexcept nogil:
     cdef i64 fill[MAX_ROWS]
     cdef i64 room[MAX_ROWS]
@@ -9,7 +17,7 @@ cdef void _set(Memory *m, const i64 *house, const i64 *reserve, i64 now_ns) noex
     cdef i64 taken[MAX_LOADS]
     cdef int order[MAX_LOADS]
     cdef int count = 0, i, r, q, a, k, rows = m.rows
-    cdef i64 floor, want, cut, target, reason, row, short, drawn
+    cdef i64 floor, want, cut, target, reason, row, short, drawn, over, due
     cdef bint fresh = now_ns - m.s_mains_ns[0] <= m.f_fresh_ns[0]
     cdef bint ramping, moving
     for r in range(rows):
@@ -42,10 +50,12 @@ cdef void _set(Memory *m, const i64 *house, const i64 *reserve, i64 now_ns) noex
     _serve(m, order, count, m.f_rest_tier, m.f_coef, size, room, NULL, taken)
     for a in range(count):
         i = order[a]
+        over = _over(m, i)
         for r in range(rows):
-            if m.f_coef[i * rows + r] and room[r] < extra[r]:
+            due = extra[r] + m.f_coef[i * rows + r] * over
+            if m.f_coef[i * rows + r] and room[r] < due:
                 k = <int>m.f_coef[i * rows + r]
-                cut = _min(taken[i], (extra[r] - room[r] + k - 1) // k)
+                cut = _min(taken[i], (due - room[r] + k - 1) // k)
                 taken[i] -= cut
                 for q in range(rows):
                     room[q] += m.f_coef[i * rows + q] * cut
@@ -103,7 +113,9 @@ cdef bint _climb(Memory *m, int i, i64 target, const i64 *fill, i64 now_ns) noex
             for k in range(m.n):
                 if m.f_kind[k] == MODULATED:
                     if k == i:
-                        free -= m.f_coef[k * rows + r] * m.s_set_ma[k]
+                        free -= m.f_coef[k * rows + r] * _max(
+                            m.s_set_ma[k], m.s_meas_ma[k * rows + r]
+                        )
                     else:
                         free -= _charge(m, k, r)
             top = _min(top, m.s_set_ma[i] + _max(0, free) // m.f_coef[i * rows + r])

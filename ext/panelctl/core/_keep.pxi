@@ -112,6 +112,9 @@ cdef void _keep(Memory *m, const i64 *house, i64 now_ns) noexcept nogil:
     cdef i64 taken[MAX_LOADS]
     cdef int order[MAX_LOADS]
     cdef int count = 0, i, r, a, k, rows = m.rows
+    cdef i64 before[MAX_ROWS]
+    cdef i64 ahead[MAX_ROWS]
+    cdef int comes_down = -1
     cdef i64 draw, inside, row, short
     cdef bint must = False, over = False, hot = False, lingers
     for r in range(rows):
@@ -158,10 +161,17 @@ cdef void _keep(Memory *m, const i64 *house, i64 now_ns) noexcept nogil:
         if _leaving(m, i, now_ns):
             continue
         lingers = _lingers(m, i, now_ns)
-        if not lingers and not _may_pause(m, i, room):
+        if not lingers and not _may_pause(m, i):
             for r in range(rows):
                 room[r] -= need[r]
             continue
+        if m.f_compute[i] and not lingers and m.s_apart[i] and _above(m, i, m.f_floor_ma[i]):
+            comes_down = -1
+            for r in range(rows):
+                ahead[r] = _max(0, need[r] - m.f_coef[i * rows + r] * m.f_floor_ma[i])
+                need[r] -= ahead[r]
+                if ahead[r]:
+                    comes_down = i
         for r in range(rows):
             if not lingers or need[r] >= m.f_scale[r] * m.f_relief_ma[0]:
                 coef[i * rows + r] = need[r]
@@ -170,7 +180,19 @@ cdef void _keep(Memory *m, const i64 *house, i64 now_ns) noexcept nogil:
         order[count] = i
         count += 1
     _sort(m, order, count, key)
+    for r in range(rows):
+        before[r] = room[r]
     _serve(m, order, count, rank, coef, size, room, worth, taken)
+    if comes_down >= 0 and taken[comes_down]:
+        k = 0
+        for a in range(count):
+            if order[a] != comes_down:
+                order[k] = order[a]
+                k += 1
+        count = k
+        for r in range(rows):
+            room[r] = before[r] - ahead[r] - coef[comes_down * rows + r]
+        _serve(m, order, count, rank, coef, size, room, worth, taken)
     for a in range(count):
         if not taken[order[a]]:
             must = True
@@ -211,11 +233,12 @@ cdef void _cool(Memory *m, i64 now_ns) noexcept nogil:
 
 
 cdef void _shed(Memory *m, int i, i64 reason, i64 row, i64 short, i64 now_ns) noexcept nogil:
-    cdef bint paused = m.s_claims[i] != 0
+    cdef i64 before = m.s_claims[i]
     m.s_claims[i] |= C_PCS
-    if m.f_kind[i] == SWITCHED or paused:
+    if m.f_kind[i] == SWITCHED or before:
         _order_open(m, i, now_ns)
     else:
         _lower(m, i, 0)
         m.s_opened_ns[i] = now_ns
-    _explain(m, i, reason, row, short, now_ns, now_ns + m.f_min_off_ns[i])
+    if before == 0 or before == C_PCS:
+        _explain(m, i, reason, row, short, now_ns, now_ns + m.f_min_off_ns[i])

@@ -18,7 +18,7 @@ cdef struct Memory:
     cells f_wear_ns
     cells f_coef, f_plain, f_slot, f_slot2, f_demand_ma, f_inrush_ma, f_against
     cells f_row_slot, f_row_slot2, f_less_slot, f_sign_slot, f_sign_slot2, f_row_stale_ns
-    cells f_scale, f_ref_ma, f_share, f_credit, f_prior_ma
+    cells f_scale, f_ref_ma, f_share, f_credit, f_prior_ma, f_calm
     cells f_feed_slot, f_feed_w_slot, f_feed_w_slot2, f_feed_stale_ns, f_feed_most_ma
     cells f_feed_share_ppm, f_feed_window_ns
     cells f_relieves, f_adds

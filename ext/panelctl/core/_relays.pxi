@@ -117,7 +117,7 @@ cdef void _watch_budgets(Memory *m, i64 now_ns) noexcept nogil:
             _disobeys(m, i)
         ):
             if not m.s_stop[i]:
-                m.s_stop[i] = now_ns
+                m.s_stop[i] = m.s_opened_ns[i] = now_ns
                 m.s_claims[i] |= C_FAULT
                 _lower(m, i, 0)
                 _explain(m, i, R_IGNORES_BUDGET, -1, 0, now_ns, 0)

@@ -1,6 +1,10 @@
 """Who may close: panelctl/core/restore.py."""
 
 
+cdef inline bint _unseen(Memory *m, int i, i64 now_ns) noexcept nogil:
+    return m.s_stale[i] or not _relay_seen(m, i, now_ns)
+
+
 cdef void _restore(Memory *m, const i64 *house, i64 *reserve, i64 now_ns) noexcept nogil:
     cdef i64 room[MAX_ROWS]
     cdef i64 left[MAX_ROWS]
@@ -10,6 +14,7 @@ cdef void _restore(Memory *m, const i64 *house, i64 *reserve, i64 now_ns) noexce
     cdef i64 missing_on[MAX_ROWS]
     cdef i64 drawn[MAX_ROWS]
     cdef i64 least[MAX_ROWS]
+    cdef i64 own[MAX_LOADS * MAX_ROWS]
     cdef i64 coef[MAX_LOADS * MAX_ROWS]
     cdef i64 size[MAX_LOADS]
     cdef i64 worth[MAX_LOADS]
@@ -20,7 +25,7 @@ cdef void _restore(Memory *m, const i64 *house, i64 *reserve, i64 now_ns) noexce
     cdef int count = 0, ways, chosen = -1, i, r, a, b, k, rows = m.rows
     cdef i64 need, row, short
     cdef bint fresh = now_ns - m.s_mains_ns[0] <= m.f_fresh_ns[0]
-    cdef bint open_now = True, displaced = False, pushing = False, any_short, first
+    cdef bint open_now = True, displaced = False, pushing = False, any_short, first, leaving
     for r in range(rows):
         reserve[r] = 0
         flying[r] = 0
@@ -40,7 +45,9 @@ cdef void _restore(Memory *m, const i64 *house, i64 *reserve, i64 now_ns) noexce
             for r in range(rows):
                 flying[r] += m.f_plain[i * rows + r] * m.s_relief_of_ma[i * rows + r]
     for r in range(rows):
-        margin[r] = m.f_scale[r] * _margin_of(m, r, m.f_restore_margin_ma[0])
+        margin[r] = 0
+        if not m.f_calm[r]:
+            margin[r] = m.f_scale[r] * _margin_of(m, r, m.f_restore_margin_ma[0])
         top[r] = (
             m.f_scale[r] * (_min(m.s_limit_ma[r], m.s_fill_ma[r]) - m.s_wary_ma[r])
             - margin[r] - house[r] - reserve[r]
@@ -53,11 +60,12 @@ cdef void _restore(Memory *m, const i64 *house, i64 *reserve, i64 now_ns) noexce
         rank[i] = _rank(m, i)
         if m.f_kind[i] == MODULATED:
             _least(m, i, least, now_ns, True)
+            leaving = _leaving(m, i, now_ns)
             for r in range(rows):
-                if m.s_flying[i]:
+                own[i * rows + r] = least[r]
+                room[r] -= least[r]
+                if leaving:
                     flying[r] += m.f_plain[i * rows + r] * _inside(m, i, r)
-                else:
-                    room[r] -= least[r]
                 if m.s_apart[i] and not _above(m, i, m.s_set_ma[i]):
                     drawn[r] += m.f_coef[i * rows + r] * m.s_set_ma[i]
                 else:
@@ -67,10 +75,15 @@ cdef void _restore(Memory *m, const i64 *house, i64 *reserve, i64 now_ns) noexce
         if m.s_claims[i] == C_PCS:
             order[count] = i
             count += 1
-            size[i] = not _cooling(m, i) and not _resting(m, i, now_ns)
+            size[i] = not (
+                _cooling(m, i) or _resting(m, i, now_ns) or _unseen(m, i, now_ns)
+            )
             worth[i] = 1
             for r in range(rows):
-                coef[i * rows + r] = m.f_coef[i * rows + r] * _demand(m, i, r, now_ns)
+                need = m.f_coef[i * rows + r] * _demand(m, i, r, now_ns)
+                if m.f_kind[i] == MODULATED:
+                    need = _max(need - own[i * rows + r], _min(need, 1))
+                coef[i * rows + r] = need
                 if r < LEG_ROWS:
                     worth[i] += coef[i * rows + r]
     _sort(m, order, count, rank)
@@ -82,9 +95,7 @@ cdef void _restore(Memory *m, const i64 *house, i64 *reserve, i64 now_ns) noexce
         if taken[i]:
             for r in range(rows):
                 left[r] -= coef[i * rows + r]
-        if m.s_stale[i] or (
-            m.f_relay_slot[i] >= 0 and not _relay_seen(m, i, now_ns)
-        ):
+        if _unseen(m, i, now_ns):
             m.s_fit_ns[i] = 0
             _wait(m, i, W_BLIND, -1, 0)
             continue
@@ -157,7 +168,7 @@ cdef bint _may_yield(Memory *m, int k, i64 now_ns) noexcept nogil:
         return False
     if m.f_kind[k] == SWITCHED:
         return m.s_closed[k] == 1 and _relay_seen(m, k, now_ns)
-    return m.f_can_pause[k] == 1 and m.s_set_ma[k] > 0
+    return m.f_can_pause[k] == 1 and m.s_set_ma[k] > 0 and not _deaf(m, k, now_ns)
 
 
 cdef void _relief(Memory *m, int k, i64 *relief, i64 now_ns) noexcept nogil:

@@ -11,6 +11,19 @@ cdef void _house(Memory *m, i64 *house) noexcept nogil:
                 house[r] -= m.s_at_mains_ma[i * m.rows + r]
 
 
+cdef inline bint _leaving(Memory *m, int i, i64 now_ns) noexcept nogil:
+    return m.s_flying[i] or (
+        m.s_claims[i]
+        and now_ns - m.s_opened_ns[i] < _min(m.f_settle_ns[i], m.f_react_ns[0])
+    )
+
+
+cdef inline bint _deaf(Memory *m, int i, i64 now_ns) noexcept nogil:
+    return m.s_over_ns[i] and (
+        now_ns - m.s_over_ns[i] >= m.f_node_fault_ns[0] and _disobeys(m, i)
+    )
+
+
 cdef void _least(Memory *m, int i, i64 *least, i64 now_ns, bint waits) noexcept nogil:
     cdef int r
     cdef i64 ma, floor
@@ -19,11 +32,9 @@ cdef void _least(Memory *m, int i, i64 *least, i64 now_ns, bint waits) noexcept 
         for r in range(m.rows):
             least[r] = 0
         return
-    late = m.s_claims[i] and now_ns - m.s_opened_ns[i] >= m.f_settle_ns[i]
+    late = m.s_claims[i] and not _leaving(m, i, now_ns)
     if waits:
-        stays_up = m.s_over_ns[i] and (
-            now_ns - m.s_over_ns[i] >= m.f_node_fault_ns[0] and _disobeys(m, i)
-        )
+        stays_up = _deaf(m, i, now_ns)
     else:
         stays_up = _disobeys(m, i) or m.f_settle_ns[i] > m.f_react_ns[0]
     floor = m.f_floor_ma[i] if m.s_set_ma[i] > 0 else 0
@@ -52,33 +63,15 @@ cdef inline bint _stays(Memory *m, int i, i64 now_ns) noexcept nogil:
     return m.s_closed_ns[i] > 0 and now_ns - m.s_closed_ns[i] < m.f_min_on_ns[i]
 
 
-cdef bint _may_pause(Memory *m, int i, const i64 *room) noexcept nogil:
-    cdef int r
-    cdef i64 floor
-    if not m.f_can_pause[i] or m.s_set_ma[i] <= 0:
-        return False
-    if not (m.f_compute[i] and m.s_apart[i] and _above(m, i, m.f_floor_ma[i])):
-        return True
-    for r in range(m.rows):
-        floor = m.f_coef[i * m.rows + r] * m.f_floor_ma[i]
-        if floor and floor > room[r]:
-            return True
-    return False
-
-
-cdef inline bint _leaving(Memory *m, int i, i64 now_ns) noexcept nogil:
-    return m.s_flying[i] or (
-        m.s_claims[i]
-        and now_ns - m.s_opened_ns[i] < m.f_settle_ns[i]
-        and m.f_settle_ns[i] <= m.f_react_ns[0]
-    )
+cdef inline bint _may_pause(Memory *m, int i) noexcept nogil:
+    return m.f_can_pause[i] == 1 and m.s_set_ma[i] > 0
 
 
 cdef bint _lingers(Memory *m, int i, i64 now_ns) noexcept nogil:
     return (
         m.f_compute[i]
         and m.f_relay_slot[i] >= 0
-        and m.s_claims[i] == C_PCS
+        and m.s_claims[i]
         and m.s_closed[i] == 1
         and now_ns - m.s_opened_ns[i] >= m.f_node_open_ns[0] - m.f_node_fault_ns[0]
         and _relay_seen(m, i, now_ns)

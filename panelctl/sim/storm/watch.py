@@ -38,6 +38,7 @@ SLOW_TAUS = 5.0  # a node that is slow has come down after so many of its time c
 UNREADABLE = frozenset(
     {"lost", "cable_out", "reset", "nan", "garbled", "refused", "short", "foreign"}
 )
+SHOWN = frozenset({"zero", "nan", "reversed", "ct_off", "wrapped"})  # of these the newest counts
 # Of which faults, how long they may take to be found out (s), what of the node may be unnoticed (W)
 # and whether everything has to be safe then. Mains that show nothing are convicted in a second or
 # two by a node that draws, after 15 s by the household alone; when that doubt ends, the node draws
@@ -173,6 +174,8 @@ class Watch:
         """How long the mains cannot be read, or show nothing at all, which has to be noticed."""
         timing, running = self._panel.timing, self._world.running
         strikes = [s for s in self.excuses.active if s.target in self._mains_places]
+        shown = [s for s in strikes if s.kind in SHOWN]
+        strikes = [s for s in strikes if s.kind not in SHOWN or s is shown[-1]]
         if not strikes and not any(self._blind_s):
             return  # nothing was counted, and nothing was told
         unread = any(strike.kind in UNREADABLE for strike in strikes)
