@@ -40,11 +40,14 @@ from panelctl.model.panel import Panel
 from panelctl.model.reason import Reason, State
 from panelctl.model.relay import BY_HAND, Claim
 from panelctl.model.slots import LEGS, image_slots
-from panelctl.units import ns_from_s, w_from_ma
+from panelctl.units import NS_PER_S, ns_from_s, w_from_ma
 
 Learned = dict[str, dict[str, dict[str, int]]]
 Tiers = dict[str, tuple[int, int]]  # by circuit: the panel file's tier, and what a person made it
 
+# From one restore to the next on mains that are not proven: what the first one draws convicts them
+# within 15 s (plausible.py), or proves them.
+SUSPECT_INTERVAL_NS = 20 * NS_PER_S
 LOW_VOLTAGE_SHARE = 0.9  # assumed where the voltage cannot be read: fewer watts for the amps
 
 
@@ -72,6 +75,7 @@ class Engine:
         self._voltage_slots = [image.slot[f"main.{leg}_mv"] for leg in LEGS]
         self._circuits = {circuit.id: circuit for circuit in panel.circuits}
         self.compute = next((i for i, c in enumerate(self.loads) if c.is_compute), -1)
+        self._interval_ns = self.fixed.restore_interval_ns[0]
         self._moved: Tiers = {}
 
     # -- one cycle --------------------------------------------------------------------------------
@@ -90,9 +94,15 @@ class Engine:
         self.limits.refresh(now_ns, self._voltage_mv(now_ns), self._tank_mc(now_ns))
         self._back_up(now_ns)
         self.caps.refresh(now_ns)
-        self.caps.probe(self.plausible.suspect)
+        self._go_slowly(self.plausible.suspect)
         self.core.step(now_ns)
         return verdicts
+
+    def _go_slowly(self, suspect: bool) -> None:
+        """On mains that are not proven, little is drawn and little restored before they are."""
+        self.caps.probe(suspect)
+        interval_ns = max(self._interval_ns, SUSPECT_INTERVAL_NS if suspect else 0)
+        self.fixed.restore_interval_ns[0] = interval_ns
 
     # -- the plan ---------------------------------------------------------------------------------
 

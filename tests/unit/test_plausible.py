@@ -274,6 +274,8 @@ def test_the_node_stays_near_its_floor_until_the_mains_are_proven(compiled: bool
         step(engine, now_ns, ratio * (1_000 + node_ma) + n % 7, node_ma)
         if engine.plausible.suspect:
             assert engine.setpoint_a(engine.compute) <= most_a
+        slowly = engine.fixed.restore_interval_ns[0] == 20_000_000_000
+        assert slowly == engine.plausible.suspect, "nor is much restored at once"
         seen.append(engine.plausible.suspect)
     assert all(seen[:450]), "they show nothing"
     assert not seen[-1]

@@ -97,7 +97,7 @@ class Excess:
         place.over_s += STEP_S
         if not self._excuses.calm or self._in_force.settled_s < KEPT_FROM_S:
             return
-        rest_a = self._excuses.unpreventable(place.members)[place.leg]
+        rest_a = self._excuses.unseen(place.members)[place.leg]
         if rest_a + self._saving_a(place) > limit_a:
             return
         before_s = place.blame_s

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from panelctl.model.circuit import Role
+from collections.abc import Callable
+
+from panelctl.model.circuit import Role, SafeState
 from panelctl.sim.plant import PlantCircuit
 from panelctl.sim.storm.faults import KINDS, Spoils
 from panelctl.sim.storm.strike import Strike
@@ -11,15 +13,16 @@ from panelctl.units import NS_PER_S
 
 REACHED_S = 4.0  # a device is back within a second, and orders are tried every two
 LIE_LASTS_S = 6.0  # a reading is good for seconds
+DOUBT_S, DOUBT_MOST_S = 60.0, 3_600.0  # core/plausible.py
 SETTLE_S = 20.0  # after a fault: units come back within a second, doubts and heat take longer
 
 
 class Excuses:
     """The faults of a world, and whether they excuse what is seen.
 
-    A fault of a branch circuit's meter, or of the link to it, excuses nothing: the legs are decided
-    on by the mains. What does excuse is a fault of the mains, of a modulated load's own meter, of
-    what takes orders, of the host or the grid.
+    A fault of a branch circuit's meter, or of the link to it, excuses nothing but, for S2, that
+    circuit: the legs are decided on by the mains. What does excuse is a fault of the mains, of a
+    modulated load's own meter, of what takes orders, of the host or the grid.
     """
 
     def __init__(self, world: World) -> None:
@@ -28,8 +31,11 @@ class Excuses:
         self._calm_from_s = SETTLE_S
         self._cut_s: dict[str, float] = {}  # when a device or link could not be reached last
         self._lied_s: dict[str, float] = {}  # when a meter lied last
+        self._lies = 0  # of the mains, which are doubted for twice as long each time
+        self._doubted_s = 0.0  # until when they may be: a controller then is as if blind
         panel = world.panel
-        vital = {ref.device for ref in panel.service.currents}
+        self._mains = {ref.device for ref in panel.service.currents}
+        vital = set(self._mains)
         for circuit in panel.circuits:
             if circuit.role is Role.MODULATED or circuit.source is not None:
                 vital |= {meter.current.device for meter in circuit.currents}
@@ -55,6 +61,10 @@ class Excuses:
         self.active = [other for other in self.active if other is not strike]
         if KINDS[strike.kind].spoils is Spoils.METER:
             self._lied_s[strike.target] = self._world.now_s
+            if strike.target in self._mains:
+                doubt_s = min(DOUBT_S * 2**self._lies, DOUBT_MOST_S)
+                self._doubted_s = self._world.now_s + doubt_s + SETTLE_S
+                self._lies += 1
         if KINDS[strike.kind].spoils is Spoils.LINK:
             self._cut_s[strike.target] = self._world.now_s
         if self._weighs(strike):
@@ -108,16 +118,42 @@ class Excuses:
 
     def unpreventable(self, members: frozenset[str] | None = None) -> list[float]:
         """What nobody could take away now, A per leg; of these circuits alone, or of all."""
+        return self._sum(members, self._beyond_a)
+
+    def unseen(self, members: frozenset[str] | None = None) -> list[float]:
+        """The same, and what a controller does not take away because it cannot know of it: after
+        mains that lied, what stays on when they are not read; behind a circuit's own meter that
+        lies, the circuit.
+        """
+        doubted, lying = self._world.now_s < self._doubted_s, self.lying
+
+        def hidden_a(item: PlantCircuit) -> float:
+            circuit = item.circuit
+            if any(meter.current.device in lying for meter in circuit.currents):
+                return item.current_a
+            if doubted and circuit.modulation is not None:
+                return max(self._beyond_a(item), min(item.current_a, circuit.modulation.min_a))
+            if doubted and circuit.safe_state is SafeState.HOLD:
+                return item.current_a
+            return self._beyond_a(item)
+
+        return self._sum(members, hidden_a)
+
+    def _beyond_a(self, item: PlantCircuit) -> float:
+        circuit = item.circuit
+        if not circuit.controlled or self.beyond_control(item):
+            return item.current_a
+        if circuit.modulation is not None and not circuit.modulation.can_pause:
+            return min(item.current_a, circuit.modulation.min_a)
+        return 0.0
+
+    def _sum(
+        self, members: frozenset[str] | None, part_a: Callable[[PlantCircuit], float]
+    ) -> list[float]:
         legs = [0.0, 0.0]
         for item, circuit in self._loads:
-            if members is not None and circuit.id not in members:
-                continue
-            beyond_a = 0.0
-            if not circuit.controlled or self.beyond_control(item):
-                beyond_a = item.current_a
-            elif circuit.modulation is not None and not circuit.modulation.can_pause:
-                beyond_a = min(item.current_a, circuit.modulation.min_a)
-            if beyond_a:
+            inside = members is None or circuit.id in members
+            if inside and item.current_a and (amps := part_a(item)):
                 for leg in circuit.legs:
-                    legs[leg] += beyond_a
+                    legs[leg] += amps
         return legs
