@@ -94,7 +94,8 @@ class Follow(Heat):
         s.closed[i] = position
         s.order_ns[i] = now_ns
         if position and not s.claims[i]:
-            s.closed_ns[i] = now_ns  # it may have closed just before the start
+            # It may have closed just before the start; what it draws is seen by now.
+            s.closed_ns[i] = max(1, now_ns - self.fixed.close_settle_ns[0] - 1)
             self._explain(i, int(Reason.NONE), -1, 0, now_ns, 0)
         elif position and self.fixed.kind[i] == SWITCHED:
             self._order_open(i, now_ns)

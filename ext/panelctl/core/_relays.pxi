@@ -68,7 +68,7 @@ cdef void _adopt(Memory *m, int i, i64 position, i64 now_ns) noexcept nogil:
     m.s_closed[i] = position
     m.s_order_ns[i] = now_ns
     if position and not m.s_claims[i]:
-        m.s_closed_ns[i] = now_ns
+        m.s_closed_ns[i] = _max(1, now_ns - m.f_close_settle_ns[0] - 1)
         _explain(m, i, R_NONE, -1, 0, now_ns, 0)
     elif position and m.f_kind[i] == SWITCHED:
         _order_open(m, i, now_ns)
