@@ -80,7 +80,8 @@ class RtuLink:
             now_ns = self._clock.now_ns()
             self.counts.busy_ns += now_ns - begin_ns
             self._quiet_ns = max(self._quiet_ns, now_ns + self._wire.silence_ns)
-        return Answer(values_of(question, pdu), sampled_ns)
+        # After a stall of ours a reply is read long after it came: it is no newer than this.
+        return Answer(values_of(question, pdu), min(sampled_ns, begin_ns + limit_ns))
 
     async def _silence(self) -> None:
         """Wait until the line has been quiet for long enough, and empty the input."""

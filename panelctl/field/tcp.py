@@ -93,7 +93,9 @@ class TcpLink(asyncio.Protocol):
             timer.cancel()
             self._asked.pop(number, None)
             self.counts.busy_ns += self._clock.now_ns() - begin_ns
-        return Answer(values_of(question, pdu), sampled_ns)
+        # After a stall of ours a reply is read long after it came: it is no newer than this.
+        limit_ns = timeout_ms * NS_PER_MS
+        return Answer(values_of(question, pdu), min(sampled_ns, begin_ns + limit_ns))
 
     @property
     def _where(self) -> str:

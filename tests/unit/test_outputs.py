@@ -8,14 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from panelctl.config.build import build_link
 from panelctl.config.load import read_panel
 from panelctl.core.engine import Engine
 from panelctl.errors import ReplyTimeout
 from panelctl.field.bus import Answer, BusLink, LinkCounts, Turn
-from panelctl.field.frames import Question
+from panelctl.field.frames import Question, read_question
 from panelctl.field.ledger import Ledger
 from panelctl.field.outputs import RUN, Outputs, Wish
 from panelctl.field.scan import Scanner
+from panelctl.field.tcp import TcpLink
 from panelctl.model.panel import Device, Panel
 from panelctl.model.relay import Claim
 from panelctl.units import NS_PER_S
@@ -155,6 +157,37 @@ def test_a_register_that_wears_is_raised_within_its_budget_only(deaf: bool) -> N
     assert not bench.wish(16)
     bench.clock.ns += 86_400 * NS_PER_S
     assert bench.wish(16)
+
+
+def test_a_reply_that_was_read_late_is_no_newer_than_its_question_allows() -> None:
+    """Our own process stood still for four seconds while the reply lay there."""
+    clock = HandClock()
+
+    async def main() -> Answer:
+        gone = asyncio.Event()
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            head = await reader.readexactly(12)
+            clock.ns += 4 * NS_PER_S
+            writer.write(head[:4] + bytes([0, 5, head[6], 3, 2, 0, 7]))
+            await reader.read()
+            writer.close()
+            await writer.wait_closed()
+            gone.set()
+
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        link = TcpLink(build_link("one", f"tcp://127.0.0.1:{port}"), clock)
+        answer = await link.ask(read_question(1, "holding", 0, 1), 2_000, Turn.FAST)
+        await link.close()
+        await gone.wait()
+        server.close()
+        return answer
+
+    begin_ns = clock.ns
+    answer = asyncio.run(main())
+    assert answer.values == [7]
+    assert answer.sampled_ns == begin_ns + 2 * NS_PER_S
 
 
 def _worn(device: Device) -> Device:
