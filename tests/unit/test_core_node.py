@@ -264,6 +264,20 @@ class Slow:
             rig.read(told, closed)
 
 
+def beside_a_full_node(
+    node: Load, compiled: bool, tau_s: float, house_ma: int, limit_ma: int
+) -> Slow:
+    """A circuit of 20 A on tier 3 beside a node at its most; the limit has just fallen."""
+    rig = Rig([Load(tier=3), node], compiled)
+    slow = Slow(rig, tau_s=tau_s)
+    slow.draw_ma[1] = 0.0
+    slow.run(15, house_ma)
+    assert slow.draw_ma[1] > 45_000
+    for r in range(2):
+        rig.state.limit_value_ma[r] = limit_ma
+    return slow
+
+
 def test_a_relay_that_takes_its_time_costs_nobody_else(compiled: bool) -> None:
     """The circuit that waits for the stopped node's 5 A has them coming; the other one stays."""
     node = compute_load(min_off_ns=600 * S)
@@ -313,13 +327,8 @@ def test_a_node_on_its_way_down_to_a_floor_that_fits_is_not_stopped(
 ) -> None:
     """50 A, the circuit's 20 A and the floor of 5 A go into 80 A; the node comes from 52 A."""
     node = compute_load(settle_ns=round(settle_s * S), min_off_ns=600 * S)
-    rig = Rig([Load(tier=3), node], compiled)
-    slow = Slow(rig, tau_s=tau_s)
-    slow.draw_ma[1] = 0.0
-    slow.run(15, 50_000)
-    assert slow.draw_ma[1] > 45_000
-    for r in range(2):
-        rig.state.limit_value_ma[r] = 80_000
+    slow = beside_a_full_node(node, compiled, tau_s, 50_000, 80_000)
+    rig = slow.rig
     slow.run(1.5, 50_000)
     assert rig.state.closed[0] == 0, "somebody has to bridge"
     slow.run(8.5, 50_000)
@@ -514,13 +523,8 @@ def test_a_slow_node_of_a_later_tier_does_not_outlast_an_earlier_circuit(
 ) -> None:
     """60 A and the circuit's 20 A go into 82 A, the floor of tier 9 does not."""
     node = compute_load(tier=9, settle_ns=round(settle_s * S), min_off_ns=600 * S)
-    rig = Rig([Load(tier=3), node], compiled)
-    slow = Slow(rig, tau_s=tau_s)
-    slow.draw_ma[1] = 0.0
-    slow.run(15, 60_000)
-    assert slow.draw_ma[1] > 45_000
-    for r in range(2):
-        rig.state.limit_value_ma[r] = 82_000
+    slow = beside_a_full_node(node, compiled, tau_s, 60_000, 82_000)
+    rig = slow.rig
     slow.run(0.7, 60_000)
     assert (rig.state.claims[1], rig.state.set_ma[1]) == (Claim.PCS, 0)
     slow.run(10, 60_000)
