@@ -7,6 +7,7 @@ import platform
 import secrets
 import statistics
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -217,12 +218,14 @@ def _shrink(panel: Panel, text: str, result: Result, rest_s: float, quiet: bool)
         )
         return any(v.check == first.check for v in again.violations)
 
+    watched = sys.stdout.isatty() and not quiet  # a log is told only what came of it
+
     def told(runs: int, left: int) -> None:
-        if not quiet:
+        if watched:
             click.echo(f"\r  making it smaller: run {runs}, {left} strikes   ", nl=False)
 
     smaller = shrink(strikes, fails, SHRINK_RUNS, told)
-    if not quiet:
+    if watched:
         click.echo()
     return smaller
 
@@ -233,8 +236,11 @@ def _keep(result: Result, strikes: list[Strike], config: Path, quiet: bool) -> N
     kept = Path(f"storm-{result.seed}.json")
     _write(kept, to_text(result.seed, result.duration_s, strikes))
     where = "" if config == DEMO else f" --config {config}"
+    first = result.violations[0]
+    kinds = ", ".join(sorted({strike.kind for strike in strikes}))
     click.echo(
-        f"{len(strikes)} strikes are enough. panelctl {_build()}, Python "
+        f"{first.check} at {first.at_s:.3f} s: {first.what}\n"
+        f"{len(strikes)} strikes are enough for it ({kinds}). panelctl {_build()}, Python "
         f"{platform.python_version()}, seed {result.seed}; repeat it with\n"
         f"  panelctl storm --schedule {kept}{where} --no-shrink",
         err=quiet,

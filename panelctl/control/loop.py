@@ -110,7 +110,7 @@ class ControlLoop:
             until_ns,
             self._heat,
             engine.limits.keep(),
-            engine.plausible.suspect,
+            engine.plausible.keep(),
             engine.caps.keep(),
             engine.tiers(),
             engine.blind_since_ns(),

@@ -29,8 +29,7 @@ class Start:
         kept = self.kept
         engine.take_claims(kept.claims)
         engine.take_heat(kept.heat)
-        if kept.suspect:
-            engine.plausible.take_suspect()
+        engine.plausible.take(kept.doubts, self.now_ns)
         hour_offset_ns = round(self.wall_s * NS_PER_S) - self.now_ns
         engine.take_learned(self.history.steps, hour_offset_ns)
         engine.energy.take(

@@ -20,11 +20,12 @@ import orjson
 
 from panelctl.core.caps import KeptCaps
 from panelctl.core.engine import Tiers
+from panelctl.core.plausible import Doubt
 from panelctl.model.command import MAX_NUMBER, MAX_TIER
 from panelctl.model.limit import KeptLimits
 from panelctl.units import NS_PER_S
 
-FORMAT = 2
+FORMAT = 3
 MOST_BYTES = 65_536
 MOST_CLAIM = 63
 MOST_HEAT = 64 << 32
@@ -36,9 +37,9 @@ SET_S = 2.0  # a wall clock that is so far off was set, or has drifted
 @dataclass(slots=True)
 class Kept:
     """What is kept: claims by circuit, the requested limit (A) with its end (monotonic, ns), the
-    heat of watched breakers (fast and slow, in 2^-32), the envelope and the grid's state, whether
-    the mains contradicted the branch circuits and were not proven since, what people asked of
-    circuits (caps and tiers), and since when the mains could not be seen (ns; 0: they could).
+    heat of watched breakers (fast and slow, in 2^-32), the envelope and the grid's state, what was
+    in doubt about the mains, what people asked of circuits (caps and tiers), and since when the
+    mains could not be seen (ns; 0: they could).
     """
 
     claims: dict[str, int] = field(default_factory=dict)
@@ -46,7 +47,7 @@ class Kept:
     until_ns: int = 0
     heat: dict[str, list[int]] = field(default_factory=dict)
     limits: KeptLimits = field(default_factory=KeptLimits)
-    suspect: bool = False
+    doubts: tuple[Doubt, ...] = ()
     caps: KeptCaps = field(default_factory=dict)
     tiers: Tiers = field(default_factory=dict)
     blind_ns: int = 0
@@ -111,7 +112,7 @@ def kept_to_plain(kept: Kept) -> dict[str, Any]:
         "until_ns": kept.until_ns,
         "heat": kept.heat,
         "limits": asdict(kept.limits),
-        "suspect": kept.suspect,
+        "doubts": list(kept.doubts),
         "caps": {ident: list(cap) for ident, cap in kept.caps.items()},
         "tiers": {ident: list(pair) for ident, pair in kept.tiers.items()},
         "blind_ns": kept.blind_ns,
@@ -141,8 +142,8 @@ def kept_from(plain: dict[str, Any]) -> Kept:
         str(ident): (_whole(filed, MAX_TIER), _whole(tier, MAX_TIER))
         for ident, (filed, tier) in dict(plain["tiers"]).items()
     }
-    suspect = plain["suspect"] is True
-    kept = Kept(claims, heat=heat, limits=limits, suspect=suspect, caps=caps, tiers=tiers)
+    doubts = tuple(Doubt(name) for name in plain["doubts"])
+    kept = Kept(claims, heat=heat, limits=limits, doubts=doubts, caps=caps, tiers=tiers)
     kept.blind_ns = _whole(plain["blind_ns"])
     limit_a, until_ns = plain["limit_a"], _time(plain["until_ns"])
     if limit_a is not None and 0 <= float(limit_a) < math.inf:
@@ -166,9 +167,11 @@ def _moved(kept: Kept, by_ns: int) -> Kept:
         ident: (most_w, _time(until_ns + by_ns)) for ident, (most_w, until_ns) in kept.caps.items()
     }
     limits = replace(kept.limits, windows=windows)
-    blind_ns = 0  # the power was away: what was blind then says nothing of now
+    # The power was away: what was blind then says nothing of now, and meters have started anew.
+    unsure = Doubt.BRANCHES in kept.doubts or Doubt.UNPROVEN in kept.doubts
+    doubts = (Doubt.UNPROVEN,) if unsure else ()
     until_ns = _time(kept.until_ns + by_ns)
-    return replace(kept, until_ns=until_ns, limits=limits, caps=caps, blind_ns=blind_ns)
+    return replace(kept, until_ns=until_ns, limits=limits, caps=caps, blind_ns=0, doubts=doubts)
 
 
 def replace_file(path: Path, text: str) -> None:

@@ -23,6 +23,7 @@ Rules
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -108,7 +109,7 @@ class Plausible:
         ]
         self._digits = [image.slot[f"main.{leg}_{unit}"] for leg in LEGS for unit in ("ma", "w")]
         # Whether the mains have contradicted the branch circuits, and are not proven since:
-        # modulated loads stay near their floor, and a controller that starts anew has to know.
+        # modulated loads stay near their floor.
         self.suspect = False
         self._last: list[int] = []
         self._still_since_ns = 0
@@ -124,10 +125,23 @@ class Plausible:
                 found[name] = sorted(doubts)
         return found
 
-    def take_suspect(self) -> None:
-        """Begin with mains that contradicted before, and were not proven since."""
+    def keep(self) -> tuple[Doubt, ...]:
+        """The doubts that a controller which starts anew has to know of."""
+        found = {doubt for doubts in self.doubts.values() for doubt in doubts}
+        return tuple(sorted(found - {Doubt.DROP}))
+
+    def take(self, doubts: Iterable[Doubt], now_ns: int) -> None:
+        """Begin with what an earlier run kept: a start is no reason to believe what it did not."""
+        provable = not self._sources
         for leg in self._legs:
-            leg.unproven = bool(leg.every) and not self._sources  # else nothing could prove it
+            if Doubt.FROZEN in doubts:
+                leg.doubts.add(Doubt.FROZEN)
+            if not provable or not leg.every:
+                continue  # nothing could prove it: the panel file was changed
+            if Doubt.BRANCHES in doubts:
+                leg.doubts.add(Doubt.BRANCHES)
+                leg.until_ns = now_ns + leg.latch_ns
+            leg.unproven = Doubt.UNPROVEN in doubts and Doubt.BRANCHES not in doubts
         self._weigh()
 
     def _weigh(self) -> None:
@@ -240,6 +254,8 @@ class Plausible:
     def _frozen(self, sampled_ns: int) -> None:
         image = self._image
         digits = [image.value[slot] for slot in self._digits]
+        if not self._last and Doubt.FROZEN in self._legs[0].doubts:
+            self._last = digits  # a new run that was told of it: the next digits tell
         if digits != self._last:
             self._last, self._still_since_ns = digits, sampled_ns
             self._then.clear()

@@ -142,6 +142,19 @@ def test_a_doubt_about_the_mains_does_not_end_for_want_of_evidence(
     assert storm(1, 260.0, [zero, *more]).violations == []
 
 
+@pytest.mark.parametrize("at_s", [40.0, 44.0, 48.0, 52.0])
+def test_mains_that_only_the_household_convicts_stay_convicted_over_a_reload(at_s: float) -> None:
+    """The node is away. Before the verdict at 45 s a reload begins anew, after it nothing does."""
+    strikes = [
+        Strike(10.0, 100.0, "node_dies", "compute", 0.5),
+        Strike(30.0, 70.0, "zero", "mains", 0.2),
+        Strike(at_s, 1.0, "reload", "panel", 0.5),
+    ]
+    result = storm(3, 100.0, strikes)
+    assert result.violations == []
+    assert result.figures.sheds > 0
+
+
 @pytest.mark.parametrize("amount", [0.2, 0.9])
 def test_mains_that_show_nothing_again_and_again_do_not_let_the_node_climb(amount: float) -> None:
     """The third time comes just when the second doubt would have ended by the clock."""

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from panelctl.control.store import Kept, StateStore
+from panelctl.core.plausible import Doubt
 from panelctl.errors import ConfigError, SocketError
 from panelctl.link.recording import header, open_recording, read_recording
 from panelctl.link.server import MOST_COMMANDS, MOST_LINES, QUEUE, ControlServer, encode
@@ -36,6 +37,7 @@ KEPT = Kept(
     limits=KeptLimits(source="utility", windows=[(0, 60 * S, 70.0, None)]),
     caps={"evse": (3_000, 70 * S)},
     tiers={"dryer": (4, 9)},
+    doubts=(Doubt.BRANCHES, Doubt.FROZEN),
 )
 
 
@@ -296,6 +298,7 @@ def test_another_boot_has_another_clock(
     assert found.claims == KEPT.claims
     assert found.until_ns == KEPT.until_ns + by_ns
     assert found.caps == {"evse": (3_000, 70 * S + by_ns)}
+    assert found.doubts == (Doubt.UNPROVEN,), "meters have started anew"
     assert found.limits.windows == [(by_ns, 60 * S + by_ns, 70.0, None)]
     again = StateStore(tmp_path, "3")
     again.save(found, 3 * S, 1e9)

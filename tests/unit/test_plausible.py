@@ -224,9 +224,40 @@ def test_mains_are_proven_by_what_the_branches_draw(drawn_ma: int, rest_ma: int)
 def test_a_panel_whose_circuits_have_no_meters_has_nothing_to_prove() -> None:
     """The panel file was changed while the mains were in doubt."""
     for bench in (Bench(sources=True), Bench(metered=False)):
-        bench.judge.take_suspect()
+        bench.judge.take([Doubt.BRANCHES, Doubt.UNPROVEN], bench.now_ns)
         assert not bench.judge.suspect
         assert bench.judge.doubts == {}
+
+
+def _started_anew(before: Bench) -> Bench:
+    after = Bench()
+    after.now_ns = before.now_ns + TENTH_NS
+    after.judge.take(before.judge.keep(), after.now_ns)
+    return after
+
+
+def test_a_new_start_is_no_reason_to_believe_what_was_convicted() -> None:
+    """A reload while they contradict; it counts on from there, and they may prove themselves."""
+    bench = _started_anew(_convicted())
+    assert bench.judge.suspect
+    assert bench.cycle(0, 0) == [Doubt.BRANCHES]
+    assert bench.quality == Quality.IMPLAUSIBLE
+    assert _cycles(bench, 58, 9_000, compute=9_000) == [Doubt.BRANCHES]
+    assert _cycles(bench, 3, 9_000, compute=9_000) == [Doubt.UNPROVEN]
+    assert _started_anew(bench).judge.doubts["a"] == [Doubt.UNPROVEN]
+    assert _cycles(bench, 7, 9_000, compute=9_000) == []
+    assert _started_anew(bench).judge.doubts == {}
+
+
+def test_frozen_mains_stay_frozen_over_a_new_start_until_a_digit_changes() -> None:
+    bench = Bench()
+    for n in range(400):
+        doubts = bench.cycle(20_000, 20_000, n > 10, dryer=0 if n < 250 else 9_000)
+    assert doubts == [Doubt.FROZEN]
+    again = _started_anew(bench)
+    for _ in range(30):
+        assert again.cycle(20_000, 20_000, True, dryer=9_000) == [Doubt.FROZEN]
+    assert again.cycle(20_000, 20_000, False, dryer=9_000) == []
 
 
 def test_a_flicker_proves_nothing() -> None:
@@ -264,7 +295,7 @@ def test_small_errors_of_many_meters_do_not_keep_a_house_in_hold() -> None:
 def test_the_node_stays_near_its_floor_until_the_mains_are_proven(compiled: bool) -> None:
     """Also over a restart: `Kept` carries it."""
     engine = Engine(PANEL, compiled)
-    engine.plausible.take_suspect()
+    engine.plausible.take([Doubt.UNPROVEN], 0)
     most_a = engine.fixed.floor_ma[engine.compute] / 1000 + 7.0
     now_ns, ratio, seen = 1_000_000_000, 0, []
     for n in range(900):

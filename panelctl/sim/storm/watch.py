@@ -71,6 +71,7 @@ class Watch:
         self._over = Excess(world, self.excuses, self.in_force, self.figures, self._found)
         self._excess: deque[tuple[float, float]] = deque(maxlen=EXCESS_WINDOW)
         self._blind_s = [0.0 for _ in BLIND]
+        self._app = world.app
         self._read_ns = 0
         self._house: deque[tuple[float, float]] = deque(maxlen=HAND_WINDOW)
         self._relays = {
@@ -176,6 +177,7 @@ class Watch:
         strikes = [s for s in self.excuses.active if s.target in self._mains_places]
         shown = [s for s in strikes if s.kind in SHOWN]
         strikes = [s for s in strikes if s.kind not in SHOWN or s is shown[-1]]
+        anew, self._app = self._app is not self._world.app, self._world.app
         if not strikes and not any(self._blind_s):
             return  # nothing was counted, and nothing was told
         unread = any(strike.kind in UNREADABLE for strike in strikes)
@@ -185,6 +187,8 @@ class Watch:
                 continue  # what it shows is found out while it can be read
             if kinds is not UNREADABLE and max(self._plant.legs_a) < NOTHING_A:
                 blind = False  # without power, mains that show nothing are right
+            if anew and self._blind_s[n] < slack_s:
+                blind = False  # what speaks against the mains is gathered anew; a verdict is kept
             self._blind_s[n] = self._blind_s[n] + dt_s if blind else 0.0
             if self._steps % SHADOW_STEPS:
                 continue
