@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from panelctl.core.caps import Caps
 from panelctl.core.chosen import COMPILED, build_core
 from panelctl.core.energy import Energy
+from panelctl.core.hidden import Hidden
 from panelctl.core.image import Image
 from panelctl.core.layout import HOURS, LEG_ROWS, MODULATED, STEP_BINS
 from panelctl.core.limits import Limits
@@ -72,6 +73,7 @@ class Engine:
         )
         self.plausible = Plausible(panel, image)
         self.energy = Energy(panel, image)
+        self.hidden = Hidden(panel, image, self.loads, self.fixed, self.state)
         self._voltage_slots = [image.slot[f"main.{leg}_mv"] for leg in LEGS]
         self._circuits = {circuit.id: circuit for circuit in panel.circuits}
         self.compute = next((i for i, c in enumerate(self.loads) if c.is_compute), -1)
@@ -84,6 +86,7 @@ class Engine:
         """Judge the readings and the commands, decide, and return a verdict per command."""
         self.plausible.judge(now_ns)
         self.energy.judge(now_ns)
+        self.hidden.judge(now_ns)
         verdicts = []
         for command in commands:
             try:
@@ -114,7 +117,10 @@ class Engine:
     @property
     def doubts(self) -> dict[str, list[Doubt]]:
         """Which readings are in doubt: by leg of the mains, by circuit; `main` is both legs."""
-        return {**self.plausible.doubts, **self.energy.doubts}
+        found = {**self.plausible.doubts, **self.energy.doubts}
+        for name, doubts in self.hidden.doubts.items():
+            found[name] = [*found.get(name, []), *doubts]
+        return found
 
     def mains_fresh(self, now_ns: int) -> bool:
         """Whether the mains reading is fresh: only then is the compute lease renewed."""

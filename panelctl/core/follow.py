@@ -199,7 +199,7 @@ class Follow(Heat):
             s.disturbed[0] = 1
             for r in self.rows:
                 k = i * f.rows + r
-                s.relief_of_ma[k] = s.meas_ma[k] if s.measured[i] else 0
+                s.relief_of_ma[k] = self._draw_on(i, r)
             s.opened_ns[i] = now_ns
         elif f.kind[i] == SWITCHED:
             s.opened_ns[i] = now_ns

@@ -61,6 +61,7 @@ class Doubt(StrEnum):
     BRANCHES = "BRANCHES"
     UNPROVEN = "UNPROVEN"  # believed, within bounds
     ENERGY = "ENERGY"  # energy.py's: what was counted is more than these currents carry
+    HIDDEN = "HIDDEN"  # hidden.py's: this circuit may draw more than it shows
     STILL = "STILL"  # energy.py's: a counter stands still; decides nothing
 
 
@@ -102,8 +103,8 @@ class Plausible:
             _Leg(
                 image.slot[f"main.{leg}_ma"],
                 image.slot[f"main.{leg}_w"],
-                [s for c in panel.circuits if _modulated(c) for s in _slots(c, n, image)],
-                [s for c in panel.circuits for s in _slots(c, n, image)],
+                [s for c in panel.circuits if _modulated(c) for s in leg_slots(c, n, image)],
+                [s for c in panel.circuits for s in leg_slots(c, n, image)],
             )
             for n, leg in enumerate(LEGS)
         ]
@@ -294,7 +295,7 @@ def _modulated(circuit: Circuit) -> bool:
     return circuit.controlled and circuit.role is Role.MODULATED
 
 
-def _slots(circuit: Circuit, leg: int, image: Image) -> list[int]:
+def leg_slots(circuit: Circuit, leg: int, image: Image) -> list[int]:
     """The image slots of what a circuit draws on a leg; a single CT counts on both legs."""
     first = {m.current: f"{circuit.id}.{LEGS[m.leg]}_ma" for m in reversed(circuit.currents)}
     return [image.slot[first[m.current]] for m in circuit.currents if m.leg == leg]

@@ -207,3 +207,20 @@ def test_mains_that_are_believed_at_any_price_are_noticed() -> None:
     assert run(PANEL, TEXT, 3, 80.0, strikes, 0.0).violations == []
     found = run(PANEL, TEXT, 3, 80.0, strikes, 0.0, alter=no_confirmation_by_the_house).violations
     assert {violation.check for violation in found} == {"S6"}
+
+
+def test_branch_meters_that_are_believed_against_the_mains_are_noticed() -> None:
+    """Twelve circuits show nothing, and then there is little room for what they draw."""
+
+    def no_doubt(app: App) -> None:
+        app.engine.hidden.judge = lambda now_ns: None  # type: ignore[method-assign]  # on purpose
+
+    strikes = [
+        Strike(60.0, 200.0, "zero", "branch1", 0.7),
+        Strike(62.0, 1.0, "all_on", "panel", 0.5),
+        Strike(120.0, 100.0, "limit_tight", "panel", 0.5),
+    ]
+    assert run(PANEL, TEXT, 2, 200.0, strikes, 0.0).violations == []
+    found = run(PANEL, TEXT, 2, 200.0, strikes, 0.0, alter=no_doubt).violations
+    assert {violation.check for violation in found} == {"S2"}
+    assert all("behind a meter" in violation.what for violation in found)

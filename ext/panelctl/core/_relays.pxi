@@ -187,7 +187,7 @@ cdef void _order_open(Memory *m, int i, i64 now_ns) noexcept nogil:
         m.s_disturbed[0] = 1
         for r in range(m.rows):
             k = i * m.rows + r
-            m.s_relief_of_ma[k] = m.s_meas_ma[k] if m.s_measured[i] else 0
+            m.s_relief_of_ma[k] = _draw_on(m, i, r)
         m.s_opened_ns[i] = now_ns
     elif m.f_kind[i] == SWITCHED:
         m.s_opened_ns[i] = now_ns

@@ -201,7 +201,10 @@ class Day:
 
     def _plausible_ns(self) -> int:
         """When what judges the readings will look at something again by itself."""
-        return self.engine.plausible.rests_until_ns(self._now_ns)
+        engine = self.engine
+        return (
+            engine.plausible.rests_until_ns(self._now_ns) if engine.hidden.rests else self._now_ns
+        )
 
     def _draw_noise(self) -> None:
         """Every meter's error, until the household changes again."""

@@ -14,6 +14,8 @@ from panelctl.units import NS_PER_S
 OVER_RATIO = 1.01
 OVER_S = 2.0
 OPENED_S = 0.5  # after its patience a relay is told, and moves
+FOUND_S = 20.0  # what a meter hides takes some seconds to show, and to find (core/hidden.py)
+HIDDEN_SHARE, HIDDEN_A = 1 / 8, 7.0  # of the mains, and more, that others may not notice
 BOUNDS_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 STEP_S = STEP_NS / NS_PER_S
 
@@ -27,6 +29,7 @@ class _Place:
     members: frozenset[str] | None = None
     over_s: float = 0.0
     blame_s: float = 0.0  # the part of it that nothing excuses
+    hidden_s: float = 0.0  # the part that a meter hid, and the mains gave away
 
 
 class Excess:
@@ -73,7 +76,7 @@ class Excess:
             elif place.over_s:
                 bound = next((b for b in BOUNDS_S if place.over_s <= b), None)
                 self._figures.over_s[f"<= {bound:g} s" if bound else "longer"] += 1
-                place.over_s = place.blame_s = 0.0
+                place.over_s = place.blame_s = place.hidden_s = 0.0
         for place, feeder, limit_a in self._feeders:
             amps = feeder.leg_a(place.leg)
             if amps > limit_a * OVER_RATIO:
@@ -98,9 +101,26 @@ class Excess:
         if not self._excuses.calm or self._in_force.settled_s < KEPT_FROM_S:
             return
         rest_a = self._excuses.unseen(place.members)[place.leg]
-        if rest_a + self._saving_a(place) > limit_a:
+        saving_a = self._saving_a(place)
+        if rest_a + saving_a > limit_a:
+            self._hidden(place, amps, limit_a, rest_a, saving_a)
             return
         before_s = place.blame_s
         place.blame_s += STEP_S
         if before_s <= OVER_S < place.blame_s:
             self._found("S2", f"{place.name} at {amps:.1f} A for {OVER_S:g} s over {limit_a:.1f} A")
+
+    def _hidden(
+        self, place: _Place, amps: float, limit_a: float, rest_a: float, saving_a: float
+    ) -> None:
+        """A leg that is over because of what meters do not show: not for ever."""
+        known_a = self._excuses.unpreventable(place.members)[place.leg]
+        enough = rest_a - known_a > amps * HIDDEN_SHARE + HIDDEN_A
+        if place.members is not None or known_a + saving_a > limit_a or not enough:
+            return
+        if not self._excuses.given_away:
+            return
+        before_s = place.hidden_s
+        place.hidden_s += STEP_S
+        if before_s <= FOUND_S < place.hidden_s:
+            self._found("S2", f"{place.name} at {amps:.1f} A over {limit_a:.1f} A, behind a meter")

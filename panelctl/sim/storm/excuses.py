@@ -14,6 +14,7 @@ from panelctl.units import NS_PER_S
 REACHED_S = 4.0  # a device is back within a second, and orders are tried every two
 LIE_LASTS_S = 6.0  # a reading is good for seconds
 DOUBT_S, DOUBT_MOST_S = 60.0, 3_600.0  # core/plausible.py
+NOTHING = frozenset({"zero", "ct_off"})  # a meter that shows nothing
 SETTLE_S = 20.0  # after a fault: units come back within a second, doubts and heat take longer
 
 
@@ -45,6 +46,10 @@ class Excuses:
         self._vital = vital | {d.link for d in panel.devices if d.name in vital}
         self._link = {device.name: device.link for device in panel.devices}
         self._loads = [(item, item.circuit) for item in world.plant.circuits.values()]
+        self._metered = all(
+            circuit.source is None and {m.leg for m in circuit.currents} == set(circuit.legs)
+            for circuit in panel.circuits
+        )
 
     def _weighs(self, strike: Strike) -> bool:
         spoils = KINDS[strike.kind].spoils
@@ -138,6 +143,17 @@ class Excuses:
             return self._beyond_a(item)
 
         return self._sum(members, hidden_a)
+
+    @property
+    def given_away(self) -> bool:
+        """Whether the mains tell that a meter shows nothing: no other meter lies, all are read."""
+        if not self._metered or self._world.now_s < self._doubted_s:
+            return False
+        spoiling = {s.target: s.kind for s in self.active if KINDS[s.kind].spoils is Spoils.METER}
+        cut = any(KINDS[strike.kind].spoils is Spoils.LINK for strike in self.active)
+        lately = any(self._world.now_s - at_s < REACHED_S for at_s in self._cut_s.values())
+        known = NOTHING.issuperset(spoiling.values()) and self.lying == set(spoiling)
+        return known and not cut and not lately
 
     def _beyond_a(self, item: PlantCircuit) -> float:
         circuit = item.circuit
