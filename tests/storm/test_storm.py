@@ -142,6 +142,18 @@ def test_a_doubt_about_the_mains_does_not_end_for_want_of_evidence(
     assert storm(1, 260.0, [zero, *more]).violations == []
 
 
+def test_a_charger_is_told_after_a_stall_and_no_sooner() -> None:
+    """It has just been given much; then the mains fail, and the controller stands still."""
+    strikes = [
+        Strike(10.0, 40.0, "lost", "charger", 0.5),
+        Strike(30.0, 1.0, "all_on", "panel", 0.5),
+        Strike(50.9, 20.0, "foreign", "mains", 0.3),
+        Strike(51.8, 1.0, "stall", "panel", 0.49),
+    ]
+    for seed in (1, 2, 3, 4):
+        assert storm(seed, 75.0, strikes).violations == []
+
+
 @pytest.mark.parametrize("at_s", [40.0, 44.0, 48.0, 52.0])
 def test_mains_that_only_the_household_convicts_stay_convicted_over_a_reload(at_s: float) -> None:
     """The node is away. Before the verdict at 45 s a reload begins anew, after it nothing does."""

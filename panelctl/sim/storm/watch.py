@@ -54,6 +54,7 @@ HAND_SETTLED_S = 1.0
 HAND_WINDOW = 24  # steps of the plant: a household that has just risen may not be known yet
 EXCESS_WINDOW = 120  # steps: what is shed was confirmed for a second, and told a little later
 NEAR_A = 3.0
+STALLED_NS = 200_000_000  # so far nobody but a controller that stands still lies behind
 
 
 class Watch:
@@ -72,6 +73,7 @@ class Watch:
         self._excess: deque[tuple[float, float]] = deque(maxlen=EXCESS_WINDOW)
         self._blind_s = [0.0 for _ in BLIND]
         self._app = world.app
+        self._stalled_s = 0.0  # of the time in which it is blind
         self._read_ns = 0
         self._house: deque[tuple[float, float]] = deque(maxlen=HAND_WINDOW)
         self._relays = {
@@ -128,7 +130,7 @@ class Watch:
             if item.node.ignores:
                 self._ignored_s = self._world.now_s
         self._contacts()
-        self._blind(dt_s)
+        self._blind(now_ns, dt_s)
         if now_ns - self._read_ns >= NS_PER_S:
             self._read_ns = now_ns
             self.figures.seconds += 1
@@ -171,8 +173,10 @@ class Watch:
         since_s = self._world.now_s - seconds
         return any(at_s > since_s and name == board for at_s, name in self._world.resets)
 
-    def _blind(self, dt_s: float) -> None:
+    def _blind(self, now_ns: int, dt_s: float) -> None:
         """How long the mains cannot be read, or show nothing at all, which has to be noticed."""
+        if self._world.loop.now_ns - now_ns > STALLED_NS:  # the controller saw nothing of this
+            self._stalled_s += dt_s
         timing, running = self._panel.timing, self._world.running
         strikes = [s for s in self.excuses.active if s.target in self._mains_places]
         shown = [s for s in strikes if s.kind in SHOWN]
@@ -196,10 +200,11 @@ class Watch:
             late_s = blind_s - timing.hold_s - BLIND_SLACK_S
             if late_s > 0:
                 self._must_be_low(unseen_w, whole, late_s)
-            if blind_s > timing.shed_s + SHED_SLACK_S and whole:
+            if blind_s > timing.shed_s + SHED_SLACK_S + self._stalled_s and whole:
                 self._must_be_safe()
         if not any(self._blind_s):
             self._told_blind.clear()
+            self._stalled_s = 0.0
         for item in self._nodes:
             assert item.node is not None
             high = item.node.draw_w > item.node.floor_w * 1.05 and self._obeys
@@ -231,6 +236,7 @@ class Watch:
             elif (
                 item.charger is not None
                 and whole
+                and late_s > self._stalled_s  # a node has a lease, and is not waited for
                 and item.circuit.controlled
                 and item.charger.draw_a
                 > max(item.charger.fallback_a, modulation.min_a) + 1.0 + unseen_a
