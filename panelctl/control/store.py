@@ -167,11 +167,9 @@ def _moved(kept: Kept, by_ns: int) -> Kept:
         ident: (most_w, _time(until_ns + by_ns)) for ident, (most_w, until_ns) in kept.caps.items()
     }
     limits = replace(kept.limits, windows=windows)
-    # The power was away: what was blind then says nothing of now, and meters have started anew.
-    unsure = Doubt.BRANCHES in kept.doubts or Doubt.UNPROVEN in kept.doubts
-    doubts = (Doubt.UNPROVEN,) if unsure else ()
+    blind_ns = 0  # the power was away: what was blind then says nothing of now
     until_ns = _time(kept.until_ns + by_ns)
-    return replace(kept, until_ns=until_ns, limits=limits, caps=caps, blind_ns=0, doubts=doubts)
+    return replace(kept, until_ns=until_ns, limits=limits, caps=caps, blind_ns=blind_ns)
 
 
 def replace_file(path: Path, text: str) -> None:

@@ -157,6 +157,11 @@ class Energy:
         """What is in doubt now, by circuit; `main` is the mains."""
         return {name: sorted(item.doubts) for name, item in self._metered.items() if item.doubts}
 
+    @property
+    def convicted(self) -> list[str]:
+        """Circuits whose currents are too small for what was counted."""
+        return [name for name, item in self._metered.items() if Doubt.ENERGY in item.doubts]
+
     def total_wh(self, name: str) -> int | None:
         """What a circuit has drawn (a source: given) since its meter began to count; None: unknown.
 

@@ -85,8 +85,8 @@ class Engine:
     def step(self, now_ns: int, commands: Iterable[Command] = ()) -> list[Verdict]:
         """Judge the readings and the commands, decide, and return a verdict per command."""
         self.plausible.judge(now_ns)
+        self.hidden.judge(now_ns, self.energy.convicted)
         self.energy.judge(now_ns)
-        self.hidden.judge(now_ns)
         verdicts = []
         for command in commands:
             try:

@@ -8,46 +8,54 @@ Rules
   carry and no circuit shows flows where a meter shows too little. An eighth of the mains and 5 A is
   left to meters and skew; a node that shows nothing counts as drawing all that it may.
 - Every meter has had its time to show it: each has been read for `LATER_NS` since.
-- Which one it is, nobody knows: closed circuits with a relay that show nothing on that leg are
-  doubted (HIDDEN) for as long as it goes on. They count with their demand like circuits that were
-  never read: opened for room in their turn, when nobody else's opening would do.
-- No current is changed; the mains decide, as ever, whether anybody has to be opened at all.
+- Which one it is, nobody knows: suspects are the closed circuits with a relay that show nothing on
+  that leg.
+- Nothing follows before the leg, or the total import, has been above its limit for `OVER_NS`: who
+  relieves it by what his meter shows has gone first. Then suspects are in doubt (HIDDEN) and count
+  with their demand, like circuits that were never read, so that they are opened in their turn.
+- So does a circuit that its energy counter has convicted (ENERGY), at any time.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from panelctl.core.image import Image
-from panelctl.core.layout import SWITCHED, Changing, Fixed
+from panelctl.core.layout import LEG_ROWS, SWITCHED, Changing, Fixed
 from panelctl.core.plausible import Doubt, leg_slots
 from panelctl.model.circuit import Circuit
 from panelctl.model.metering import Quality
 from panelctl.model.panel import Panel
 from panelctl.model.slots import LEGS
-from panelctl.units import NS_PER_S, ns_from_s
+from panelctl.units import NS_PER_MS, NS_PER_S, ns_from_s
 
-LOOK_NS = NS_PER_S
+LOOK_NS = 1_062 * NS_PER_MS  # no heater is switched in bursts of this period
 LATER_NS = 5 * NS_PER_S  # some meters renew their registers every few seconds
+OVER_NS = 2 * NS_PER_S
 SLACK_SHARE = 8
 SLACK_MA = 5_000
 NOTHING_MA = 1_000
-GOOD, DOUBTED = int(Quality.GOOD), int(Quality.IMPLAUSIBLE)
+IMPORT_ROW = LEG_ROWS
 
 
 @dataclass(slots=True)
 class _Leg:
-    """A leg: its mains, what each load shows of it, and what the others show."""
+    """A leg: its row and mains, what each load shows of it, and what the others show."""
 
+    row: int
     mains: int
     loads: list[tuple[int, list[int]]]  # number of the load, its slots
     others: list[int]
     since_ns: int = 0  # since when the mains carry too much
-    doubted: set[int] = field(default_factory=set)
+    over_ns: int = 0  # since when it is above its limit
+    suspects: set[int] = field(default_factory=set)
 
 
 class Hidden:
-    """Judges the latched branch readings of one panel. `judge` is called once a cycle."""
+    """Judges the latched branch readings of one panel. `judge` is called once a cycle, before the
+    energy counters mark what they doubt.
+    """
 
     def __init__(
         self, panel: Panel, image: Image, loads: list[Circuit], fixed: Fixed, state: Changing
@@ -55,8 +63,9 @@ class Hidden:
         self._image, self._fixed, self._state = image, fixed, state
         self._fresh_ns = ns_from_s(panel.timing.fresh_s)
         self._stale_ns = ns_from_s(panel.timing.branch_stale_s)
-        self._names = [circuit.id for circuit in loads]
+        self._loads = {circuit.id: i for i, circuit in enumerate(loads)}
         self._looked_ns = 0
+        self._doubted: set[int] = set()
         sources = any(circuit.source is not None for circuit in panel.circuits)
         self._legs: list[_Leg] = []
         for n, name in enumerate(LEGS):
@@ -66,43 +75,59 @@ class Hidden:
                 continue
             numbered = [(i, slots.pop(c.id)) for i, c in enumerate(loads) if c.id in slots]
             others = [slot for each in slots.values() for slot in each]
-            self._legs.append(_Leg(image.slot[f"main.{name}_ma"], numbered, others))
+            self._legs.append(_Leg(n, image.slot[f"main.{name}_ma"], numbered, others))
 
     @property
     def doubts(self) -> dict[str, list[Doubt]]:
         """What is in doubt now, by circuit."""
-        return {self._names[i]: [Doubt.HIDDEN] for i in sorted(self._all())}
-
-    def _all(self) -> set[int]:
-        return {i for leg in self._legs for i in leg.doubted}
+        return {name: [Doubt.HIDDEN] for name, i in self._loads.items() if i in self._doubted}
 
     @property
     def rests(self) -> bool:
         """Whether the same readings, again and again, change nothing in here."""
         return not any(leg.since_ns for leg in self._legs)
 
-    def judge(self, now_ns: int) -> None:
-        """Mark the circuits that may draw more than they show in the latched image."""
+    def judge(self, now_ns: int, convicted: Iterable[str]) -> None:
+        """Mark the circuits that may draw more than they show in the latched image.
+
+        `convicted` are those that energy counters speak against.
+        """
         if now_ns - self._looked_ns >= LOOK_NS:
             self._looked_ns = now_ns
             for leg in self._legs:
                 self._look(leg, now_ns)
+        self._doubted.clear()
         for leg in self._legs:
-            for i, slots in leg.loads:
-                if i in leg.doubted:
-                    self._state.measured[i] = 0
-                    for slot in slots:
-                        self._image.quality[slot] = DOUBTED
+            if not self._is_over(leg.row) and not self._is_over(IMPORT_ROW):
+                leg.over_ns = 0
+            elif leg.over_ns == 0:
+                leg.over_ns = now_ns
+            if leg.suspects and leg.over_ns and now_ns - leg.over_ns >= OVER_NS:
+                self._doubt(leg)
+        for name in convicted:
+            if name in self._loads:
+                self._state.measured[self._loads[name]] = 0
+
+    def _is_over(self, row: int) -> bool:
+        return self._state.row_ma[row] > self._state.shed_ma[row]
+
+    def _doubt(self, leg: _Leg) -> None:
+        self._doubted |= leg.suspects
+        for i, slots in leg.loads:
+            if i in leg.suspects:
+                self._state.measured[i] = 0
+                for slot in slots:
+                    self._image.quality[slot] = Quality.IMPLAUSIBLE
 
     def _look(self, leg: _Leg, now_ns: int) -> None:
         image, state = self._image, self._state
         if not image.good(leg.mains, now_ns, self._fresh_ns):
-            leg.since_ns = 0  # and who is doubted stays so: there is nothing to compare with
+            leg.since_ns = 0  # and who is suspected stays so: there is nothing to compare with
             return
         slots = [slot for _, each in leg.loads for slot in each] + leg.others
         if not all(image.good(slot, now_ns, self._stale_ns) for slot in slots):
             leg.since_ns = 0
-            leg.doubted.clear()  # one that is not read may draw it
+            leg.suspects.clear()  # one that is not read may draw it
             return
         shown_ma = sum(image.value[slot] for slot in leg.others)
         for i, each in leg.loads:
@@ -111,11 +136,11 @@ class Hidden:
         mains_ma = abs(image.value[leg.mains])
         if mains_ma <= shown_ma + mains_ma // SLACK_SHARE + SLACK_MA:
             leg.since_ns = 0
-            leg.doubted.clear()
+            leg.suspects.clear()
         elif leg.since_ns == 0:
             leg.since_ns = now_ns
         elif min(image.sampled_ns[slot] for slot in slots) >= leg.since_ns + LATER_NS:
-            leg.doubted = {i for i, each in leg.loads if self._may_hide(i, each)}
+            leg.suspects = {i for i, each in leg.loads if self._may_hide(i, each)}
 
     def _may_hide(self, i: int, slots: list[int]) -> bool:
         """Whether a load could draw what nobody shows, and be opened for it."""

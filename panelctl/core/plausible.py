@@ -114,6 +114,7 @@ class Plausible:
         self.suspect = False
         self._last: list[int] = []
         self._still_since_ns = 0
+        self._told_frozen, self._told_ns = False, 0
         self._then: dict[int, int] = {}  # what the branch circuits drew once it stood still
 
     @property
@@ -137,6 +138,7 @@ class Plausible:
         for leg in self._legs:
             if Doubt.FROZEN in doubts:
                 leg.doubts.add(Doubt.FROZEN)
+                self._told_frozen = True
             if not provable or not leg.every:
                 continue  # nothing could prove it: the panel file was changed
             if Doubt.BRANCHES in doubts:
@@ -255,8 +257,11 @@ class Plausible:
     def _frozen(self, sampled_ns: int) -> None:
         image = self._image
         digits = [image.value[slot] for slot in self._digits]
-        if not self._last and Doubt.FROZEN in self._legs[0].doubts:
-            self._last = digits  # a new run that was told of it: the next digits tell
+        if self._told_frozen:  # by an earlier run: not all is read in the first cycle
+            self._told_ns = self._told_ns or sampled_ns
+            self._told_frozen = sampled_ns - self._told_ns < NS_PER_S
+            self._last, self._still_since_ns = digits, sampled_ns
+            return
         if digits != self._last:
             self._last, self._still_since_ns = digits, sampled_ns
             self._then.clear()

@@ -213,7 +213,7 @@ def test_branch_meters_that_are_believed_against_the_mains_are_noticed() -> None
     """Twelve circuits show nothing, and then there is little room for what they draw."""
 
     def no_doubt(app: App) -> None:
-        app.engine.hidden.judge = lambda now_ns: None  # type: ignore[method-assign]  # on purpose
+        app.engine.hidden.judge = lambda *_: None  # type: ignore[method-assign]  # on purpose
 
     strikes = [
         Strike(60.0, 200.0, "zero", "branch1", 0.7),

@@ -60,9 +60,13 @@ def reversed(point: Point, value: float, amount: float) -> float:
 
 
 def ct_off(point: Point, value: float, amount: float) -> float:
-    """One transformer has come off: the first leg's, or every second channel's."""
-    odd = any(point.name.startswith(f"{head}1_") for head in ("l", "ch", "g"))
-    return 0.0 if odd and point.unit in ("A", "W") else value
+    """One transformer has come off."""
+    return 0.0 if comes_off(point.name) and point.unit in ("A", "W") else value
+
+
+def comes_off(point: str) -> bool:
+    """Whether it is the transformer of this point: the first leg's, or the first channel's."""
+    return any(point.startswith(f"{head}1_") for head in ("l", "ch", "g"))
 
 
 def counter_wraps(point: Point, value: float, amount: float) -> float:

@@ -14,7 +14,7 @@ from panelctl.units import NS_PER_S
 OVER_RATIO = 1.01
 OVER_S = 2.0
 OPENED_S = 0.5  # after its patience a relay is told, and moves
-FOUND_S = 20.0  # what a meter hides takes some seconds to show, and to find (core/hidden.py)
+FOUND_S = 25.0  # what a meter hides takes some seconds to show, and to find (core/hidden.py)
 HIDDEN_SHARE, HIDDEN_A = 1 / 8, 7.0  # of the mains, and more, that others may not notice
 BOUNDS_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 STEP_S = STEP_NS / NS_PER_S
@@ -99,28 +99,25 @@ class Excess:
     def _over(self, place: _Place, amps: float, limit_a: float) -> None:
         place.over_s += STEP_S
         if not self._excuses.calm or self._in_force.settled_s < KEPT_FROM_S:
+            place.hidden_s = 0.0
             return
         rest_a = self._excuses.unseen(place.members)[place.leg]
         saving_a = self._saving_a(place)
         if rest_a + saving_a > limit_a:
-            self._hidden(place, amps, limit_a, rest_a, saving_a)
+            before_s = place.hidden_s
+            known_a = self._excuses.unpreventable(place.members)[place.leg]
+            told = self._is_told(place, amps, limit_a - known_a - saving_a, rest_a - known_a)
+            place.hidden_s = before_s + STEP_S if told else 0.0
+            if before_s <= FOUND_S < place.hidden_s:
+                what = f"{place.name} at {amps:.1f} A over {limit_a:.1f} A, behind a meter"
+                self._found("S2", what)
             return
         before_s = place.blame_s
         place.blame_s += STEP_S
         if before_s <= OVER_S < place.blame_s:
             self._found("S2", f"{place.name} at {amps:.1f} A for {OVER_S:g} s over {limit_a:.1f} A")
 
-    def _hidden(
-        self, place: _Place, amps: float, limit_a: float, rest_a: float, saving_a: float
-    ) -> None:
-        """A leg that is over because of what meters do not show: not for ever."""
-        known_a = self._excuses.unpreventable(place.members)[place.leg]
-        enough = rest_a - known_a > amps * HIDDEN_SHARE + HIDDEN_A
-        if place.members is not None or known_a + saving_a > limit_a or not enough:
-            return
-        if not self._excuses.given_away:
-            return
-        before_s = place.hidden_s
-        place.hidden_s += STEP_S
-        if before_s <= FOUND_S < place.hidden_s:
-            self._found("S2", f"{place.name} at {amps:.1f} A over {limit_a:.1f} A, behind a meter")
+    def _is_told(self, place: _Place, amps: float, left_a: float, hidden_a: float) -> bool:
+        """Whether the mains tell that meters hide so much, and its opening would help."""
+        enough = hidden_a > amps * HIDDEN_SHARE + HIDDEN_A
+        return place.members is None and left_a >= 0 and enough and self._excuses.given_away

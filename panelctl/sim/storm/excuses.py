@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from panelctl.model.circuit import Role, SafeState
+from panelctl.model.circuit import LegMeter, Role, SafeState
 from panelctl.sim.plant import PlantCircuit
+from panelctl.sim.storm.device_faults import comes_off
 from panelctl.sim.storm.faults import KINDS, Spoils
 from panelctl.sim.storm.strike import Strike
 from panelctl.sim.storm.world import World
@@ -15,6 +16,8 @@ REACHED_S = 4.0  # a device is back within a second, and orders are tried every 
 LIE_LASTS_S = 6.0  # a reading is good for seconds
 DOUBT_S, DOUBT_MOST_S = 60.0, 3_600.0  # core/plausible.py
 NOTHING = frozenset({"zero", "ct_off"})  # a meter that shows nothing
+TOO_MUCH = frozenset({"swapped", "frozen"})  # one that may show more than the mains
+TELLS_S = 14.0  # so long it has to, before the mains are doubted for it
 SETTLE_S = 20.0  # after a fault: units come back within a second, doubts and heat take longer
 
 
@@ -66,7 +69,7 @@ class Excuses:
         self.active = [other for other in self.active if other is not strike]
         if KINDS[strike.kind].spoils is Spoils.METER:
             self._lied_s[strike.target] = self._world.now_s
-            if strike.target in self._mains:
+            if strike.target in self._mains or self._outdoes(strike):
                 doubt_s = min(DOUBT_S * 2**self._lies, DOUBT_MOST_S)
                 self._doubted_s = self._world.now_s + doubt_s + SETTLE_S
                 self._lies += 1
@@ -74,6 +77,22 @@ class Excuses:
             self._cut_s[strike.target] = self._world.now_s
         if self._weighs(strike):
             self._calm_from_s = max(self._calm_from_s, self._world.now_s + SETTLE_S)
+
+    def _outdoes(self, strike: Strike) -> bool:
+        """Whether a circuit's meter can have shown more than the mains for so long that the mains
+        are doubted.
+        """
+        return strike.kind in TOO_MUCH and strike.for_s > TELLS_S
+
+    @property
+    def _doubted(self) -> bool:
+        """Whether the mains may be in doubt although they can be read."""
+        return self._world.now_s < self._doubted_s or any(map(self._outdoes, self.active))
+
+    def starts(self) -> None:
+        """A controller starts anew: what it doubted then it doubts for a minute from now."""
+        if self._doubted:
+            self._doubted_s = max(self._doubted_s, self._world.now_s + DOUBT_S + SETTLE_S)
 
     def resets(self) -> None:
         """The main breaker was put in again: everything begins anew."""
@@ -126,15 +145,21 @@ class Excuses:
         return self._sum(members, self._beyond_a)
 
     def unseen(self, members: frozenset[str] | None = None) -> list[float]:
-        """The same, and what a controller does not take away because it cannot know of it: after
-        mains that lied, what stays on when they are not read; behind a circuit's own meter that
-        lies, the circuit.
+        """The same, and what a controller does not take away because it cannot know of it: while
+        the mains may be doubted, what stays on when they are not read; behind a circuit's own meter
+        that lies, the circuit.
         """
-        doubted, lying = self._world.now_s < self._doubted_s, self.lying
+        doubted = self._doubted
+        untrue = {name: {s.kind for s in self.active if s.target == name} for name in self.lying}
+
+        def lies(meter: LegMeter) -> bool:
+            kinds = untrue.get(meter.current.device)
+            off = kinds == {"ct_off"}  # the other transformers show what flows
+            return kinds is not None and (not off or comes_off(meter.current.point))
 
         def hidden_a(item: PlantCircuit) -> float:
             circuit = item.circuit
-            if any(meter.current.device in lying for meter in circuit.currents):
+            if any(map(lies, circuit.currents)):
                 return item.current_a
             if doubted and circuit.modulation is not None:
                 return max(self._beyond_a(item), min(item.current_a, circuit.modulation.min_a))
@@ -147,7 +172,7 @@ class Excuses:
     @property
     def given_away(self) -> bool:
         """Whether the mains tell that a meter shows nothing: no other meter lies, all are read."""
-        if not self._metered or self._world.now_s < self._doubted_s:
+        if not self._metered or self._doubted:
             return False
         spoiling = {s.target: s.kind for s in self.active if KINDS[s.kind].spoils is Spoils.METER}
         cut = any(KINDS[strike.kind].spoils is Spoils.LINK for strike in self.active)

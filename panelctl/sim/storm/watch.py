@@ -182,6 +182,8 @@ class Watch:
         shown = [s for s in strikes if s.kind in SHOWN]
         strikes = [s for s in strikes if s.kind not in SHOWN or s is shown[-1]]
         anew, self._app = self._app is not self._world.app, self._world.app
+        if anew:
+            self.excuses.starts()
         if not strikes and not any(self._blind_s):
             return  # nothing was counted, and nothing was told
         unread = any(strike.kind in UNREADABLE for strike in strikes)
