@@ -204,22 +204,24 @@ class Publisher:
         return {
             "circuit": circuit.id,
             "budget_w": engine.budget_w(i, now_ns),
-            "draw_w": self._watts(view, now_ns),
+            "draw_w": self._watts(view),
             "floor_w": circuit.modulation.floor_w,
             "max_w": circuit.modulation.max_w,
             "stop": bool(engine.state.claims[i]),
         }
 
-    def _watts(self, view: _CircuitView, now_ns: int) -> int:
+    def _watts(self, view: _CircuitView) -> int:
         """The circuit's power, or its current at the nominal voltage where no power is read."""
         image = self._engine.image
         value, quality = image.value, image.quality
-        watts, known = 0, bool(view.watts)
+        watts = 0
         for slot in view.watts:
-            known = known and quality[slot] == GOOD
+            if quality[slot] != GOOD:
+                break
             watts += value[slot]
-        if known:
-            return view.factor * watts
+        else:
+            if view.watts:
+                return view.factor * watts
         half_v = self._engine.panel.service.voltage_v / 2
         return round(sum(value[slot] for slot in view.amps) / 1000 * half_v)
 
@@ -234,14 +236,15 @@ class Publisher:
             relay = "UNKNOWN"
             if quality[view.relay] == GOOD and sampled_ns[view.relay] >= oldest_ns:
                 relay = "CLOSED" if value[view.relay] else "OPEN"
-        fresh = True
+        fresh, amps_a = True, []
         for slot in view.amps:
+            amps_a.append(value[slot] / 1000)
             if quality[slot] != GOOD or sampled_ns[slot] < oldest_ns:
                 fresh = False
         record: CircuitRecord = {
             "id": circuit.id,
-            "w": self._watts(view, now_ns),
-            "a": [value[slot] / 1000 for slot in view.amps],
+            "w": self._watts(view),
+            "a": amps_a,
             "fresh": fresh,
             "relay": relay,
             "tier": circuit.tier,

@@ -123,6 +123,7 @@ class Energy:
         self._seen_ns: dict[int, int] = {}
         self._looked_ns = 0
         self._totals: dict[str, int] = {}
+        self.convicted: list[str] = []  # whose currents are too small for what was counted
         self._metered: dict[str, _Metered] = {}
         half_v = round(panel.service.voltage_v / 2)
         stale_ns = ns_from_s(panel.timing.branch_stale_s)
@@ -156,11 +157,6 @@ class Energy:
     def doubts(self) -> dict[str, list[Doubt]]:
         """What is in doubt now, by circuit; `main` is the mains."""
         return {name: sorted(item.doubts) for name, item in self._metered.items() if item.doubts}
-
-    @property
-    def convicted(self) -> list[str]:
-        """Circuits whose currents are too small for what was counted."""
-        return [name for name, item in self._metered.items() if Doubt.ENERGY in item.doubts]
 
     def total_wh(self, name: str) -> int | None:
         """What a circuit has drawn (a source: given) since its meter began to count; None: unknown.
@@ -211,12 +207,14 @@ class Energy:
                 if total is not None:
                     self._totals[name] = total
                     self._compare(item, total, now_ns)
+            self.convicted = [
+                name for name, item in self._metered.items() if Doubt.ENERGY in item.doubts
+            ]
         quality = self._image.quality
-        for item in self._metered.values():
-            if Doubt.ENERGY in item.doubts:
-                for slot in item.amps:
-                    if quality[slot] == Quality.GOOD:
-                        quality[slot] = Quality.IMPLAUSIBLE
+        for name in self.convicted:
+            for slot in self._metered[name].amps:
+                if quality[slot] == Quality.GOOD:
+                    quality[slot] = Quality.IMPLAUSIBLE
 
     def _count(self) -> None:
         image = self._image

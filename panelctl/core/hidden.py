@@ -48,7 +48,7 @@ class _Leg:
     loads: list[tuple[int, list[int]]]  # number of the load, its slots
     others: list[int]
     since_ns: int = 0  # since when the mains carry too much
-    over_ns: int = 0  # since when it is above its limit
+    over_ns: int = 0  # since when it is above its limit while there are suspects
     suspects: set[int] = field(default_factory=set)
 
 
@@ -65,6 +65,7 @@ class Hidden:
         self._stale_ns = ns_from_s(panel.timing.branch_stale_s)
         self._loads = {circuit.id: i for i, circuit in enumerate(loads)}
         self._looked_ns = 0
+        self._suspected: list[_Leg] = []
         self._doubted: set[int] = set()
         sources = any(circuit.source is not None for circuit in panel.circuits)
         self._legs: list[_Leg] = []
@@ -96,13 +97,14 @@ class Hidden:
             self._looked_ns = now_ns
             for leg in self._legs:
                 self._look(leg, now_ns)
+            self._suspected = [leg for leg in self._legs if leg.suspects]
         self._doubted.clear()
-        for leg in self._legs:
+        for leg in self._suspected:
             if not self._is_over(leg.row) and not self._is_over(IMPORT_ROW):
                 leg.over_ns = 0
             elif leg.over_ns == 0:
                 leg.over_ns = now_ns
-            if leg.suspects and leg.over_ns and now_ns - leg.over_ns >= OVER_NS:
+            elif now_ns - leg.over_ns >= OVER_NS:
                 self._doubt(leg)
         for name in convicted:
             if name in self._loads:
@@ -126,7 +128,7 @@ class Hidden:
             return
         slots = [slot for _, each in leg.loads for slot in each] + leg.others
         if not all(image.good(slot, now_ns, self._stale_ns) for slot in slots):
-            leg.since_ns = 0
+            leg.since_ns = leg.over_ns = 0
             leg.suspects.clear()  # one that is not read may draw it
             return
         shown_ma = sum(image.value[slot] for slot in leg.others)
@@ -135,7 +137,7 @@ class Hidden:
             shown_ma += state.set_ma[i] if self._fixed.compute[i] and ma < NOTHING_MA else ma
         mains_ma = abs(image.value[leg.mains])
         if mains_ma <= shown_ma + mains_ma // SLACK_SHARE + SLACK_MA:
-            leg.since_ns = 0
+            leg.since_ns = leg.over_ns = 0
             leg.suspects.clear()
         elif leg.since_ns == 0:
             leg.since_ns = now_ns

@@ -48,7 +48,9 @@ class Excuses:
         vital |= {ref.device for feeder in panel.feeders for ref in feeder.currents}
         self._vital = vital | {d.link for d in panel.devices if d.name in vital}
         self._link = {device.name: device.link for device in panel.devices}
-        self._loads = [(item, item.circuit) for item in world.plant.circuits.values()]
+        loads = [(item, item.circuit) for item in world.plant.circuits.values()]
+        self._managed = [load for load in loads if load[1].controlled]
+        self._others = [load for load in loads if not load[1].controlled]
         self._metered = all(
             circuit.source is None and {m.leg for m in circuit.currents} == set(circuit.legs)
             for circuit in panel.circuits
@@ -182,7 +184,7 @@ class Excuses:
 
     def _beyond_a(self, item: PlantCircuit) -> float:
         circuit = item.circuit
-        if not circuit.controlled or self.beyond_control(item):
+        if self.beyond_control(item):
             return item.current_a
         if circuit.modulation is not None and not circuit.modulation.can_pause:
             return min(item.current_a, circuit.modulation.min_a)
@@ -191,8 +193,13 @@ class Excuses:
     def _sum(
         self, members: frozenset[str] | None, part_a: Callable[[PlantCircuit], float]
     ) -> list[float]:
+        """A sum over loads; of those that nobody controls all counts."""
         legs = [0.0, 0.0]
-        for item, circuit in self._loads:
+        for item, circuit in self._others:
+            if (amps := item.current_a) and (members is None or circuit.id in members):
+                for leg in circuit.legs:
+                    legs[leg] += amps
+        for item, circuit in self._managed:
             inside = members is None or circuit.id in members
             if inside and item.current_a and (amps := part_a(item)):
                 for leg in circuit.legs:

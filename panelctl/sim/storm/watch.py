@@ -73,6 +73,7 @@ class Watch:
         self._excess: deque[tuple[float, float]] = deque(maxlen=EXCESS_WINDOW)
         self._blind_s = [0.0 for _ in BLIND]
         self._app = world.app
+        self._blinding: list[Strike] = []
         self._stalled_s = 0.0  # of the time in which it is blind
         self._read_ns = 0
         self._house: deque[tuple[float, float]] = deque(maxlen=HAND_WINDOW)
@@ -103,10 +104,18 @@ class Watch:
         """A fault begins."""
         self.figures.strikes[strike.kind] += 1
         self.excuses.begins(strike)
+        self._weigh_blind()
 
     def ends(self, strike: Strike) -> None:
         """A fault has ended."""
         self.excuses.ends(strike)
+        self._weigh_blind()
+
+    def _weigh_blind(self) -> None:
+        """Which faults keep the mains from being read, or make them show what is not."""
+        strikes = [s for s in self.excuses.active if s.target in self._mains_places]
+        shown = [s for s in strikes if s.kind in SHOWN]
+        self._blinding = [s for s in strikes if s.kind not in SHOWN or s is shown[-1]]
 
     # -- each step of the plant -------------------------------------------------------------------
 
@@ -177,10 +186,7 @@ class Watch:
         """How long the mains cannot be read, or show nothing at all, which has to be noticed."""
         if self._world.loop.now_ns - now_ns > STALLED_NS:  # the controller saw nothing of this
             self._stalled_s += dt_s
-        timing, running = self._panel.timing, self._world.running
-        strikes = [s for s in self.excuses.active if s.target in self._mains_places]
-        shown = [s for s in strikes if s.kind in SHOWN]
-        strikes = [s for s in strikes if s.kind not in SHOWN or s is shown[-1]]
+        timing, running, strikes = self._panel.timing, self._world.running, self._blinding
         anew, self._app = self._app is not self._world.app, self._world.app
         if anew:
             self.excuses.starts()
