@@ -89,9 +89,9 @@ class Hidden:
         return not any(leg.since_ns for leg in self._legs)
 
     def judge(self, now_ns: int, convicted: Iterable[str]) -> None:
-        """Mark the circuits that may draw more than they show in the latched image.
-
-        `convicted` are those that energy counters speak against.
+        """Mark the circuits that may draw more than they show in the latched image, and have them
+        count with their demand. `convicted` are the circuits that energy counters speak against:
+        their currents the counters mark.
         """
         if now_ns - self._looked_ns >= LOOK_NS:
             self._looked_ns = now_ns

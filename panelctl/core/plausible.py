@@ -134,12 +134,11 @@ class Plausible:
 
     def take(self, doubts: Iterable[Doubt], now_ns: int) -> None:
         """Begin with what an earlier run kept: a start is no reason to believe what it did not."""
-        provable = not self._sources
         for leg in self._legs:
             if Doubt.FROZEN in doubts:
                 leg.doubts.add(Doubt.FROZEN)
                 self._told_frozen = True
-            if not provable or not leg.every:
+            if self._sources or not leg.every:
                 continue  # nothing could prove it: the panel file was changed
             if Doubt.BRANCHES in doubts:
                 leg.doubts.add(Doubt.BRANCHES)

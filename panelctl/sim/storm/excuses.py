@@ -193,7 +193,7 @@ class Excuses:
     def _sum(
         self, members: frozenset[str] | None, part_a: Callable[[PlantCircuit], float]
     ) -> list[float]:
-        """A sum over loads; of those that nobody controls all counts."""
+        """A sum over loads, A per leg: of those that nobody controls all, of the others a part."""
         legs = [0.0, 0.0]
         for item, circuit in self._others:
             if (amps := item.current_a) and (members is None or circuit.id in members):
