@@ -33,6 +33,7 @@ extensions = [
         "panelctl.modbus.crc",
         "panelctl.sim.breakers",
         "panelctl.sim.plant",
+        "panelctl.sim.registers",
         "panelctl.sim.virtual_loop",
     )
 ]

@@ -7,20 +7,21 @@ recording of a real device can prove one, which is why maps carry their evidence
 
 from __future__ import annotations
 
-import math
 import random
-import struct
 from collections.abc import Callable
 
-from panelctl.modbus.codec import FLOATS, decode_value
+from panelctl.modbus.codec import decode_value
 from panelctl.modbus.maps import Point, RegisterMap, load_map
 from panelctl.model.metering import PointRef
 from panelctl.model.panel import Device, Panel
 from panelctl.sim.plant import Charger, Contact, Node, Plant, PlantCircuit, PlantFeeder
+from panelctl.sim.registers import Shown, Window, Words
 
 ILLEGAL_ADDRESS = 2
 ILLEGAL_VALUE = 3
 METER_WINDOW_S = 0.02
+MODEL_CODE = (1760).to_bytes(2, "big")  # of an EM540
+NODE_MARK = (0x504E, 1)  # "PN", and the map's version
 Show = Callable[[PointRef, Callable[[], float]], None]
 NOISE_RATIO = 0.001  # a class 0.5 meter's noise, well inside its error
 
@@ -39,25 +40,10 @@ class SimDevice:
     def __init__(self, device: Device) -> None:
         self.device = device
         self.map: RegisterMap = load_map(device.map)
-        self.words: dict[str, dict[int, int]] = {"holding": {}, "input": {}}
-        for point in self.map.points.values():
-            if point.table in self.words:
-                for address in range(point.address, point.end):
-                    self.words[point.table].setdefault(address, 0)
 
-    def renew(self, table: str, address: int, count: int, time_s: float) -> None:
-        """Bring these registers up to date."""
-
-    def read(self, table: str, address: int, count: int, time_s: float) -> list[int]:
-        """Registers or bits. Raises Refusal."""
-        words = self.words.get(table)
-        if words is None or count > self.map.max_registers:
-            raise Refusal(ILLEGAL_ADDRESS)
-        self.renew(table, address, count, time_s)
-        try:
-            return list(map(words.__getitem__, range(address, address + count)))
-        except KeyError:
-            raise Refusal(ILLEGAL_ADDRESS) from None
+    def read(self, table: str, address: int, count: int, time_s: float) -> bytes:
+        """Registers or bits, as they go over the wire. Raises Refusal."""
+        raise Refusal(ILLEGAL_ADDRESS)
 
     def write_coil(self, address: int, closed: bool) -> None:
         """Drive a coil. Raises Refusal."""
@@ -66,44 +52,6 @@ class SimDevice:
     def write_registers(self, address: int, words: list[int]) -> None:
         """Write holding registers. Raises Refusal."""
         raise Refusal(ILLEGAL_ADDRESS)
-
-
-class _Shown:
-    """One point of a meter: what it shows, and the registers it stands in."""
-
-    def __init__(self, point: Point, source: Callable[[], float], words: dict[int, int]) -> None:
-        self.point = point
-        self.source = source
-        self.renewed_s = -1.0
-        self.noisy = point.unit != "Wh"  # a counter only goes on
-        self._words = words
-        self._float = FLOATS.get(point.type)
-        self._offset, self._factor = float(point.offset), float(1 / point.scale)
-        bits = 16 * point.count
-        self._least, self._most = (0, (1 << bits) - 1)
-        if point.type[0] == "i":
-            self._least, self._most = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
-        shifts = range(0, bits, 16) if point.low_first else range(bits - 16, -1, -16)
-        addresses = range(point.address, point.end)
-        self._places = list(zip(addresses, shifts, strict=True))
-        self._swapped = list(zip(addresses, reversed(shifts), strict=True))
-        # What stands for no number: a quiet NaN, or what an integer has in its place.
-        self._none = 0x7FC0 << bits - 16 if self._float else int("8000" * point.count, 16)
-
-    def put(self, value: float, swapped: bool) -> None:
-        """Put a value (in the point's unit) into the registers; `swapped`: in the wrong order."""
-        if not math.isfinite(value):
-            raw = self._none
-        else:
-            scaled = (value - self._offset) * self._factor
-            if self._float:
-                raw = int.from_bytes(struct.pack(self._float, scaled), "big")
-            else:
-                raw = math.floor(scaled + 0.5)
-                if not self._least <= raw <= self._most:
-                    raw = max(self._least, min(self._most, raw))
-        for address, shift in self._swapped if swapped else self._places:
-            self._words[address] = raw >> shift & 0xFFFF
 
 
 class SimMeter(SimDevice):
@@ -117,49 +65,50 @@ class SimMeter(SimDevice):
         window_s: float = METER_WINDOW_S,
     ) -> None:
         super().__init__(device)
+        self.words = {"holding": Words(), "input": Words()}
+        for point in self.map.points.values():
+            if point.table in self.words:
+                for address in range(point.address, point.end):
+                    self.words[point.table][address] = 0
         legs = [shown[name] for name in ("l1_w", "l2_w", "l3_w") if name in shown]
         if legs and "total_w" in self.map.points:
             shown = {"total_w": lambda: sum(leg() for leg in legs), **shown}
         self._shown = [
-            _Shown(self.map.points[name], source, self.words[self.map.points[name].table])
+            Shown(self.map.points[name], source, self.words[self.map.points[name].table])
             for name, source in shown.items()
         ]
-        self._in: dict[tuple[str, int, int], list[_Shown]] = {}  # what a read touches
+        self._windows: dict[tuple[str, int, int], Window] = {}  # of what is read
         self._random = random.Random(f"{seed} {device.name}")
         self.window_s = window_s
         self.frozen = False
         self.swapped = False  # the words of what it shows stand in the wrong order
         self.spoil: Callable[[Point, float], float] | None = None  # what it shows instead
         if self.map.id == "carlo_gavazzi_em540":
-            self.words["input"].update(dict.fromkeys(range(52), 0))
+            for undocumented in range(52):
+                self.words["input"][undocumented] = 0
 
-    def renew(self, table: str, address: int, count: int, time_s: float) -> None:
-        """Take new values once a window."""
-        if self.frozen:
-            return
+    def read(self, table: str, address: int, count: int, time_s: float) -> bytes:
+        """Registers; each point in them takes a new value once a window."""
+        if count == 1 and address in self.map.isolated:
+            return MODEL_CODE  # an EM540's hides behind a single-register read
         place = (table, address, count)
-        touched = self._in.get(place)
-        if touched is None:
-            span = range(address, address + count)
-            touched = [s for s in self._shown if s.point.table == table and s.point.address in span]
-            self._in[place] = touched
-        window_s, dice = self.window_s, self._random.random
-        for shown in touched:
-            if time_s - shown.renewed_s < window_s:
-                continue
-            shown.renewed_s = time_s
-            value = shown.source()
-            if shown.noisy:
-                value *= 1.0 + NOISE_RATIO * (2.0 * dice() - 1.0)
-            if self.spoil is not None:
-                value = self.spoil(shown.point, value)
-            shown.put(value, self.swapped)
+        window = self._windows.get(place) or self._look(*place)
+        if not self.frozen:
+            dice, spoil = self._random.random, self.spoil
+            window.renew(time_s, self.window_s, dice, NOISE_RATIO, spoil, self.swapped)
+        data = window.data()
+        if data is None:
+            raise Refusal(ILLEGAL_ADDRESS)
+        return data
 
-    def read(self, table: str, address: int, count: int, time_s: float) -> list[int]:
-        """Registers; an EM540's model code hides behind a single-register read."""
-        if self.map.isolated and count == 1 and address in self.map.isolated:
-            return [1760]
-        return super().read(table, address, count, time_s)
+    def _look(self, table: str, address: int, count: int) -> Window:
+        """Where such a read looks."""
+        words, span = self.words.get(table), range(address, address + count)
+        if words is None or count > self.map.max_registers:
+            raise Refusal(ILLEGAL_ADDRESS)
+        shown = [s for s in self._shown if s.point.table == table and s.point.address in span]
+        window = self._windows[table, address, count] = Window(words, address, count, shown)
+        return window
 
 
 class SimRelayBoard(SimDevice):
@@ -178,13 +127,16 @@ class SimRelayBoard(SimDevice):
     def _contact(self, output: int) -> Contact:
         return self.contacts.get(output, self._spare)
 
-    def read(self, table: str, address: int, count: int, time_s: float) -> list[int]:
+    def read(self, table: str, address: int, count: int, time_s: float) -> bytes:
         """Coils (as ordered) or discrete inputs (as they are)."""
         first = {"coil": self._coil, "discrete": self._state}.get(table)
         if first is None or not first <= address <= address + count <= first + self._outputs:
             raise Refusal(ILLEGAL_ADDRESS)
-        contacts = [self._contact(address - first + n + 1) for n in range(count)]
-        return [int(c.ordered if table == "coil" else c.closed) for c in contacts]
+        bits = 0
+        for n in range(count):
+            contact = self._contact(address - first + n + 1)
+            bits |= (contact.ordered if table == "coil" else contact.closed) << n
+        return bits.to_bytes((count + 7) // 8, "little")
 
     def write_coil(self, address: int, closed: bool) -> None:
         """Drive an output."""
@@ -229,7 +181,7 @@ class SimNode(SimMeter):
         super().__init__(device, shown, seed)
         self.node = node
         self.on_budget: Callable[[float], None] = lambda budget_w: None
-        self.words["holding"].update({0: 0x504E, 1: 1})
+        self.words["holding"][0], self.words["holding"][1] = NODE_MARK
 
     def write_registers(self, address: int, words: list[int]) -> None:
         """Take budget, lease and request in one write."""

@@ -44,13 +44,14 @@ class Segment:
         self.violations = 0
         self.collisions = 0
         self.wire = Wire.rtu(link.baud, link.parity, link.stop_bits, link.silence_us)
+        self._tolerated_ns = int((1 - TOLERANCE) * self.wire.silence_ns)
         self.quiet_ns = 0  # from here on the line has been silent for long enough
         self._turnround_ns = {
             unit: max(int(device.device.turnround_ms * NS_PER_MS), self.wire.silence_ns)
             for unit, device in units.items()
         }
         self._framer = FramerRTU(DecodePDU(True))
-        self._input = bytearray()
+        self._input = b""
         self._known: dict[bytes, tuple[int, bytes]] = {}
         self._start_ns = 0
 
@@ -58,24 +59,22 @@ class Segment:
         """Bytes of a request; `answering` while a device still talks."""
         if not self._input:
             self._start_ns = now_ns
-            if answering:
-                self.collisions += 1
-            if now_ns < self.quiet_ns - int((1 - TOLERANCE) * self.wire.silence_ns):
-                self.violations += 1
-        self._input += data
-        frame = bytes(self._input)
+            self.collisions += answering
+            self.violations += now_ns < self.quiet_ns - self._tolerated_ns
+        frame = self._input + data
         found = self._known.get(frame)
         if found is None:
             used, unit, _, pdu = self._framer.decode(frame)
             if not used and len(frame) < MOST_REQUEST:
+                self._input = frame
                 return None
             found = (unit, pdu)
             if len(self._known) < MOST_KNOWN:
                 self._known[frame] = found
         unit, pdu = found
-        end_ns = self._start_ns + len(self._input) * self.wire.char_ns
-        self._input.clear()
-        self.spoken(end_ns)
+        end_ns = self._start_ns + len(frame) * self.wire.char_ns
+        self._input = b""
+        self.quiet_ns = end_ns + self.wire.silence_ns
         self.requests += 1
         device = self.units.get(unit)
         return Request(unit, device, pdu, end_ns) if pdu and device is not None else None

@@ -14,7 +14,7 @@ from panelctl.sim.devices import Refusal, SimDevice
 from panelctl.units import NS_PER_MS
 
 TABLES = {1: "coil", 2: "discrete", 3: "holding", 4: "input"}
-READ_REQUEST = 5  # function, address, count
+READ_REQUEST = struct.Struct(">BHH")  # function, address, count
 ILLEGAL_FUNCTION = 1
 FAULT_KINDS = (
     "dead",  # no reply
@@ -78,7 +78,7 @@ def refusal(pdu: bytes, code: int) -> bytes:
 def answer_pdu(device: SimDevice, pdu: bytes, time_s: float) -> bytes:
     """The reply's PDU."""
     function = pdu[0]
-    if function in TABLES and len(pdu) == READ_REQUEST:
+    if function in TABLES and len(pdu) == READ_REQUEST.size:
         return _answer_read(device, pdu, time_s)
     request: Any = _decoder.decode(pdu)
     reply: Any
@@ -102,17 +102,12 @@ def answer_pdu(device: SimDevice, pdu: bytes, time_s: float) -> bytes:
 
 def _answer_read(device: SimDevice, pdu: bytes, time_s: float) -> bytes:
     """Most of what is asked. Written out, since it is most of what a long simulation does."""
-    function, address, count = struct.unpack(">BHH", pdu)
-    table = TABLES[function]
+    function, address, count = READ_REQUEST.unpack(pdu)
     try:
-        values = device.read(table, address, count, time_s)
+        data = device.read(TABLES[function], address, count, time_s)
     except Refusal as refusal:
-        return bytes([function | 0x80, refusal.code])
-    if function > 2:
-        return struct.pack(f">BB{count}H", function, 2 * count, *values)
-    bits = sum(1 << n for n, value in enumerate(values) if value)
-    size = (count + 7) // 8
-    return bytes([function, size]) + bits.to_bytes(size, "little")
+        return bytes((function | 0x80, refusal.code))
+    return bytes((function, len(data))) + data
 
 
 class TcpReply(NamedTuple):

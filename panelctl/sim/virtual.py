@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-
-from panelctl.sim.virtual_loop import VirtualLoop
+from panelctl.sim.virtual_loop import VirtualLoop, wake
 from panelctl.units import NS_PER_S
 
 
@@ -31,12 +29,7 @@ class VirtualClock:
         if at_ns <= self._loop.now_ns:
             return
         future = self._loop.create_future()
-        self._loop.call_at(at_ns / NS_PER_S, _wake, future)
+        self._loop.call_at(at_ns / NS_PER_S, wake, future)
         await future
 
     sharp_until = sleep_until  # here every sleep ends on time
-
-
-def _wake(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)

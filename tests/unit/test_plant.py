@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import pytest
@@ -69,7 +70,7 @@ def test_a_feeders_meter_shows_what_its_leg_carries(plant: Plant) -> None:
     plant.circuits["medical"].demand_w = 1_200
     plant.step(0.1)
     point = meter.map.points["l2_a"]
-    words = meter.read(point.table, point.address, point.count, plant.time_s)
+    words = struct.unpack(">2H", meter.read(point.table, point.address, 2, plant.time_s))
     raw = words[0] | words[1] << 16 if point.low_first else words[0] << 16 | words[1]
     assert raw * float(point.scale) == pytest.approx(10.0, rel=0.01)
 

@@ -7,19 +7,18 @@ Rules
 - `stall` lets time pass without running anything, as when the process gets no processor.
 - Timers that are due together run in the order in which asyncio's own heap gives them out. A storm
   is mostly timers, so the loop's round is written out here, and compiled, without what only real
-  descriptors, threads and asyncio's debugging need.
+  descriptors, threads, context variables and asyncio's debugging need.
 """
 
 import asyncio
-import contextvars
 import heapq
+from asyncio import Future
 
 from panelctl.units import NS_PER_S
 
 cdef double RESOLUTION_S = 1e-9  # timers that lie closer together run in one round
 cdef int MANY_TIMERS = 100  # from here on asyncio looks whether most are cancelled, and so do we
 cdef double PER_S = NS_PER_S
-cdef copy_context = contextvars.copy_context
 cdef push = heapq.heappush
 cdef pop = heapq.heappop
 
@@ -32,7 +31,7 @@ cdef class _Handle:
     """asyncio's Handle and TimerHandle: a callback, and for a timer when its turn is, s."""
 
     cdef double _at_s
-    cdef object _callback, _context, _loop
+    cdef object _callback, _loop
     cdef tuple _args
     cdef bint _cancelled
     cdef bint _waits  # in the heap
@@ -56,6 +55,14 @@ cdef class _Handle:
                 self._loop.cancelled_timers += 1
 
 
+cdef _Handle _timer(loop, double at_s, callback, tuple args):
+    cdef _Handle handle = _Handle.__new__(_Handle)
+    handle._at_s, handle._callback, handle._args = at_s, callback, args
+    handle._loop, handle._waits = loop, True
+    push(loop._scheduled, handle)
+    return handle
+
+
 class VirtualLoop(asyncio.BaseEventLoop):
     """An asyncio loop on simulated time. `now_ns` starts at `start_ns`."""
 
@@ -72,55 +79,63 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """Let time pass in which nothing of this program runs."""
         self.now_ns += ns
 
+    def get_debug(self):
+        """Whether asyncio's debugging is on: never."""
+        return False
+
+    def create_future(self):
+        """See asyncio."""
+        return Future(loop=self)
+
     def call_soon(self, callback, *args, context=None):
         """See asyncio."""
         cdef _Handle handle = _Handle.__new__(_Handle)
         handle._callback, handle._args = callback, args
-        handle._context = copy_context() if context is None else context
         self._ready.append(handle)
         return handle
 
     def call_at(self, double when, callback, *args, context=None):
         """See asyncio."""
-        cdef _Handle handle = _Handle.__new__(_Handle)
-        handle._at_s, handle._callback, handle._args = when, callback, args
-        handle._context = copy_context() if context is None else context
-        handle._loop, handle._waits = self, True
-        push(self._scheduled, handle)
-        return handle
+        return _timer(self, when, callback, args)
 
     def call_later(self, double delay, callback, *args, context=None):
         """See asyncio."""
-        return self.call_at(self.now_ns / PER_S + delay, callback, *args, context=context)
+        return _timer(self, self.now_ns / PER_S + delay, callback, args)
 
     def _run_once(self):
-        """One round, as asyncio's: go to the next timer when nothing is ready, run what is."""
+        """Rounds, each as asyncio's, until the loop is stopped: go to the next timer when nothing is
+        ready, run what is.
+        """
         cdef _Handle handle
         cdef list timers
         cdef double due_s
-        if self.cancelled_timers:
-            self._drop_cancelled()
-        ready, timers = self._ready, self._scheduled
-        if not ready and not self._stopping:
-            if not timers:
-                raise Stuck("every task waits for something that no timer and no task will bring")
-            self.now_ns = max(self.now_ns, round((<_Handle>timers[0])._at_s * PER_S))
-        due_s = self.now_ns / PER_S + RESOLUTION_S
-        while timers and (<_Handle>timers[0])._at_s < due_s:
-            handle = pop(timers)
-            handle._waits = False
-            ready.append(handle)
-        for _ in range(len(ready)):
-            handle = ready.popleft()
-            if handle._cancelled:
-                continue
-            try:
-                handle._context.run(handle._callback, *handle._args)
-            except (SystemExit, KeyboardInterrupt):
-                raise
-            except BaseException as error:
-                message = f"Exception in callback {handle._callback!r}"
-                self.call_exception_handler({"message": message, "exception": error})
+        ready = self._ready
+        while True:
+            if self.cancelled_timers:
+                self._drop_cancelled()
+            timers = self._scheduled
+            if not ready and not self._stopping:
+                if not timers:
+                    raise Stuck("every task waits for something that no timer or task will bring")
+                self.now_ns = max(self.now_ns, round((<_Handle>timers[0])._at_s * PER_S))
+            due_s = self.now_ns / PER_S + RESOLUTION_S
+            while timers and (<_Handle>timers[0])._at_s < due_s:
+                handle = pop(timers)
+                handle._waits = False
+                ready.append(handle)
+            for _ in range(len(ready)):
+                handle = ready.popleft()
+                if handle._cancelled:
+                    continue
+                try:
+                    handle._callback(*handle._args)
+                except (SystemExit, KeyboardInterrupt):
+                    raise
+                except BaseException as error:
+                    message = f"Exception in callback {handle._callback!r}"
+                    self.call_exception_handler({"message": message, "exception": error})
+            if self._stopping:
+                return
 
     def _drop_cancelled(self):
         """Take cancelled timers out of the heap when asyncio would: that gives its order."""
@@ -138,3 +153,9 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def _write_to_self(self):
         """There are no other threads to wake us."""
+
+
+def wake(future):
+    """End a sleep, unless the sleeper has gone."""
+    if not future.done():
+        future.set_result(None)
