@@ -31,6 +31,7 @@ extensions = [
         "panelctl.core._ladder",
         "panelctl.core._core",
         "panelctl.modbus.crc",
+        "panelctl.modbus.fields",
         "panelctl.sim.breakers",
         "panelctl.sim.plant",
         "panelctl.sim.registers",

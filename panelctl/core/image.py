@@ -14,6 +14,8 @@ from array import array
 
 from panelctl.model.metering import Quality
 
+GOOD = int(Quality.GOOD)  # an enumeration's member is looked up slowly, and this is done often
+
 
 class Image:
     """Flat memory of `slots` readings. Values are int64, qualities `Quality`, times ns."""
@@ -41,7 +43,7 @@ class Image:
 
     def put(self, slot: int, value: int, quality: int, sampled_ns: int) -> None:
         """Write a reading into the next image. One that is not GOOD leaves the last value."""
-        if quality == Quality.GOOD:
+        if quality == GOOD:
             self.next_value[slot] = value
         self.next_quality[slot] = quality
         self.next_sampled_ns[slot] = sampled_ns
@@ -54,7 +56,5 @@ class Image:
     def good(self, slot: int, now_ns: int, stale_ns: int) -> bool:
         """Whether the latched reading of a slot is good and no older than `stale_ns`."""
         return (
-            slot >= 0
-            and self.quality[slot] == Quality.GOOD
-            and now_ns - self.sampled_ns[slot] <= stale_ns
+            slot >= 0 and self.quality[slot] == GOOD and now_ns - self.sampled_ns[slot] <= stale_ns
         )

@@ -22,10 +22,9 @@ from panelctl.errors import BadReply, DeviceRefused, FieldError, LinkDown, Reply
 from panelctl.field.bus import Answer, BusLink, Turn
 from panelctl.field.frames import read_question
 from panelctl.modbus.busplan import LinkPlan, PlannedRead
-from panelctl.modbus.codec import FieldDecoder
+from panelctl.modbus.fields import Block, Field
 from panelctl.modbus.plan import Span, resync_span
 from panelctl.modbus.sunspec import BASES, walk
-from panelctl.model.metering import Quality
 from panelctl.model.panel import Device
 from panelctl.units import NS_PER_MS
 
@@ -64,26 +63,24 @@ class Unit:
 
 
 class _Read:
-    """One planned read with its decoders worked out."""
+    """One planned read, and the part of the image that it fills."""
 
-    def __init__(self, planned: PlannedRead) -> None:
+    def __init__(self, planned: PlannedRead, image: Image) -> None:
         self.planned = planned
         block = planned.block
         by_name = {point.name: point for point in block.points}
-        self.fields = []
+        fields = []
         for index, slot in planned.slots:
             point = by_name[slot.source.point]
             scale_at = -1
             if point.scale_point is not None:
                 scale_at = by_name[point.scale_point].address - block.span.address
-            decoder = FieldDecoder(
-                point,
-                point.address - block.span.address,
-                slot.unit,
-                scale_at,
-                planned.device.inverted and slot.unit in ("ma", "w"),
+            inverted = planned.device.inverted and slot.unit in ("ma", "w")
+            offset = point.address - block.span.address
+            fields.append(
+                Field(point, offset, slot.unit, index, slot.least, slot.most, scale_at, inverted)
             )
-            self.fields.append((index, slot.least, slot.most, decoder))
+        self.into = Block(fields, image.next_value, image.next_quality, image.next_sampled_ns)
 
 
 class Lane:
@@ -98,11 +95,10 @@ class Lane:
         self.fast_done.set()
         self.sweeps = 0
         self._go = asyncio.Event()
-        self._image = image
         self._clock = clock
-        self._fast = [_Read(read) for read in plan.fast]
-        self._slow = [_Read(read) for read in plan.slow]
-        self._counters = deque(_Read(read) for read in plan.counters)
+        self._fast = [_Read(read, image) for read in plan.fast]
+        self._slow = [_Read(read, image) for read in plan.slow]
+        self._counters = deque(_Read(read, image) for read in plan.counters)
         self._next = 0
         self._sweep_ns = 0  # the next sweep begins no earlier
         self._rtu = plan.link.kind == "rtu"
@@ -227,7 +223,8 @@ class Lane:
         unit.good += 1
         unit.misses = unit.busy = 0
         unit.probe_ns = PROBE_FIRST_NS
-        self._store(read, span, answer)
+        shift = block.span.address - span.address
+        read.into.store(answer.values[shift:] if shift else answer.values, answer.sampled_ns)
 
     async def _send(self, read: _Read, unit: Unit, span: Span, turn: Turn) -> Answer:
         unit.asked = span.count
@@ -282,19 +279,6 @@ class Lane:
         wait_ns = unit.probe_ns
         unit.probe_ns = min(2 * unit.probe_ns, PROBE_MOST_NS)
         return wait_ns
-
-    def _store(self, read: _Read, span: Span, answer: Answer) -> None:
-        shift = read.planned.block.span.address - span.address
-        words = answer.values[shift:] if shift else answer.values
-        image = self._image
-        for index, least, most, decoder in read.fields:
-            value = decoder.decode(words)
-            if value is None:
-                image.put(index, 0, Quality.INVALID, answer.sampled_ns)
-            elif least <= value <= most:
-                image.put(index, value, Quality.GOOD, answer.sampled_ns)
-            else:
-                image.put(index, 0, Quality.IMPLAUSIBLE, answer.sampled_ns)
 
 
 class Scanner:

@@ -28,7 +28,7 @@ from panelctl.field.frames import read_question
 from panelctl.field.rtu import RtuLink
 from panelctl.field.tcp import TcpLink
 from panelctl.field.timing import TimerfdClock
-from panelctl.modbus.codec import FieldDecoder
+from panelctl.modbus.fields import Block, Field
 from panelctl.modbus.maps import Point, load_map, map_names
 from panelctl.model.metering import Quality
 from panelctl.sim.server import Fault
@@ -266,16 +266,15 @@ def codec_rows() -> list[Row]:
         Point(f"p{n}", "input", 2 * n, "i32", scale=Fraction(1, 10), unit="W")
         for n in range(REGISTERS // 2)
     ]
-    decoders = [(n, FieldDecoder(p, p.address, "w")) for n, p in enumerate(points)]
+    most_w = 1_000_000_000
+    fields = [Field(p, p.address, "w", n, -most_w, most_w) for n, p in enumerate(points)]
     image = Image([point.name for point in points])
+    block = Block(fields, image.next_value, image.next_quality, image.next_sampled_ns)
     words = [n * 2654435761 >> 8 & 0x0FFF for n in range(REGISTERS)]
     raw = struct.pack(f">{REGISTERS}H", *words)
 
     def decode() -> None:
-        for index, decoder in decoders:
-            value = decoder.decode(words)
-            if value is not None and -1_000_000_000 <= value <= 1_000_000_000:
-                image.put(index, value, Quality.GOOD, 1)
+        block.store(words, 1)
 
     def by_struct() -> None:
         for n in range(REGISTERS // 2):

@@ -11,7 +11,8 @@ import pytest
 
 from panelctl.errors import ConfigError
 from panelctl.modbus.capture import models_in
-from panelctl.modbus.codec import FieldDecoder, decode_map, decode_value, encode_value
+from panelctl.modbus.codec import decode_map, decode_value, encode_value
+from panelctl.modbus.fields import Field
 from panelctl.modbus.maps import load_map, map_names, parse_map
 
 CAPTURES = Path("fixtures/captures")
@@ -65,7 +66,7 @@ def test_the_bus_decoder_agrees_with_the_exact_one() -> None:
         point = points[name]
         exact = decode_value(point, [words[a] for a in range(point.address, point.end)])
         assert exact is not None
-        fast = FieldDecoder(point, point.address - 12, inner).decode(block)
+        fast = Field(point, point.address - 12, inner).decode(block)
         assert fast is not None
         assert abs(Fraction(fast) - exact * factor) <= Fraction(1, 2)
 
