@@ -28,6 +28,7 @@ extensions = [
         py_limited_api=ABI3,
     )
     for name in (
+        "panelctl.control.bulk",
         "panelctl.core._ladder",
         "panelctl.core._core",
         "panelctl.modbus.crc",

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 
+from panelctl.control.bulk import Bulk
 from panelctl.core.energy import MAINS
 from panelctl.core.engine import Engine
 from panelctl.core.layout import LEG_ROWS, NO_LIMIT_MA
 from panelctl.core.plausible import Doubt
 from panelctl.field.scan import Unit
-from panelctl.model.circuit import Circuit, Role
 from panelctl.model.command import Command, Verdict, command_to_plain
 from panelctl.model.limit import LimitName
-from panelctl.model.metering import Quality
-from panelctl.model.reason import Reason, State, Wait
+from panelctl.model.reason import Reason, State
 from panelctl.model.record import (
     VERSION,
-    CircuitRecord,
     ComputeRecord,
     CycleRecord,
     EnergyRecord,
@@ -32,26 +31,8 @@ from panelctl.model.slots import LEGS
 from panelctl.units import NS_PER_S
 
 LIMIT_NAMES = tuple(name.name for name in LimitName)
-REASON_NAMES = {reason.value: reason.name for reason in Reason}
-WAIT_NAMES = {wait.value: wait.name for wait in Wait}
-GOOD = int(Quality.GOOD)
+DROPS = {(leg, Doubt.DROP) for leg in LEGS}  # every large load that stops is one
 FAULTS = {Reason.WELDED, Reason.STUCK_OPEN, Reason.IGNORES_BUDGET}
-
-
-class _CircuitView:
-    """Where one circuit's readings and decisions lie."""
-
-    def __init__(self, engine: Engine, circuit: Circuit) -> None:
-        slot = engine.image.slot
-        self.circuit = circuit
-        self.i = engine.index.get(circuit.id, -1)
-        names = {m.current: f"{circuit.id}.{LEGS[m.leg]}_ma" for m in reversed(circuit.currents)}
-        self.amps = [slot[names[m.current]] for m in circuit.currents]
-        self.watts = [slot[f"{circuit.id}.{n}_w"] for n in range(len(circuit.power))]
-        # A balanced 240 V load with one CT is measured against one leg's 120 V.
-        self.factor = 2 if circuit.balanced and len(circuit.power) == 1 else 1
-        self.relay = slot.get(f"{circuit.id}.relay", -1)
-        self.feeds = [j for j, (source, _) in enumerate(engine.feeds) if source.id == circuit.id]
 
 
 class Publisher:
@@ -60,14 +41,14 @@ class Publisher:
     def __init__(self, engine: Engine, units: Callable[[], Mapping[str, Unit]]) -> None:
         self._engine = engine
         self._units = units
-        self._views = [_CircuitView(engine, circuit) for circuit in engine.panel.circuits]
         self._circuits = {circuit.id for circuit in engine.panel.circuits}
         self._seq = 0
-        self._before: list[tuple[int, int, int]] = []
+        self._before: tuple[array[int], ...] = ()  # claims, closed, reason
         self._state: State | None = None
         self._binding: tuple[int, ...] = ()
         self._doubts: set[tuple[str, Doubt]] = set()
         self._stale_ns = int(engine.panel.timing.branch_stale_s * NS_PER_S)
+        self._bulk = Bulk(engine, self._stale_ns)
         slot, sink = engine.image.slot, engine.panel.heat_sink
         self._mains_w = [slot[f"main.{leg}_w"] for leg in LEGS]
         self._mains_mv = [slot[f"main.{leg}_mv"] for leg in LEGS]
@@ -84,7 +65,7 @@ class Publisher:
     ) -> CycleRecord:
         """The record of the cycle that was decided at `now_ns`."""
         engine, state = self._engine, self._engine.state
-        image = engine.image
+        doubts = engine.doubts
         self._seq += 1
         return {
             "v": VERSION,
@@ -100,12 +81,12 @@ class Publisher:
             },
             "limits": self._limits(now_ns),
             "compute": self._compute(now_ns),
-            "circuits": [self._circuit(view, now_ns) for view in self._views],
+            "circuits": self._bulk.circuits(now_ns),
             "mains": self._mains(now_ns),
             "energy": self._energy(),
             "tank_c": self._tank_c(now_ns),
-            "doubts": {name: list(why) for name, why in engine.doubts.items()},
-            "events": self._events(now_ns),
+            "doubts": {name: list(why) for name, why in doubts.items()},
+            "events": self._events(doubts),
             "commands": [command_to_plain(command) for command in commands],
             "verdicts": [asdict(verdict) for verdict in verdicts],
             "units": {
@@ -119,11 +100,7 @@ class Publisher:
                 for name, unit in self._units().items()
             },
             "timing": timing,
-            "image": {
-                "value": image.value.tolist(),
-                "quality": image.next_quality.tolist(),  # as it was read: nothing came since
-                "age_ns": [now_ns - at_ns if at_ns else -1 for at_ns in image.sampled_ns],
-            },
+            "image": self._bulk.image(now_ns),
         }
 
     def _mains(self, now_ns: int) -> MainsRecord:
@@ -200,92 +177,16 @@ class Publisher:
             return None
         circuit = engine.loads[i]
         assert circuit.modulation is not None
-        view = next(v for v in self._views if v.i == i)
         return {
             "circuit": circuit.id,
             "budget_w": engine.budget_w(i, now_ns),
-            "draw_w": self._watts(view),
+            "draw_w": self._bulk.load_w(i),
             "floor_w": circuit.modulation.floor_w,
             "max_w": circuit.modulation.max_w,
             "stop": bool(engine.state.claims[i]),
         }
 
-    def _watts(self, view: _CircuitView) -> int:
-        """The circuit's power, or its current at the nominal voltage where no power is read."""
-        image = self._engine.image
-        value, quality = image.value, image.quality
-        watts = 0
-        for slot in view.watts:
-            if quality[slot] != GOOD:
-                break
-            watts += value[slot]
-        else:
-            if view.watts:
-                return view.factor * watts
-        half_v = self._engine.panel.service.voltage_v / 2
-        return round(sum(value[slot] for slot in view.amps) / 1000 * half_v)
-
-    def _circuit(self, view: _CircuitView, now_ns: int) -> CircuitRecord:
-        engine, circuit = self._engine, view.circuit
-        wh = engine.energy.total_wh(circuit.id)
-        state, image = engine.state, engine.image
-        value, quality, sampled_ns = image.value, image.quality, image.sampled_ns
-        oldest_ns = now_ns - self._stale_ns
-        relay = "NONE"
-        if view.relay >= 0:
-            relay = "UNKNOWN"
-            if quality[view.relay] == GOOD and sampled_ns[view.relay] >= oldest_ns:
-                relay = "CLOSED" if value[view.relay] else "OPEN"
-        fresh, amps_a = True, []
-        for slot in view.amps:
-            amps_a.append(value[slot] / 1000)
-            if quality[slot] != GOOD or sampled_ns[slot] < oldest_ns:
-                fresh = False
-        record: CircuitRecord = {
-            "id": circuit.id,
-            "w": self._watts(view),
-            "a": amps_a,
-            "fresh": fresh,
-            "relay": relay,
-            "tier": circuit.tier,
-        }
-        if wh is not None:
-            record["wh"] = wh
-        if view.feeds:
-            record["firm_a"] = [state.firm_ma[j] / 1000 for j in view.feeds]
-        i = view.i
-        if i < 0:
-            return record
-        if engine.fixed.branch_ref_ma[i]:
-            record["theta"] = state.branch_theta_ppm[i] / 1_000_000
-            if state.branch_trip_ms[i] >= 0:
-                record["trip_s"] = state.branch_trip_ms[i] / 1000
-        record["tier"] = state.tier[i]
-        if view.relay >= 0 and state.closed[i] >= 0:
-            record["ordered"] = "CLOSED" if state.closed[i] else "OPEN"
-        record["why"] = REASON_NAMES[state.reason[i]]
-        record["since_s"] = round((now_ns - state.since_ns[i]) / NS_PER_S, 1)
-        if state.reason_row[i] >= 0:
-            record["leg"] = engine.rows[state.reason_row[i]].name
-            record["by_a"] = state.reason_ma[i] / 1000
-        if state.until_ns[i] > now_ns:
-            record["until_s"] = round((state.until_ns[i] - now_ns) / NS_PER_S, 1)
-        if state.wait[i]:
-            record["wait"] = WAIT_NAMES[state.wait[i]]
-            if state.wait_row[i] >= 0:
-                record["leg"] = engine.rows[state.wait_row[i]].name
-                record["wait_a"] = state.wait_ma[i] / 1000
-        if state.claims[i]:
-            record["claims"] = [str(claim.name) for claim in reversed(list(Claim(state.claims[i])))]
-        if circuit.role is Role.MODULATED:
-            record["set_a"] = state.set_ma[i] / 1000
-            most_w = engine.caps.most_w(i)
-            if most_w is not None:
-                record["cap_w"] = most_w
-                record["cap_s"] = round(engine.caps.left_s(i, now_ns), 1)
-        return record
-
-    def _events(self, now_ns: int) -> list[EventRecord]:
+    def _events(self, all_doubts: dict[str, list[Doubt]]) -> list[EventRecord]:
         engine, state = self._engine, self._engine.state
         events: list[EventRecord] = []
         now = engine.now
@@ -297,8 +198,8 @@ class Publisher:
             text = ", ".join(f"{LEGS[r]}: {LIMIT_NAMES[binding[r]]}" for r in range(LEG_ROWS))
             events.append({"what": "limit", "text": text})
         self._binding = binding
-        doubts = {(name, why) for name, all_of in engine.doubts.items() for why in all_of}
-        doubts -= {(leg, Doubt.DROP) for leg in LEGS}  # every large load that stops is one
+        doubts = {(name, why) for name, all_of in all_doubts.items() for why in all_of}
+        doubts -= DROPS
         for name, why in sorted(doubts - self._doubts):
             doubt: EventRecord = {"what": "doubt", "text": str(why)}
             if name in self._circuits:
@@ -307,19 +208,16 @@ class Publisher:
                 doubt["leg"] = name
             events.append(doubt)
         self._doubts = doubts
-        after = [
-            (state.claims[i], state.closed[i], state.reason[i]) for i in range(len(engine.loads))
-        ]
-        if self._before:
-            for i, (old, new) in enumerate(zip(self._before, after, strict=True)):
+        before, after = self._before, (state.claims[:], state.closed[:], state.reason[:])
+        if before != after:
+            self._before = after
+            for i in range(len(engine.loads)) if before else ():
+                old, new = (tuple(field[i] for field in fields) for fields in (before, after))
                 if old != new:
                     events += self._changes(i, old, new)
-        self._before = after
         return events
 
-    def _changes(
-        self, i: int, old: tuple[int, int, int], new: tuple[int, int, int]
-    ) -> list[EventRecord]:
+    def _changes(self, i: int, old: tuple[int, ...], new: tuple[int, ...]) -> list[EventRecord]:
         state, ident = self._engine.state, self._engine.loads[i].id
         (claims_before, closed_before, reason_before), (claims, closed, reason) = old, new
         events: list[EventRecord] = []
