@@ -49,6 +49,7 @@ Tiers = dict[str, tuple[int, int]]  # by circuit: the panel file's tier, and wha
 # From one restore to the next on mains that are not proven: what the first one draws convicts them
 # within 15 s (plausible.py), or proves them.
 SUSPECT_INTERVAL_NS = 20 * NS_PER_S
+STATES = tuple(State)
 LOW_VOLTAGE_SHARE = 0.9  # assumed where the voltage cannot be read: fewer watts for the amps
 
 
@@ -112,7 +113,7 @@ class Engine:
     @property
     def now(self) -> State:
         """The state of the controller."""
-        return State(self.state.state[0])
+        return STATES[self.state.state[0]]
 
     @property
     def doubts(self) -> dict[str, list[Doubt]]:

@@ -10,7 +10,7 @@ it are plain big-endian numbers; taking them out here costs a tenth of what pymo
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -58,6 +58,15 @@ class Question:
     reply_len: int
     count: int
     bits: bool
+    rtu: bytes = field(init=False)  # the frame on a serial line; how a reply and a refusal begin
+    rtu_head: bytes = field(init=False)
+    rtu_refusal: bytes = field(init=False)
+
+    def __post_init__(self) -> None:
+        put = object.__setattr__  # it is frozen
+        put(self, "rtu", rtu_bytes(self.unit, self.pdu))
+        put(self, "rtu_head", bytes([self.unit]) + self.reply_head)
+        put(self, "rtu_refusal", bytes([self.unit, self.function | 0x80]))
 
     @property
     def writes(self) -> bool:
@@ -104,12 +113,6 @@ def write_register_question(unit: int, address: int, word: int) -> Question:
     return Question(unit, request.function_code, pdu, pdu, len(pdu), 0, False)
 
 
-@lru_cache(QUESTIONS_KEPT)
-def rtu_frame(question: Question) -> bytes:
-    """The bytes of a question on a serial line."""
-    return rtu_bytes(question.unit, question.pdu)
-
-
 def tcp_frame(question: Question, transaction: int) -> bytes:
     """The bytes of a question on a TCP connection."""
     pdu = question.pdu
@@ -122,7 +125,12 @@ def values_of(question: Question, pdu: bytes) -> list[int]:
         return []
     if question.bits:
         return [pdu[2 + n // 8] >> n % 8 & 1 for n in range(question.count)]
-    return list(struct.unpack_from(f">{question.count}H", pdu, 2))
+    return list(_words(question.count).unpack_from(pdu, 2))
+
+
+@lru_cache
+def _words(count: int) -> struct.Struct:
+    return struct.Struct(f">{count}H")
 
 
 class RtuReceiver:
@@ -137,27 +145,25 @@ class RtuReceiver:
         self.dropped = 0
         self.more = False  # bytes came behind the reply: somebody is still talking
         self._buffer = bytearray()
-        self._head = bytes([question.unit]) + question.reply_head
-        self._refusal = bytes([question.unit, question.function | 0x80])
         self._length = 1 + question.reply_len + CRC_BYTES
 
     def feed(self, data: bytes) -> bytes | None:
         """Take bytes off the line; see the class."""
-        buffer = self._buffer
+        buffer, question = self._buffer, self.question
         buffer += data
         if len(buffer) > MOST_BUFFERED:
             self.dropped += len(buffer) - MOST_BUFFERED
             del buffer[:-MOST_BUFFERED]
         while buffer:
-            if self._starts(self._head):
+            if self._starts(question.rtu_head):
                 if len(buffer) < self._length:
                     return None
-                if crc16(buffer[: self._length]) == 0:
-                    pdu = bytes(buffer[1 : self._length - CRC_BYTES])
+                frame = bytes(buffer[: self._length])
+                if crc16(frame) == 0:
                     self.dropped += len(buffer) - self._length
                     self.more = len(buffer) > self._length
-                    return pdu
-            elif self._starts(self._refusal):
+                    return frame[1:-CRC_BYTES]
+            elif self._starts(question.rtu_refusal):
                 if len(buffer) < EXCEPTION_FRAME:
                     return None
                 if crc16(buffer[:EXCEPTION_FRAME]) == 0:

@@ -14,7 +14,7 @@ import asyncio
 from panelctl.clock import Clock
 from panelctl.errors import DeviceRefused, LinkDown, ReplyTimeout
 from panelctl.field.bus import Answer, LinkCounts, Turn, TurnQueue
-from panelctl.field.frames import Question, RtuReceiver, rtu_frame, values_of
+from panelctl.field.frames import Question, RtuReceiver, values_of
 from panelctl.field.port import OpenPort, Port, SerialPort
 from panelctl.modbus.wire import Wire
 from panelctl.model.panel import Link
@@ -34,6 +34,8 @@ class RtuLink:
         self.counts = LinkCounts()
         self._clock = clock
         self._wire = Wire.rtu(link.baud, link.parity, link.stop_bits, link.silence_us)
+        sharp = self._wire.silence_ns < SHARP_BELOW_NS
+        self._sleep_until = clock.sharp_until if sharp else clock.sleep_until
         self._turns = TurnQueue()
         self._open_port = open_port
         self._port: Port | None = None
@@ -59,7 +61,7 @@ class RtuLink:
         self._open()
         await self._silence()
         loop = asyncio.get_running_loop()
-        frame = rtu_frame(question)
+        frame = question.rtu
         begin_ns = self._clock.now_ns()
         receiver = self._receiver = RtuReceiver(question)
         reply = self._reply = loop.create_future()
@@ -86,10 +88,7 @@ class RtuLink:
     async def _silence(self) -> None:
         """Wait until the line has been quiet for long enough, and empty the input."""
         while True:
-            if self._wire.silence_ns < SHARP_BELOW_NS:
-                await self._clock.sharp_until(self._quiet_ns)
-            else:
-                await self._clock.sleep_until(self._quiet_ns)
+            await self._sleep_until(self._quiet_ns)
             stray = self._drain()
             if not stray and self._clock.now_ns() >= self._quiet_ns:
                 return

@@ -10,7 +10,6 @@ from panelctl.errors import BadReply, DeviceRefused
 from panelctl.field.frames import (
     RtuReceiver,
     read_question,
-    rtu_frame,
     split_tcp,
     tcp_answers,
     tcp_frame,
@@ -46,7 +45,7 @@ def test_a_reply_in_pieces() -> None:
         reply(7, 4, [1, 2]),  # another length: a late reply to another question
         reply(7, 4, [1, 2, 3, 4]),
         reply(7, 4, [1, 2, 3])[:-1] + b"\x00",  # checksum
-        rtu_frame(read_question(7, "input", 12, 3)),  # our own echo
+        read_question(7, "input", 12, 3).rtu,  # our own echo
         b"\x07\x04\x06" + b"\x00" * 6 + b"\xff\xff",
         b"\xff\x00\x7f",
         b"\x07\x04\xf0",
@@ -72,9 +71,9 @@ def test_a_refusal_is_told_from_a_reply() -> None:
 def test_a_write_is_answered_by_its_echo_only() -> None:
     question = write_coil_question(9, 3, True)
     receiver = RtuReceiver(question)
-    other = rtu_frame(write_coil_question(9, 4, True))
+    other = write_coil_question(9, 4, True).rtu
     assert receiver.feed(other) is None
-    assert receiver.feed(rtu_frame(question)) is not None
+    assert receiver.feed(question.rtu) is not None
 
 
 @settings(max_examples=300, deadline=None)
@@ -121,7 +120,7 @@ def test_a_tcp_stream_out_of_step_is_noticed() -> None:
 
 
 def test_requests_on_the_wire() -> None:
-    assert rtu_frame(read_question(1, "input", 12, 10))[:6] == bytes([1, 4, 0, 12, 0, 10])
+    assert read_question(1, "input", 12, 10).rtu[:6] == bytes([1, 4, 0, 12, 0, 10])
     assert tcp_frame(read_question(1, "holding", 1, 2), 258)[:2] == bytes([1, 2])
     assert write_coil_question(1, 2, True).pdu == bytes([5, 0, 2, 0xFF, 0])
     assert write_coil_question(1, 2, False).pdu == bytes([5, 0, 2, 0, 0])
