@@ -16,6 +16,10 @@ from panelctl.sim.breakers cimport ThermalBreaker
 
 from panelctl.model.circuit import Role
 
+cdef extern from "Python.h":
+    object PyBytes_FromStringAndSize(const char *data, Py_ssize_t size)
+    char *PyBytes_AsString(object data)
+
 include "_loads.pxi"
 
 
@@ -281,6 +285,17 @@ cdef class Plant:
         self.legs_a, self.bus_a = [legs[0], legs[1]], [bus[0], bus[1]]
         self.neutral_a = fabs(legs[0] - legs[1])
         return 0
+
+    def orders(self):
+        """How each circuit's contact is ordered: a byte for each, 1 for closed."""
+        cdef PlantCircuit item
+        cdef Py_ssize_t n = 0
+        cdef bytes told = PyBytes_FromStringAndSize(NULL, len(self._items))
+        cdef char *to = PyBytes_AsString(told)
+        for item in self._items:
+            to[n] = item.contact.ordered
+            n += 1
+        return told
 
     def household_a(self, int leg):
         """What leg 0 or 1 carries apart from the compute circuits, A."""

@@ -34,6 +34,8 @@ class Excuses:
         self._world = world
         self._calm_from_s = SETTLE_S
         self._cut_s: dict[str, float] = {}  # when a device or link could not be reached last
+        self._cut_now: set[str] = set()  # what cannot be reached,
+        self._cut_ns = -1  # and when that was found out
         self._lied_s: dict[str, float] = {}  # when a meter lied last
         self._lies = 0  # of the mains, which are doubted for twice as long each time
         self._doubted_s = 0.0  # until when they may be: a controller then is as if blind
@@ -65,10 +67,12 @@ class Excuses:
     def begins(self, strike: Strike) -> None:
         """A fault begins."""
         self.active.append(strike)
+        self._cut_ns = -1
 
     def ends(self, strike: Strike) -> None:
         """A fault has ended."""
         self.active = [other for other in self.active if other is not strike]
+        self._cut_ns = -1
         if KINDS[strike.kind].spoils is Spoils.METER:
             self._lied_s[strike.target] = self._world.now_s
             if strike.target in self._mains or self._outdoes(strike):
@@ -121,14 +125,18 @@ class Excuses:
         """Whether a device could not be written to now, or a moment ago, whoever tried."""
         if device is None or not self._world.running:
             return True
-        if not self.active and not self._cut_s:
-            return False
-        places = (device, self._link[device], "panel")
-        now_s = self._world.now_s
-        return any(
-            KINDS[strike.kind].spoils is Spoils.LINK and strike.target in places
-            for strike in self.active
-        ) or any(now_s - self._cut_s.get(place, -REACHED_S) < REACHED_S for place in places)
+        cut = self._cut()
+        return device in cut or self._link[device] in cut or "panel" in cut
+
+    def _cut(self) -> set[str]:
+        """The devices and links that cannot be reached now, or could not a moment ago."""
+        if self._cut_ns != self._world.loop.now_ns:
+            self._cut_ns, now_s = self._world.loop.now_ns, self._world.now_s
+            self._cut_now = {n for n, at_s in self._cut_s.items() if now_s - at_s < REACHED_S}
+            for strike in self.active:
+                if KINDS[strike.kind].spoils is Spoils.LINK:
+                    self._cut_now.add(strike.target)
+        return self._cut_now
 
     def beyond_control(self, item: PlantCircuit) -> bool:
         """Whether even a controller that knows everything could not take this load away now."""
@@ -177,10 +185,8 @@ class Excuses:
         if not self._metered or self._doubted:
             return False
         spoiling = {s.target: s.kind for s in self.active if KINDS[s.kind].spoils is Spoils.METER}
-        cut = any(KINDS[strike.kind].spoils is Spoils.LINK for strike in self.active)
-        lately = any(self._world.now_s - at_s < REACHED_S for at_s in self._cut_s.values())
         known = NOTHING.issuperset(spoiling.values()) and self.lying == set(spoiling)
-        return known and not cut and not lately
+        return known and not self._cut()
 
     def _beyond_a(self, item: PlantCircuit) -> float:
         circuit = item.circuit

@@ -43,7 +43,8 @@ class InForce:
         app = self._world.app
         if app is None or not self._world.running:
             return setting_a, setting_a
-        a, b = app.engine.state.limit_ma[:2]
+        limit_ma = app.engine.state.limit_ma
+        a, b = limit_ma[0], limit_ma[1]
         if a < self._before_ma[0] or b < self._before_ma[1]:
             self._lowered_ns = self._world.loop.now_ns
         self._before_ma = (a, b)

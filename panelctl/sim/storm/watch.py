@@ -81,6 +81,7 @@ class Watch:
             n: item for n, item in self._plant.circuits.items() if item.circuit.relay_device
         }
         self._nodes = [item for item in self._plant.circuits.values() if item.node is not None]
+        self._orders = self._plant.orders()
         self._ordered = {n: item.contact.ordered for n, item in self._relays.items()}
         self._opened_s: dict[str, float] = {}
         self._closed_s: dict[str, float] = {}
@@ -120,15 +121,14 @@ class Watch:
     # -- each step of the plant -------------------------------------------------------------------
 
     def _step(self, now_ns: int) -> None:
-        plant, dt_s = self._plant, STEP_NS / NS_PER_S
+        plant, dt_s, now_s = self._plant, STEP_NS / NS_PER_S, self._world.now_s
         legs = plant.legs_a
         limits = self.in_force.limit_a()
         self._steps += 1
         if self._steps % SHADOW_STEPS == 0:
             node_a = sum(item.current_a for item in self._nodes)
-            at_s = round(self._world.now_s, 3)
-            self.worst.see(Sample(at_s, legs[0], legs[1], min(limits), node_a))
-        self._tripping.step(self._world.now_s)
+            self.worst.see(Sample(round(now_s, 3), legs[0], legs[1], min(limits), node_a))
+        self._tripping.step(now_s)
         self._over.step(limits)
         self._excess.append((legs[0] - limits[0], legs[1] - limits[1]))
         self._readings.see(legs)
@@ -137,8 +137,11 @@ class Watch:
             assert item.node is not None
             self.figures.compute_wh += item.power_w * dt_s / 3600.0
             if item.node.ignores:
-                self._ignored_s = self._world.now_s
-        self._contacts()
+                self._ignored_s = now_s
+        orders = plant.orders()
+        if orders != self._orders:
+            self._orders = orders
+            self._contacts()
         self._blind(now_ns, dt_s)
         if now_ns - self._read_ns >= NS_PER_S:
             self._read_ns = now_ns
@@ -146,7 +149,7 @@ class Watch:
             self.figures.judged_s += self.excuses.calm and not self._plant.main.tripped
             for what in self._readings.wrong(self.excuses.lying, now_ns):
                 self._found("V1", what)
-            self._tripping.put_in(self._world.now_s)
+            self._tripping.put_in(now_s)
 
     def _contacts(self) -> None:
         now_s = self._world.now_s
