@@ -28,6 +28,7 @@ from panelctl.field.frames import (
 )
 from panelctl.field.ledger import Budget, Ledger
 from panelctl.field.scan import Scanner
+from panelctl.field.tasks import Tasks
 from panelctl.modbus.codec import encode_value
 from panelctl.modbus.maps import RegisterMap, load_map
 from panelctl.model.metering import Quality
@@ -93,7 +94,7 @@ class Outputs:
         self._scanner = scanner
         self._clock = clock
         self._lease_ms = round(panel.timing.lease_s * 1000)
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks = Tasks()
         self._ordered_ns: dict[int, int] = {}
         self._relay_loads: list[tuple[int, Target, int, int]] = []
         self._set_loads: list[tuple[int, Target]] = []
@@ -109,20 +110,15 @@ class Outputs:
     def start(self) -> None:
         """Start one task a device."""
         for name, target in self.targets.items():
-            self._tasks.append(asyncio.create_task(self._serve(target), name=f"writer {name}"))
+            self._tasks.start(self._serve(target), f"writer {name}")
 
     async def stop(self) -> None:
         """Stop the writers."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.stop()
 
     def failed(self) -> BaseException | None:
         """The error that ended a writer's task, if one ended."""
-        for task in self._tasks:
-            if task.done() and not task.cancelled():
-                return task.exception()
-        return None
+        return self._tasks.failed
 
     def apply(self, now_ns: int) -> None:
         """Hand the writers what the engine decided. Returns at once."""

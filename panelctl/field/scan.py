@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Awaitable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ from panelctl.core.image import Image
 from panelctl.errors import BadReply, DeviceRefused, FieldError, LinkDown, ReplyTimeout
 from panelctl.field.bus import Answer, BusLink, Turn
 from panelctl.field.frames import read_question
+from panelctl.field.tasks import Tasks
 from panelctl.modbus.busplan import LinkPlan, PlannedRead
 from panelctl.modbus.fields import Block, Field
 from panelctl.modbus.plan import Span, resync_span
@@ -47,9 +49,9 @@ class Unit:
     parked_ns: int = 0  # not to be asked before
     probe_ns: int = PROBE_FIRST_NS
     lost: Span | None = None  # the question whose reply may still come
-    asked: int = 0  # count of the last question
+    asked: Span | None = None  # the last question
     base: int = 0  # where its model starts, for a SunSpec device,
-    beyond: int = 0x10000  # and where it ends, counted from there
+    room: int = 0x10000  # and how many registers it has from there
     based: bool = True
     good: int = 0
     timeouts: int = 0
@@ -63,10 +65,11 @@ class Unit:
 
 
 class _Read:
-    """One planned read, and the part of the image that it fills."""
+    """One planned read of a unit, and the part of the image that it fills."""
 
-    def __init__(self, planned: PlannedRead, image: Image) -> None:
+    def __init__(self, planned: PlannedRead, unit: Unit, image: Image) -> None:
         self.planned = planned
+        self.unit = unit
         block = planned.block
         by_name = {point.name: point for point in block.points}
         fields = []
@@ -96,15 +99,18 @@ class Lane:
         self.sweeps = 0
         self._go = asyncio.Event()
         self._clock = clock
-        self._fast = [_Read(read, image) for read in plan.fast]
-        self._slow = [_Read(read, image) for read in plan.slow]
-        self._counters = deque(_Read(read, image) for read in plan.counters)
+        self._rtu = plan.link.kind == "rtu"
+
+        def read_of(planned: PlannedRead) -> _Read:
+            unit = self.units.setdefault(planned.device.name, Unit(planned.device))
+            unit.based = not planned.map.sunspec_models
+            return _Read(planned, unit, image)
+
+        self._fast = [read_of(planned) for planned in plan.fast]
+        self._slow = [read_of(planned) for planned in plan.slow]
+        self._counters = deque(read_of(planned) for planned in plan.counters)
         self._next = 0
         self._sweep_ns = 0  # the next sweep begins no earlier
-        self._rtu = plan.link.kind == "rtu"
-        for read in (*plan.fast, *plan.slow, *plan.counters):
-            unit = self.units.setdefault(read.device.name, Unit(read.device))
-            unit.based = not read.map.sunspec_models
         # A line is asked one thing after the other; units behind one host side by side.
         by_unit: dict[str, list[_Read]] = {}
         for fast in self._fast:
@@ -137,9 +143,12 @@ class Lane:
             await self._slice()
 
     async def _try_all(self, reads: list[_Read]) -> None:
-        again = [read for read in reads if await self._try(read, Turn.FAST)]
+        again = []
+        for read in reads:
+            if await self._try(read, Turn.FAST):
+                again.append(read)
         for read in again:
-            await self._clock.sleep_until(self.units[read.planned.device.name].parked_ns)
+            await self._clock.sleep_until(read.unit.parked_ns)
             await self._try(read, Turn.FAST)
 
     async def verify(self, device: str) -> None:
@@ -155,7 +164,7 @@ class Lane:
             if self._go.is_set() or self._clock.now_ns() < self._sweep_ns:
                 return
             read = self._slow[self._next] if self._next < len(self._slow) else self._counters[0]
-            unit = self.units[read.planned.device.name]
+            unit = read.unit
             now_ns = self._clock.now_ns()
             if unit.parked_ns <= now_ns:
                 need_ns = read.planned.wire_ns
@@ -176,31 +185,31 @@ class Lane:
 
     async def _try(self, read: _Read, turn: Turn) -> bool:
         """Ask, unless the unit is parked. True when it asked for a moment of patience."""
-        unit = self.units[read.planned.device.name]
-        if self._clock.now_ns() < unit.parked_ns:
+        if self._clock.now_ns() < read.unit.parked_ns:
             return False
         try:
             await self._ask(read, turn)
         except DeviceRefused as refusal:
-            return refusal.code in BUSY_CODES and unit.busy > 0
+            return refusal.code in BUSY_CODES and read.unit.busy > 0
         except FieldError:
             pass  # counted on the unit; the slots it fills grow old
         return False
 
     async def _ask(self, read: _Read, turn: Turn) -> None:
-        unit = self.units[read.planned.device.name]
+        unit, block = read.unit, read.planned.block
         try:
             if unit.lost is not None:
                 await self._resync(read, unit, turn)
             if not unit.based:
                 await self._find_base(read, unit, turn)
-            block = read.planned.block
-            span = block.span
-            if self._rtu and block.twin is not None and span.count == unit.asked:
+            span, last = block.span, unit.asked
+            if self._rtu and block.twin and last and span.count == last.count:
                 span = block.twin
-            answer = await self._send(read, unit, span, turn)
+            answer = await self._send(unit, span, turn)
         except ReplyTimeout:
             unit.timeouts += 1
+            if self._rtu:
+                unit.lost = unit.asked
             self._missed(unit)
             raise
         except BadReply:
@@ -226,17 +235,12 @@ class Lane:
         shift = block.span.address - span.address
         read.into.store(answer.values[shift:] if shift else answer.values, answer.sampled_ns)
 
-    async def _send(self, read: _Read, unit: Unit, span: Span, turn: Turn) -> Answer:
-        unit.asked = span.count
-        if unit.based and span.address + span.count > min(unit.beyond, 0x10000 - unit.base):
+    def _send(self, unit: Unit, span: Span, turn: Turn) -> Awaitable[Answer]:
+        unit.asked = span
+        if unit.based and span.address + span.count > unit.room:
             raise BadReply(f"{unit.device.name}: its SunSpec model ends before this point")
         question = read_question(unit.device.unit, span.table, unit.base + span.address, span.count)
-        try:
-            return await self.link.ask(question, unit.device.timeout_ms, turn)
-        except (ReplyTimeout, BadReply):
-            if self._rtu:
-                unit.lost = span
-            raise
+        return self.link.ask(question, unit.device.timeout_ms, turn)
 
     async def _resync(self, read: _Read, unit: Unit, turn: Turn) -> None:
         """Ask something whose reply cannot be mistaken for the lost one; then all is in step."""
@@ -244,7 +248,7 @@ class Lane:
         span = resync_span(read.planned.map, unit.lost)
         if span is not None:
             with suppress(DeviceRefused):  # a refusal is an answer too
-                await self._send(read, unit, span, turn)
+                await self._send(unit, span, turn)
         unit.lost = None
 
     async def _find_base(self, read: _Read, unit: Unit, turn: Turn) -> None:
@@ -256,14 +260,15 @@ class Lane:
             while True:
                 try:
                     question = Span("holding", *span)
-                    words = (await self._send(read, unit, question, turn)).values
+                    words = (await self._send(unit, question, turn)).values
                 except DeviceRefused:
                     words = None
                 span = steps.send(words)
         except StopIteration as end:
             for model in end.value:
                 if model.id in wanted:
-                    unit.base, unit.beyond = model.address, 2 + model.length
+                    unit.base = model.address
+                    unit.room = min(2 + model.length, 0x10000 - model.address)
                     unit.based = True
                     return
         raise BadReply(f"{unit.device.name} has no SunSpec model {wanted[0]} to {wanted[-1]}")
@@ -292,18 +297,16 @@ class Scanner:
         }
         self._quick = [lane for lane in self.lanes.values() if lane.plan.fast]
         self._units = {name: u for lane in self.lanes.values() for name, u in lane.units.items()}
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks = Tasks()
 
     def start(self) -> None:
         """Start one task a lane."""
         for name, lane in self.lanes.items():
-            self._tasks.append(asyncio.create_task(lane.run(), name=f"lane {name}"))
+            self._tasks.start(lane.run(), f"lane {name}")
 
     async def stop(self) -> None:
         """Stop the lanes, whatever they were doing."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.stop()
 
     async def read_fast(self, patience_s: float, until_ns: int) -> bool:
         """Read the fast lane of every link; False when some link took longer than `patience_s`.
@@ -330,7 +333,4 @@ class Scanner:
 
     def failed(self) -> BaseException | None:
         """The error that ended a lane's task, if one ended: a bug, not a fault of the field."""
-        for task in self._tasks:
-            if task.done() and not task.cancelled():
-                return task.exception()
-        return None
+        return self._tasks.failed

@@ -92,7 +92,7 @@ def no_quarantine(app: App) -> None:
 
         def missed(unit: Unit) -> None:
             unit.lost = None
-            unit.asked = 0
+            unit.asked = None
 
         lane._missed = missed  # type: ignore[method-assign]  # broken on purpose
 
