@@ -30,7 +30,8 @@ from panelctl.model.relay import BY_HAND, Claim
 from panelctl.model.slots import LEGS
 from panelctl.units import NS_PER_S
 
-LIMIT_NAMES = tuple(name.name for name in LimitName)
+LIMITS = tuple(LimitName)
+LIMIT_NAMES = tuple(name.name for name in LIMITS)
 DROPS = {(leg, Doubt.DROP) for leg in LEGS}  # every large load that stops is one
 FAULTS = {Reason.WELDED, Reason.STUCK_OPEN, Reason.IGNORES_BUDGET}
 
@@ -153,13 +154,15 @@ class Publisher:
         engine, state = self._engine, self._engine.state
         rows = engine.fixed.rows
         limits: list[LimitRecord] = []
-        for k, name in enumerate(LIMIT_NAMES):
+        for k, on in enumerate(state.limit_on):
+            if not on:
+                continue
             until_ns = state.limit_until_ns[k]
-            if state.limit_on[k] and (until_ns == 0 or now_ns < until_ns):
+            if until_ns == 0 or now_ns < until_ns:
                 values = state.limit_value_ma[k * rows : (k + 1) * rows]
                 limit: LimitRecord = {
-                    "name": name,
-                    "source": engine.limits.source.get(LimitName(k), ""),
+                    "name": LIMIT_NAMES[k],
+                    "source": engine.limits.source.get(LIMITS[k], ""),
                     "limit_a": {
                         engine.rows[r].name: values[r] / 1000
                         for r in range(rows)

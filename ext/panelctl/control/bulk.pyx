@@ -20,12 +20,15 @@ cdef double PER_S = NS_PER_S
 cdef i64 TENTH_NS = NS_PER_S // 10
 cdef i64 EXACT_NS = 1_000_000 * NS_PER_S  # up to here a double tells nanoseconds apart
 cdef dict REASONS = {reason.value: reason.name for reason in Reason}
+cdef dict NAMES = {}  # of the claims that have been met
 cdef dict WAITS = {wait.value: wait.name for wait in Wait}
 
 
 cdef list _names(i64 claims):
     """The names of claims, the last word first."""
-    return [str(claim.name) for claim in reversed(list(Claim(claims)))]
+    if claims not in NAMES:
+        NAMES[claims] = [str(claim.name) for claim in reversed(list(Claim(claims)))]
+    return NAMES[claims][:]
 
 
 cdef object _tenths(i64 ns):
