@@ -19,6 +19,7 @@ from panelctl.sim.registers import Shown, Window, Words
 
 SCALES = [Fraction(1), Fraction(1, 10), Fraction(1, 100), Fraction(1, 1000), Fraction(10)]
 SCALES += [Fraction(-1), Fraction(-1, 100), Fraction(1, 100_000), Fraction(3, 7), Fraction(1 << 40)]
+SCALES += [Fraction(244141, 10**12)]
 TYPES = ["i16", "u16", "i32", "u32", "i64", "u64", "f32", "f64"]
 UNITS = {"A": "ma", "V": "mv", "W": "w", "Wh": "wh", "°C": "mc"}
 FEW_BITS = st.sampled_from([0, 0, 0, 1, 0x7FC0, 0x7FFF, 0x8000, 0xFFFF])  # where the edges lie

@@ -72,7 +72,7 @@ cdef class Field:
         self._invalid = point.invalid or None
         self._invalid_high = -1 if point.invalid_high is None else point.invalid_high
         plain = not point.offset and factor.denominator == 1 if self._float else abs(add) < ADD_MOST
-        small = abs(factor.numerator) < MUL_MOST and factor.denominator < MUL_MOST
+        small = abs(factor.numerator) < MUL_MOST and factor.denominator < ADD_MOST
         self._fast = point.count <= (2 if self._float else 4) and scale_offset < 0 and plain and small
         self._numbers = factor.numerator, factor.denominator, add
         if self._fast:
