@@ -36,6 +36,7 @@ class Excuses:
         self._cut_s: dict[str, float] = {}  # when a device or link could not be reached last
         self._cut_now: set[str] = set()  # what cannot be reached,
         self._cut_ns = -1  # and when that was found out
+        self._all_reached = False  # whether everything could be when loads were last summed up
         self._lied_s: dict[str, float] = {}  # when a meter lied last
         self._lies = 0  # of the mains, which are doubted for twice as long each time
         self._doubted_s = 0.0  # until when they may be: a controller then is as if blind
@@ -190,7 +191,9 @@ class Excuses:
 
     def _beyond_a(self, item: PlantCircuit) -> float:
         circuit = item.circuit
-        if self.beyond_control(item):
+        # Most relays obey, and most of the time all are reached: then there is nothing to look at.
+        obeys = self._all_reached and circuit.relay_device and not item.contact.welded
+        if not obeys and self.beyond_control(item):
             return item.current_a
         if circuit.modulation is not None and not circuit.modulation.can_pause:
             return min(item.current_a, circuit.modulation.min_a)
@@ -201,6 +204,7 @@ class Excuses:
     ) -> list[float]:
         """A sum over loads, A per leg: of those that nobody controls all, of the others a part."""
         legs = [0.0, 0.0]
+        self._all_reached = self._world.running and not self._cut()
         for item, circuit in self._others:
             if (amps := item.current_a) and (members is None or circuit.id in members):
                 for leg in circuit.legs:
