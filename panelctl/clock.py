@@ -8,6 +8,7 @@ to offer the same methods.
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import Protocol
 
@@ -27,10 +28,10 @@ class Clock(Protocol):
     def wall_s(self) -> float:
         """Seconds since 1970: for people, and for what passed while there was no monotonic time."""
 
-    async def sleep_until(self, at_ns: int) -> None:
+    def sleep_until(self, at_ns: int) -> Awaitable[None]:
         """Return when `now_ns()` has reached `at_ns`."""
 
-    async def sharp_until(self, at_ns: int) -> None:
+    def sharp_until(self, at_ns: int) -> Awaitable[None]:
         """The same, to some microseconds; it may keep the processor busy for the last moment."""
 
 

@@ -178,11 +178,8 @@ class Engine:
 
     def claims(self) -> dict[str, int]:
         """The claims to open, by circuit, that have to survive a restart."""
-        return {
-            circuit.id: self.state.claims[i]
-            for i, circuit in enumerate(self.loads)
-            if self.state.claims[i]
-        }
+        pairs = zip(self.loads, self.state.claims, strict=True)
+        return {circuit.id: claims for circuit, claims in pairs if claims}
 
     def take_claims(self, claims: dict[str, int]) -> None:
         """Put back what `claims()` gave out, before the first step. Unknown ones are dropped."""

@@ -64,10 +64,16 @@ class TurnQueue:
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
         self._numbers = count()
 
-    async def enter(self, turn: Turn) -> None:
-        """Wait for the link to be ours."""
+    def take(self) -> bool:
+        """Whether the link is free; then it is ours."""
         if self._free:
             self._free -= 1
+            return True
+        return False
+
+    async def enter(self, turn: Turn) -> None:
+        """Wait for the link to be ours."""
+        if self.take():
             return
         future = asyncio.get_running_loop().create_future()
         heapq.heappush(self._waiting, (turn, next(self._numbers), future))

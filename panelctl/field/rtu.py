@@ -47,7 +47,8 @@ class RtuLink:
 
     async def ask(self, question: Question, timeout_ms: int, turn: Turn) -> Answer:
         """See BusLink. `timeout_ms` is the device's own time; the wire's is added to it."""
-        await self._turns.enter(turn)
+        if not self._turns.take():
+            await self._turns.enter(turn)
         try:
             return await self._exchange(question, timeout_ms)
         finally:

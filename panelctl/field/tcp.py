@@ -56,9 +56,11 @@ class TcpLink(asyncio.Protocol):
     async def ask(self, question: Question, timeout_ms: int, turn: Turn) -> Answer:
         """See BusLink."""
         unit = self._units.setdefault(question.unit, TurnQueue())
-        await unit.enter(turn)
+        if not unit.take():
+            await unit.enter(turn)
         try:
-            await self._turns.enter(turn)
+            if not self._turns.take():
+                await self._turns.enter(turn)
             try:
                 return await self._exchange(question, timeout_ms)
             finally:

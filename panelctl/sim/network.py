@@ -58,7 +58,7 @@ class Pipe(asyncio.Transport):
             return
         self._waiting.append(bytes(data))
         self._loop.call_later(LATENCY_S, self._carry)
-        if sum(map(len, self._waiting)) > self._high and not self._paused:
+        if not self._paused and sum(map(len, self._waiting)) > self._high:
             self._paused = True
             self._call("pause_writing")
 

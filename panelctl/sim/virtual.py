@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Generator
+
 from panelctl.sim.virtual_loop import VirtualLoop, wake
 from panelctl.units import NS_PER_S
+
+
+class _Over:
+    """A sleep that has ended before it began."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        yield from ()
+
+
+OVER = _Over()
 
 
 class VirtualClock:
@@ -24,12 +36,12 @@ class VirtualClock:
         """Simulated wall time, s."""
         return self.offset_s + self._loop.now_ns / NS_PER_S
 
-    async def sleep_until(self, at_ns: int) -> None:
+    def sleep_until(self, at_ns: int) -> Awaitable[None]:
         """Return when `now_ns()` has reached `at_ns`; at once if it has already."""
         if at_ns <= self._loop.now_ns:
-            return
+            return OVER
         future = self._loop.create_future()
         self._loop.call_at(at_ns / NS_PER_S, wake, future)
-        await future
+        return future
 
     sharp_until = sleep_until  # here every sleep ends on time

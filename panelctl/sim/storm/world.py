@@ -97,7 +97,8 @@ class World:
 
     def look(self) -> float:
         """Bring the plant up to now; its time, s."""
-        if not self._looking:  # a checker may look too
+        behind_ns = self.loop.now_ns - self._plant_ns
+        if behind_ns >= STEP_NS and not self._looking:  # a checker may look too
             self._looking = True
             try:
                 while self.loop.now_ns - self._plant_ns >= STEP_NS:
@@ -321,7 +322,7 @@ class _Person(asyncio.Protocol):
         self.unsent: list[bytes] = []
         self.gone = asyncio.Event()
         self.heard: Callable[[bytes], None] = lambda line: None
-        self._input = bytearray()
+        self._rest = b""  # of a line that has not ended yet
 
     def itself(self) -> _Person:
         """What a connection is made with."""
@@ -344,10 +345,11 @@ class _Person(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """See asyncio."""
-        self._input += data
-        while (end := self._input.find(b"\n")) >= 0:
-            self.heard(bytes(self._input[:end]))
-            del self._input[: end + 1]
+        *lines, rest = data.split(b"\n")
+        for line in lines:
+            self.heard(self._rest + line)
+            self._rest = b""
+        self._rest += rest
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See asyncio."""
