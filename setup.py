@@ -1,5 +1,5 @@
-"""Builds what is compiled: the core, the checksum, the simulated plant
-and its loop. All else about the package is in pyproject.toml.
+"""Builds what is compiled: the core, what every reading and record passes, the simulated plant and
+its loop. All else about the package is in pyproject.toml.
 
 PANELCTL_CYTHON_DEBUG=1 turns bounds checks on, PANELCTL_ANNOTATE=1 writes the annotated HTML.
 """

@@ -42,7 +42,7 @@ cdef object _tenths(i64 ns):
 cdef class _Place:
     """Where one circuit's readings and decisions lie; -1: nowhere."""
 
-    cdef object circuit, ident, tier
+    cdef object ident, tier
     cdef int i, relay
     cdef list amps, watts, feeds
     cdef int factor
@@ -50,7 +50,7 @@ cdef class _Place:
 
     def __init__(self, engine, circuit):
         slot = engine.image.slot
-        self.circuit, self.ident, self.tier = circuit, circuit.id, circuit.tier
+        self.ident, self.tier = circuit.id, circuit.tier
         self.i = engine.index.get(circuit.id, -1)
         names = {m.current: f"{circuit.id}.{LEGS[m.leg]}_ma" for m in reversed(circuit.currents)}
         self.amps = [slot[names[m.current]] for m in circuit.currents]
