@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -208,8 +207,6 @@ class Lane:
             answer = await self._send(unit, span, turn)
         except ReplyTimeout:
             unit.timeouts += 1
-            if self._rtu:
-                unit.lost = unit.asked
             self._missed(unit)
             raise
         except BadReply:
@@ -235,12 +232,17 @@ class Lane:
         shift = block.span.address - span.address
         read.into.store(answer.values[shift:] if shift else answer.values, answer.sampled_ns)
 
-    def _send(self, unit: Unit, span: Span, turn: Turn) -> Awaitable[Answer]:
+    async def _send(self, unit: Unit, span: Span, turn: Turn) -> Answer:
         unit.asked = span
         if unit.based and span.address + span.count > unit.room:
             raise BadReply(f"{unit.device.name}: its SunSpec model ends before this point")
         question = read_question(unit.device.unit, span.table, unit.base + span.address, span.count)
-        return self.link.ask(question, unit.device.timeout_ms, turn)
+        try:
+            return await self.link.ask(question, unit.device.timeout_ms, turn)
+        except (ReplyTimeout, BadReply):
+            if self._rtu:
+                unit.lost = span  # not what was asked last: another question may wait for its turn
+            raise
 
     async def _resync(self, read: _Read, unit: Unit, turn: Turn) -> None:
         """Ask something whose reply cannot be mistaken for the lost one; then all is in step."""

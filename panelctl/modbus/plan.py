@@ -20,6 +20,8 @@ from panelctl.errors import ConfigError, Problem
 from panelctl.modbus.maps import Point, RegisterMap
 from panelctl.modbus.wire import Wire
 
+BITS = ("coil", "discrete")
+
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -70,7 +72,7 @@ def _known(device: RegisterMap, table: str, start: int, end: int) -> bool:
 
 def _twin(device: RegisterMap, span: Span) -> Span | None:
     """The least longer read that covers `span`: up to the next point, or from the one before."""
-    if span.table in ("coil", "discrete"):
+    if span.table in BITS:
         return None  # bits come in whole bytes: one more would not show in the reply's length
     start, end = span.address, span.address + span.count
     choices = []
@@ -91,15 +93,23 @@ def _twin(device: RegisterMap, span: Span) -> Span | None:
     return Span(span.table, first, count)
 
 
+def reply_shape(span: Span) -> tuple[str, int]:
+    """What tells two replies of one unit apart: the table and the bytes of data."""
+    return span.table, (span.count + 7) // 8 if span.table in BITS else 2 * span.count
+
+
 def resync_span(device: RegisterMap, unlike: Span) -> Span | None:
-    """A harmless read whose reply cannot be mistaken for a late reply to `unlike`."""
+    """A harmless read whose reply cannot be mistaken for a late reply to `unlike`; None where the
+    device has none: then only the wait for what is late keeps them apart.
+    """
     board = device.relay
     if board is not None and board.close is None and unlike.table != "coil":
         return Span("coil", board.coil, board.outputs)
     for point in device.points.values():
         start, end = _reach(device, [point])
-        if (point.table, end - start) != (unlike.table, unlike.count):
-            return Span(point.table, start, end - start)
+        span = Span(point.table, start, end - start)
+        if reply_shape(span) != reply_shape(unlike):
+            return span
     return None
 
 

@@ -8,10 +8,10 @@ from array import array
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from panelctl.modbus.codec import INNER, decode_value, encode_value, raw_unsigned
+from panelctl.modbus.codec import FLOATS, INNER, decode_value, encode_value, raw_unsigned
 from panelctl.modbus.fields import Block, Field
 from panelctl.modbus.maps import Point
 from panelctl.model.metering import Quality
@@ -19,7 +19,8 @@ from panelctl.sim.registers import Shown, Window, Words
 
 SCALES = [Fraction(1), Fraction(1, 10), Fraction(1, 100), Fraction(1, 1000), Fraction(10)]
 SCALES += [Fraction(-1), Fraction(-1, 100), Fraction(1, 100_000), Fraction(3, 7), Fraction(1 << 40)]
-SCALES += [Fraction(244141, 10**12)]
+SCALES += [Fraction(244141, 10**12), Fraction(10**7), Fraction((1 << 29) - 1), Fraction(1 << 26)]
+SCALES += [Fraction(1, 1 << 58)]
 TYPES = ["i16", "u16", "i32", "u32", "i64", "u64", "f32", "f64"]
 UNITS = {"A": "ma", "V": "mv", "W": "w", "Wh": "wh", "°C": "mc"}
 FEW_BITS = st.sampled_from([0, 0, 0, 1, 0x7FC0, 0x7FFF, 0x8000, 0xFFFF])  # where the edges lie
@@ -42,10 +43,18 @@ def points(draw: st.DrawFn, address: int = 0) -> Point:
 
 
 def words_for(point: Point) -> st.SearchStrategy[list[int]]:
+    """Anything, the edges, and for a float ordinary readings too."""
     word = st.integers(0, 0xFFFF) | FEW_BITS
-    return st.lists(word, min_size=point.count, max_size=point.count)
+    anything = st.lists(word, min_size=point.count, max_size=point.count)
+    if point.type not in FLOATS:
+        return anything
+    plain = Point("p", "input", 0, point.type, low_first=point.low_first)
+    halves = st.integers(-999, 999).map(lambda n: n / 2000)  # a unit's half is half a milli-unit
+    numbers = halves | st.floats(-1e6, 1e6, width=32) | st.floats(-(2.0**40), 2.0**40, width=32)
+    return anything | numbers.map(lambda number: encode_value(plain, Fraction(number)))
 
 
+@settings(max_examples=1000)
 @given(st.data())
 def test_a_field_is_the_exact_value_rounded(data: st.DataObject) -> None:
     point = data.draw(points())
@@ -73,31 +82,49 @@ def test_a_field_is_the_exact_value_rounded(data: st.DataObject) -> None:
 def test_a_power_of_ten_stands_in_a_register(data: st.DataObject) -> None:
     point = Point("p", "input", 0, "i16", unit="W", scale_point="q")
     word, power = data.draw(st.integers(0, 0xFFFF)), data.draw(st.integers(-12, 12))
-    field = Field(point, 1, "w", scale_offset=0)
+    before, behind = (Field(point, 1 - at, "w", scale_offset=at) for at in (0, 1))
     exact = decode_value(point, [word], power)
-    fast = field.decode([power & 0xFFFF, word])
+    fast = before.decode([power & 0xFFFF, word])
+    assert behind.decode([word, power & 0xFFFF]) == fast
     assert (fast is None) == (exact is None)
     assert exact is None or fast is None or abs(fast - exact) <= Fraction(1, 2)
-    assert field.decode([0x8000, word]) is None
+    assert before.decode([0x8000, word]) is None
+    with pytest.raises(ValueError, match="1 registers of 2"):
+        behind.decode([word])
 
 
+@settings(max_examples=500)
 @given(st.data())
 def test_a_block_stores_what_a_slot_may_hold_and_marks_the_rest(data: st.DataObject) -> None:
-    point = data.draw(points())
-    words = data.draw(words_for(point))
-    most = data.draw(st.sampled_from([1_000, 1 << 40]))
-    value, quality, sampled_ns = array("q", [5] * 3), array("q", [0] * 3), array("q", [0] * 3)
-    field = Field(point, 0, UNITS[point.unit], 1, -most, most)
-    Block([field], value, quality, sampled_ns).store(words, 99)
-    alone = field.decode(words)
-    if alone is None:
-        assert (value[1], quality[1]) == (5, Quality.INVALID)
-    elif -most <= alone <= most:
-        assert (value[1], quality[1]) == (alone, Quality.GOOD)
-    else:
-        assert (value[1], quality[1]) == (5, Quality.IMPLAUSIBLE)
-    assert sampled_ns.tolist() == [0, 99, 0]
-    assert (value[0], value[2], quality[0], quality[2]) == (5, 5, 0, 0)
+    """Two points, one behind the other, each with limits that lie at or beside its value."""
+    first = data.draw(points())
+    second = data.draw(points(first.count))
+    words = [data.draw(words_for(point)) for point in (first, second)]
+    value, quality, sampled_ns = array("q", [5] * 4), array("q", [0] * 4), array("q", [0] * 4)
+    fields, wanted = [], []
+    for point, of_it, slot in zip((first, second), words, (2, 1), strict=True):
+        alone = Field(point, 0, UNITS[point.unit]).decode(of_it)
+        edge = min(max(alone or 0, -(1 << 40)), 1 << 40)
+        least, most = data.draw(
+            st.sampled_from(
+                [(edge, edge), (edge + 1, edge + 9), (edge - 9, edge - 1), (-1000, 1000)]
+            )
+        )
+        fields.append(Field(point, point.address, UNITS[point.unit], slot, least, most))
+        if alone is None:
+            wanted.append((5, Quality.INVALID))
+        elif least <= alone <= most:
+            wanted.append((alone, Quality.GOOD))
+        else:
+            wanted.append((5, Quality.IMPLAUSIBLE))
+    block = Block(fields, value, quality, sampled_ns)
+    with pytest.raises(ValueError, match="registers of"):
+        block.store([*words[0], *words[1][:-1]], 99)
+    assert sampled_ns.tolist() == [0] * 4
+    block.store([*words[0], *words[1]], 99)
+    assert [(value[slot], quality[slot]) for slot in (2, 1)] == wanted
+    assert sampled_ns.tolist() == [0, 99, 99, 0]
+    assert (value[0], value[3], quality[0], quality[3]) == (5, 5, 0, 0)
 
 
 def test_a_block_refuses_what_it_cannot_hold() -> None:
