@@ -47,7 +47,7 @@ class RtuLink:
 
     async def ask(self, question: Question, timeout_ms: int, turn: Turn) -> Answer:
         """See BusLink. `timeout_ms` is the device's own time; the wire's is added to it."""
-        if not self._turns.take():
+        if not self._turns.take():  # most of the time it is free, and nothing is to be awaited
             await self._turns.enter(turn)
         try:
             return await self._exchange(question, timeout_ms)

@@ -56,7 +56,7 @@ class TcpLink(asyncio.Protocol):
     async def ask(self, question: Question, timeout_ms: int, turn: Turn) -> Answer:
         """See BusLink."""
         unit = self._units.setdefault(question.unit, TurnQueue())
-        if not unit.take():
+        if not unit.take():  # most of the time it is free, and nothing is to be awaited
             await unit.enter(turn)
         try:
             if not self._turns.take():

@@ -28,7 +28,7 @@ HASS_PYTHON = os.environ.get("HASS_PYTHON", "")
 
 # It installs on Python 3.13 alone, and panelctl's tests run on 3.11: `make hass` runs these. What
 # they hold the message against is kept in FACTS, and held against it in every run.
-needs_home_assistant = pytest.mark.skipif(
+needs_home_assistant = pytest.mark.skipif(  # it installs on 3.13 alone; `make hass` runs these
     not HASS_PYTHON, reason="Home Assistant needs a newer Python: make hass"
 )
 

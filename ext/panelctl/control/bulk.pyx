@@ -64,7 +64,9 @@ cdef class _Place:
 
 
 cdef class Bulk:
-    """Builds it from an engine's memory; readings older than `stale_ns` are not fresh."""
+    """Builds it from an engine's memory, whose arrays never move; readings older than `stale_ns`
+    are not fresh.
+    """
 
     cdef list _places, _rows
     cdef dict _by_load
@@ -95,7 +97,7 @@ cdef class Bulk:
         self._wait, self._wait_row, self._wait_ma = state.wait, state.wait_row, state.wait_ma
 
     def circuits(self, i64 now_ns):
-        """A CircuitRecord for every circuit of the panel."""
+        """A CircuitRecord (A, W, Wh, s; model/record.py) for every circuit of the panel."""
         totals_wh = self._engine.energy.total_wh
         return [self._record(place, totals_wh, now_ns) for place in self._places]
 
@@ -115,7 +117,7 @@ cdef class Bulk:
         }
 
     def load_w(self, int i):
-        """What load `i` of the engine draws, W."""
+        """What load `i` of the engine draws, W. Raises KeyError for one that is not there."""
         return self._watts(self._by_load[i])
 
     cdef i64 _watts(self, _Place place):

@@ -79,7 +79,9 @@ cdef class Field:
             self._mul, self._div, self._add = self._numbers
 
     def decode(self, list words):
-        """The integer in the block's registers, or None where they mean "not available"."""
+        """The integer in the block's registers, or None where they mean "not available". Raises
+        ValueError when the block is too short.
+        """
         cdef i64 value = 0
         if len(words) < self._size:
             raise ValueError(f"{len(words)} registers of {self._size}")
@@ -134,7 +136,9 @@ cdef class Field:
 
 
 cdef class Block:
-    """The fields of one read, and the arrays (int64) of the image that they go into."""
+    """The fields of one read, and the arrays (int64, of one length) of the image that they go into.
+    Raises IndexError for a slot that they do not have.
+    """
 
     cdef list _fields
     cdef int _size
@@ -150,7 +154,8 @@ cdef class Block:
 
     def store(self, list words, i64 sampled_ns):
         """Put the block's registers, which came at that time, into the image. What is no number, or
-        none that a slot may hold, is marked and leaves the slot's last value.
+        none that a slot may hold, is marked and leaves the slot's last value. Raises ValueError, with
+        nothing stored, when the block is too short.
         """
         cdef Field field
         cdef i64 value

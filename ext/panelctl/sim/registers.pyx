@@ -93,7 +93,7 @@ cdef class Shown:
         none = "7FF8".ljust(4 * point.count, "0") if self._float else "8000" * point.count
         self._none = int(none, 16)
         for address in range(point.address, point.end):
-            words[address] = 0
+            words[address] = 0  # checks the address too: `_put` does not
 
     cdef void _put(self, double value, bint swapped) noexcept:
         """Put a value (in the point's unit) into the registers; `swapped`: in the wrong order."""
