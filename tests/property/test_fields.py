@@ -127,6 +127,25 @@ def test_a_block_stores_what_a_slot_may_hold_and_marks_the_rest(data: st.DataObj
     assert (value[0], value[3], quality[0], quality[3]) == (5, 5, 0, 0)
 
 
+@pytest.mark.parametrize("words", [[0x7FFF], [0x7FFF, 0], [0x7FFF, 0x1234]])
+def test_a_highest_register_that_means_nothing(words: list[int]) -> None:
+    kind = {1: "i16", 2: "i32"}[len(words)]
+    for low_first in (False, True):
+        point = Point("p", "input", 0, kind, unit="W", low_first=low_first, invalid_high=0x7FFF)
+        ordered = words[::-1] if low_first else words
+        assert Field(point, 0, "w").decode(ordered) is None is decode_value(point, ordered)
+
+
+@pytest.mark.parametrize("number", [-1.7, -0.5, 0.5, 1.5, 2.5, 1e9, -1e12, 1e20, -3e38])
+def test_floats_of_every_size(number: float) -> None:
+    """The last ones fit no slot, and no 64 bits either."""
+    point = Point("p", "input", 0, "f32", unit="W")
+    words = encode_value(point, number)
+    exact = decode_value(point, words)
+    assert exact is not None
+    assert Field(point, 0, "w").decode(words) == round(exact)
+
+
 def test_a_block_refuses_what_it_cannot_hold() -> None:
     point = Point("p", "input", 0, "i32", unit="W")
     zero = [array("q", bytes(8)) for _ in range(3)]
