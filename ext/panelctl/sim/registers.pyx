@@ -90,7 +90,8 @@ cdef class Shown:
             self._least, self._most = -(2.0 ** (bits - 1)), 2.0 ** (bits - 1)
         self._top = int(self._most) - 1
         # What stands for no number: a quiet NaN, or what an integer has in its place.
-        none = "7FF8".ljust(4 * point.count, "0") if self._float else "8000" * point.count
+        quiet = "7FC0" if self._float == 4 else "7FF8"
+        none = quiet.ljust(4 * point.count, "0") if self._float else "8000" * point.count
         self._none = int(none, 16)
         for address in range(point.address, point.end):
             words[address] = 0  # checks the address too: `_put` does not
