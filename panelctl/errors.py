@@ -66,10 +66,13 @@ class BadReply(FieldError):
 
 
 class DeviceRefused(FieldError):
-    """The device answered with a Modbus exception code (1 to 11)."""
+    """The device answered with a Modbus exception code (1 to 11). `pdu` is what it refused, where
+    the link says so.
+    """
 
-    def __init__(self, code: int) -> None:
+    def __init__(self, code: int, pdu: bytes = b"") -> None:
         self.code = code
+        self.pdu = pdu
         super().__init__(f"the device refused with exception code {code}")
 
 

@@ -33,6 +33,7 @@ class Named:
     map: RegisterMap
     timeout_ms: int
     late_ms: int
+    gap_ms: float
     inverted: bool = False
 
 
@@ -68,9 +69,9 @@ def named(device: str, config: Path | None, map_name: str | None, unit: int | No
                 "a URL needs --map; `panelctl maps list` has them, `panelctl probe` finds it out"
             )
         known = load_map(map_name)
-        return Named(
-            link_of(device), 1 if unit is None else unit, known, known.timeout_ms, known.late_ms
-        )
+        number = 1 if unit is None else unit
+        times = (known.timeout_ms, known.late_ms, known.gap_ms)
+        return Named(link_of(device), number, known, *times)
     if map_name is not None or unit is not None:
         raise click.UsageError("--map and --unit go with a URL; a name is looked up in --config")
     panel = read_panel(config or DEFAULT_CONFIG)
@@ -78,7 +79,8 @@ def named(device: str, config: Path | None, map_name: str | None, unit: int | No
         if item.name == device:
             link = next(link for link in panel.links if link.name == item.link)
             known = load_map(item.map)
-            return Named(link, item.unit, known, item.timeout_ms, item.late_ms, item.inverted)
+            times = (item.timeout_ms, item.late_ms, item.gap_ms)
+            return Named(link, item.unit, known, *times, item.inverted)
     names = ", ".join(item.name for item in panel.devices)
     raise click.UsageError(f"the panel file has no device {device}; it has {names}")
 
@@ -90,7 +92,8 @@ async def surveyed(device: Named) -> AsyncIterator[tuple[Survey, Clock]]:
     link = open_read_only(device.link, clock)
     wire = wire_of(device.link)
     try:
-        yield Survey(link, clock, wire, device.unit, device.timeout_ms, device.late_ms), clock
+        times = (device.timeout_ms, device.late_ms, device.gap_ms)
+        yield Survey(link, clock, wire, device.unit, *times), clock
     finally:
         await link.close()
         clock.close()

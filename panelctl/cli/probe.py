@@ -20,7 +20,7 @@ from panelctl.field.timing import TimerfdClock
 from panelctl.modbus.busplan import wire_of
 from panelctl.modbus.identity import bears, marked_maps, span_of, sunspec_name
 from panelctl.modbus.maps import RegisterMap, load_map, map_names
-from panelctl.modbus.plan import Span
+from panelctl.modbus.shapes import Span
 from panelctl.model.panel import Link
 from panelctl.units import NS_PER_MS
 

@@ -134,6 +134,7 @@ def _device(file: PanelFile, index: int, fast: set[str]) -> Device:
         map=table.map,
         timeout_ms=table.timeout_ms or known.timeout_ms,
         turnround_ms=known.turnround_ms if table.turnround_ms is None else table.turnround_ms,
+        gap_ms=known.gap_ms if table.gap_ms is None else table.gap_ms,
         late_ms=known.late_ms,
         fast=table.name in fast,
         inverted=table.invert,

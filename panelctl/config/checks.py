@@ -119,9 +119,12 @@ def _devices(file: PanelFile) -> Iterator[Problem]:
             for problem in error.problems:
                 yield Problem(f"{path}.map", problem.value or table.map, problem.remedy)
             continue
-        kind = "tcp" if table.link in links and links[table.link].url.startswith("tcp") else "rtu"
-        if kind not in known.links and table.link in links and kind == "rtu":
+        kind = links[table.link].url.partition(":")[0] if table.link in links else ""
+        if kind == "rtu" and "rtu" not in known.links:
             yield Problem(f"{path}.link", table.link, f"{known.model} has no serial line")
+        if kind.startswith("rtu") and not 1 <= table.unit <= 247:
+            remedy = "a serial line has units 1 to 247; 0 and 255 are for tcp and udp"
+            yield Problem(f"{path}.unit", str(table.unit), remedy)
         if not known.verified and not table.accept_unverified:
             yield Problem(
                 f"{path}.map",

@@ -106,7 +106,9 @@ class TimingTable(Strict):
 
 
 class LinkTable(Strict):
-    """A wire to devices: `tcp://host:502` or `rtu:///dev/ttyUSB0?baud=115200&parity=N&stop=1`."""
+    """A wire to devices: `tcp://host:502` or `rtu:///dev/serial/by-id/usb-…?baud=115200`; also
+    `udp://host:502`, `rtu+tcp://host:port?baud=9600` and `rtu+udp://host:port?baud=9600`.
+    """
 
     name: Ident
     url: str
@@ -123,10 +125,16 @@ class DeviceTable(Strict):
 
     name: Ident
     link: Ident
-    unit: Annotated[int, Field(ge=1, le=247)] = 1
+    unit: Annotated[int, Field(ge=0, le=255)] = 1
     map: str
     timeout_ms: Annotated[int, Field(ge=5, le=5000)] | None = None
     turnround_ms: Annotated[float, Field(ge=0, le=1000)] | None = None
+    gap_ms: (
+        Annotated[
+            float, Field(ge=0, le=2000, description="pause it needs after an answer; the map's own")
+        ]
+        | None
+    ) = None
     invert: bool = False
     writes_per_day: Annotated[
         int, Field(ge=0, le=1_000_000, description="what its set-point's register stands; 0: any")
@@ -287,45 +295,63 @@ class PanelFile(Strict):
     ladder: LadderTable = LadderTable()
 
 
+NETWORKS = ("tcp", "udp", "rtu+tcp", "rtu+udp")
+KINDS = ("rtu", *NETWORKS)
+LINE_OPTIONS = {"baud": (19200, 1200, 1_000_000), "stop": (1, 1, 2), "silence_us": (0, 0, 100_000)}
+SETTLE = {"settle_ms": (0, 0, 10_000)}  # default, least, most
+SHAPES = (
+    "write tcp://host:port, rtu:///dev/serial/by-id/…?baud=115200, udp://host:port, "
+    "rtu+tcp://host:port?baud=9600 or rtu+udp://host:port?baud=9600"
+)
+
+
 def split_link_url(url: str) -> dict[str, str | int | None]:
     """The parts of a link's URL. Raises ValueError that says what to write instead."""
     parts = urlsplit(url)
-    if parts.scheme == "tcp":
-        query = parse_qs(parts.query, keep_blank_values=True)
-        if not parts.hostname or parts.path or set(query) - {"inflight"}:
-            raise ValueError("write tcp://host:port, or tcp://host:port?inflight=1")
-        text = query.get("inflight", ["4"])[-1]
-        if text not in ("1", "2", "3", "4", "5", "6", "7", "8"):
-            raise ValueError("inflight must be a whole number between 1 and 8")
-        port = parts.port or 502
-        return {"kind": "tcp", "host": parts.hostname, "port": port, "inflight": int(text)}
-    if parts.scheme != "rtu":
-        raise ValueError("write tcp://host:port or rtu:///dev/ttyX?baud=115200")
-    if parts.netloc or not parts.path.startswith("/"):
+    kind = parts.scheme
+    if kind not in KINDS:
+        raise ValueError(SHAPES)
+    network, line = kind in NETWORKS, kind.startswith("rtu")
+    if network and (not parts.hostname or parts.path):
+        raise ValueError(f"write {kind}://host:port")
+    if not network and (parts.netloc or not parts.path.startswith("/")):
         raise ValueError("an rtu link names an absolute path: rtu:///dev/ttyX?baud=115200")
-    query = parse_qs(parts.query, keep_blank_values=True)
-    unknown = set(query) - {"baud", "parity", "stop", "silence_us"}
-    if unknown:
-        raise ValueError(f"{sorted(unknown)[0]} is not an option of an rtu link")
-    one = {key: values[-1] for key, values in query.items()}
-    numbers = {}
-    for key, default, least, most in (
-        ("baud", "19200", 1200, 1_000_000),
-        ("stop", "1", 1, 2),
-        ("silence_us", "0", 0, 100_000),
-    ):
-        text = one.get(key, default)
-        if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
-            raise ValueError(f"{key} must be a whole number between {least} and {most}")
-        numbers[key] = int(text)
-    parity = one.get("parity", "N").upper()
-    if parity not in ("N", "E", "O"):
-        raise ValueError("parity must be N, E or O")
-    return {
-        "kind": "rtu",
-        "path": parts.path,
-        "baud": numbers["baud"],
-        "parity": parity,
-        "stop_bits": numbers["stop"],
-        "silence_us": numbers["silence_us"] or None,
-    }
+    given = {key: values[-1] for key, values in parse_qs(parts.query, True).items()}
+    ranges = dict(SETTLE)
+    if line:
+        ranges |= LINE_OPTIONS
+    elif kind == "tcp":
+        ranges["inflight"] = (4, 1, 8)
+    known = {*ranges, "parity"} if line else set(ranges)
+    if unknown := sorted(set(given) - known):
+        raise ValueError(f"{unknown[0]} is not an option of {kind}; it has {', '.join(known)}")
+    numbers = {key: _number(key, given.get(key), *bounds) for key, bounds in ranges.items()}
+    found: dict[str, str | int | None] = {"kind": kind, "settle_ms": numbers["settle_ms"]}
+    if network:
+        found |= {"host": parts.hostname, "port": _port(parts.port, kind)}
+    else:
+        found["path"] = parts.path
+    if line:
+        parity = given.get("parity", "N").upper()
+        if parity not in ("N", "E", "O"):
+            raise ValueError("parity must be N, E or O")
+        silence_us = numbers["silence_us"] or None
+        found |= {"baud": numbers["baud"], "parity": parity, "stop_bits": numbers["stop"]}
+        found["silence_us"] = silence_us
+    if kind == "tcp":
+        found["inflight"] = numbers["inflight"]
+    return found
+
+
+def _port(port: int | None, kind: str) -> int:
+    if port is None and kind.startswith("rtu"):
+        raise ValueError(f"a serial server has no usual port: write {kind}://host:port?baud=9600")
+    return 502 if port is None else port
+
+
+def _number(key: str, text: str | None, default: int, least: int, most: int) -> int:
+    if text is None:
+        return default
+    if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
+        raise ValueError(f"{key} must be a whole number between {least} and {most}")
+    return int(text)

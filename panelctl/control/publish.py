@@ -11,7 +11,7 @@ from panelctl.core.energy import MAINS
 from panelctl.core.engine import Engine
 from panelctl.core.layout import LEG_ROWS, NO_LIMIT_MA
 from panelctl.core.plausible import Doubt
-from panelctl.field.scan import Unit
+from panelctl.field.unit import Unit
 from panelctl.model.command import Command, Verdict, command_to_plain
 from panelctl.model.limit import LimitName
 from panelctl.model.reason import Reason, State

@@ -48,7 +48,8 @@ class Question:
     """One request: its unit and PDU, and what the PDU of its reply has to look like.
 
     `reply_head` are the first bytes of the reply's PDU that are known beforehand, `reply_len` its
-    whole length. `count` is how many registers or bits a read returns, 0 for a write.
+    whole length, `shape` what is seen of it from outside (field/sequence.py). `count` is how many
+    registers or bits a read returns, 0 for a write.
     """
 
     unit: int
@@ -58,12 +59,14 @@ class Question:
     reply_len: int
     count: int
     bits: bool
+    shape: int = field(init=False)
     rtu: bytes = field(init=False)  # the frame on a serial line; how a reply and a refusal begin
     rtu_head: bytes = field(init=False)
     rtu_refusal: bytes = field(init=False)
 
     def __post_init__(self) -> None:
         put = object.__setattr__  # it is frozen
+        put(self, "shape", self.function << 16 | self.reply_len)
         put(self, "rtu", rtu_bytes(self.unit, self.pdu))
         put(self, "rtu_head", bytes([self.unit]) + self.reply_head)
         put(self, "rtu_refusal", bytes([self.unit, self.function | 0x80]))
@@ -138,12 +141,18 @@ class RtuReceiver:
 
     `feed` returns the reply's PDU, or None while it has not come. Raises DeviceRefused for an
     exception reply. Bytes that cannot be the reply are dropped and counted in `dropped`.
+
+    An adapter that hears itself gives our own frame back first. To a read that cannot be the
+    reply; to most writes it looks exactly like it, so that `echoes` has to say whether one comes.
     """
 
-    def __init__(self, question: Question) -> None:
+    def __init__(self, question: Question, echoes: bool = False) -> None:
         self.question = question
         self.dropped = 0
         self.more = False  # bytes came behind the reply: somebody is still talking
+        self.echoed = False  # our own frame came back
+        self.heard = False  # anything came
+        self._may_echo = echoes or not question.writes
         self._buffer = bytearray()
         self._length = 1 + question.reply_len + CRC_BYTES
 
@@ -151,6 +160,9 @@ class RtuReceiver:
         """Take bytes off the line; see the class."""
         buffer, question = self._buffer, self.question
         buffer += data
+        self.heard = True
+        if self._may_echo and not self._skip_echo():
+            return None
         if len(buffer) > MOST_BUFFERED:
             self.dropped += len(buffer) - MOST_BUFFERED
             del buffer[:-MOST_BUFFERED]
@@ -172,10 +184,29 @@ class RtuReceiver:
             self.dropped += 1
         return None
 
+    def _skip_echo(self) -> bool:
+        """Take exactly one copy of our own frame off the front. False while it may yet be one."""
+        buffer, ours = self._buffer, self.question.rtu
+        if buffer.startswith(ours):
+            del buffer[: len(ours)]
+            self.echoed = True
+        elif ours.startswith(buffer):
+            return False
+        self._may_echo = False
+        return True
+
     def _starts(self, head: bytes) -> bool:
         """Whether what is there so far could be the start of `head`."""
         buffer = self._buffer
         return buffer.startswith(head) if len(buffer) >= len(head) else head.startswith(buffer)
+
+
+def is_rtu(question: Question, data: bytes | bytearray) -> bool:
+    """Whether bytes that came where Modbus TCP is expected are an RTU reply to this question."""
+    try:
+        return RtuReceiver(question).feed(bytes(data)) is not None
+    except DeviceRefused:
+        return True
 
 
 def split_tcp(buffer: bytearray) -> tuple[int, int, bytes] | None:

@@ -4,8 +4,8 @@ Questions only: the link that is handed in should be one that cannot write (link
 What the answers mean is modbus/'s business, and how they are shown the CLI's.
 
 Rules
-- After a lost reply the unit gets its late window, and then a question of another shape, before it
-  is asked again: no answer is ever taken for another question's.
+- It asks by the controller's rules (sequence.py), the pause that a device needs included: no answer
+  is ever taken for another question's.
 - A block that the device refuses is asked again point by point, so that one register it does not
   have costs nothing else.
 """
@@ -21,10 +21,11 @@ from statistics import median
 from panelctl.clock import Clock
 from panelctl.errors import BadReply, DeviceRefused, FieldError, LinkDown, ReplyTimeout
 from panelctl.field.bus import Answer, BusLink, Turn
-from panelctl.field.frames import read_question
+from panelctl.field.frames import Question, read_question
 from panelctl.modbus.capture import Words
 from panelctl.modbus.maps import RegisterMap
-from panelctl.modbus.plan import Span, plan_blocks
+from panelctl.modbus.plan import plan_blocks
+from panelctl.modbus.shapes import BITS, Span
 from panelctl.modbus.sunspec import BASES, Model, walk
 from panelctl.modbus.wire import READ_REQUEST_CHARS, Wire
 from panelctl.units import NS_PER_MS
@@ -32,6 +33,7 @@ from panelctl.units import NS_PER_MS
 TRIES = 3  # a torn reply may take the next one with it
 SAMPLES = 11  # questions by which its time to answer is measured
 IN_A_ROW = 20  # questions it has to answer at a pace
+REOPEN_NS = 400 * NS_PER_MS  # a link that was given up can be opened again by then
 NOBODY = (10, 11)  # a gateway's words: no path, no answer
 PAUSES_MS = (0, 2, 5, 10, 20, 50, 100)
 
@@ -55,15 +57,21 @@ class Survey:
     """Asks one unit of a link."""
 
     def __init__(
-        self, link: BusLink, clock: Clock, wire: Wire, unit: int, timeout_ms: int, late_ms: int
+        self,
+        link: BusLink,
+        clock: Clock,
+        wire: Wire,
+        unit: int,
+        timeout_ms: int,
+        late_ms: int,
+        gap_ms: float = 0.0,
     ) -> None:
         self._link = link
         self._clock = clock
         self._wire = wire
         self._unit = unit
         self._timeout_ms = timeout_ms
-        self._late_ms = late_ms
-        self._lost: Span | None = None
+        link.meet(unit, gap_ms, late_ms)
 
     async def present(self) -> bool:
         """Whether anybody answers at all; a refusal is an answer, unless a gateway gives it for
@@ -76,20 +84,21 @@ class Survey:
             except DeviceRefused as refusal:
                 return refusal.code not in NOBODY
             except (ReplyTimeout, BadReply):
-                self._lost = span
                 continue
             return True
         return False
 
-    async def read(self, span: Span, tries: int = TRIES) -> list[int]:
-        """The registers or bits of a span. Raises FieldError."""
+    async def read(self, span: Span, tries: int = TRIES, ways: Sequence[Span] = ()) -> list[int]:
+        """The registers or bits of a span, asked in one of `ways`. Raises FieldError."""
         for last in [False] * (tries - 1) + [True]:
             try:
-                return (await self._ask(span)).values
+                answer = await self._send(span, ways)
             except (ReplyTimeout, BadReply):
-                self._lost = span
                 if last:
                     raise
+            else:
+                begin = answer.question.pdu[1] << 8 | answer.question.pdu[2]
+                return answer.values[span.address - begin :][: span.count]
         raise AssertionError("tries is at least 1")
 
     async def collect(
@@ -108,18 +117,19 @@ class Survey:
             models = await self.models(holding, known.sunspec_bases or BASES)
             wanted = known.sunspec_models
             starts = [(m.address, 2 + m.length) for m in models if m.id in wanted]
-        spans: list[tuple[Span, list[Span]]] = []
+        spans: list[tuple[list[Span], list[Span]]] = []
         for base, length in starts:
             for block in plan_blocks(known, names or list(known.points), self._wire):
                 inside = [p for p in block.points if p.end <= length]
                 singly = [Span(p.table, base + p.address, p.count) for p in inside]
                 if inside and len(inside) == len(block.points):
-                    whole = block.span
-                    spans.append((Span(whole.table, base + whole.address, whole.count), singly))
+                    fitting = [way for way in block.ways if way.end <= length]
+                    ways = [Span(w.table, base + w.address, w.count) for w in fitting]
+                    spans.append((ways, singly))
                 else:
-                    spans += [(span, []) for span in singly]
-        for done, (span, singly) in enumerate(spans, start=1):
-            await self._take(holding, span, singly)
+                    spans += [([span], []) for span in singly]
+        for done, (ways, singly) in enumerate(spans, start=1):
+            await self._take(holding, ways, singly)
             tell(done, len(spans))
         return holding
 
@@ -148,9 +158,8 @@ class Survey:
         times = []
         for _ in range(SAMPLES):
             await self._pause(self._wire.silence_ns + NS_PER_MS)
-            begin_ns = self._clock.now_ns()
-            answer = await self._ask(span)
-            times.append(answer.sampled_ns - begin_ns - chars * self._wire.char_ns)
+            answer = await self._send(span)
+            times.append(answer.took_ns - chars * self._wire.char_ns)
         return max(median(times), 0) / NS_PER_MS
 
     async def pause_ms(self, span: Span) -> int | None:
@@ -174,9 +183,10 @@ class Survey:
             return False
         return True
 
-    async def _take(self, holding: Holding, span: Span, singly: list[Span]) -> None:
+    async def _take(self, holding: Holding, ways: list[Span], singly: list[Span]) -> None:
+        span = ways[0]
         try:
-            holding.take(span, await self.read(span))
+            holding.take(span, await self.read(span, ways=ways))
         except LinkDown:
             raise
         except DeviceRefused as error:
@@ -184,29 +194,31 @@ class Survey:
                 holding.missing.append((span, str(error)))
                 return
             for one in singly:
-                await self._take(holding, one, [])
+                await self._take(holding, [one], [])
         except FieldError as error:
             holding.missing.append((span, str(error)))
 
-    async def _ask(self, span: Span) -> Answer:
-        if self._lost is not None:
-            lost, self._lost = self._lost, None
-            await self._pause(self._late_ms * NS_PER_MS)
-            other = Span(lost.table, lost.address, 1 if lost.count > 1 else 2)
-            if lost.table in ("coil", "discrete"):  # one bit more does not show in the length
-                other = Span("holding", lost.address, 1)
-            try:
-                await self._send(other)
-            except DeviceRefused:
-                pass  # a refusal is an answer too
-            except (ReplyTimeout, BadReply):
-                self._lost = lost
+    async def _send(self, span: Span, ways: Sequence[Span] = ()) -> Answer:
+        """Ask. A link that was given up is opened once more."""
+        questions = [self._question(way) for way in ways or (span,)]
+        between = self._between(span)
+        try:
+            return await self._link.ask(questions, self._timeout_ms, Turn.SLOW, between)
+        except LinkDown:
+            if not self._link.counts.reopened:
                 raise
-        return await self._send(span)
+        await self._pause(REOPEN_NS)
+        return await self._link.ask(questions, self._timeout_ms, Turn.SLOW, between)
 
-    async def _send(self, span: Span) -> Answer:
-        question = read_question(self._unit, span.table, span.address, span.count)
-        return await self._link.ask(question, self._timeout_ms, Turn.SLOW)
+    def _between(self, span: Span) -> list[Question]:
+        """Two questions of other shapes, in case that a reply to this span is owed."""
+        if span.table in BITS:  # one bit more does not show in the length
+            return [self._question(Span("holding", span.address, count)) for count in (1, 2)]
+        counts = [count for count in (1, 2, 3) if count != span.count][:2]
+        return [self._question(Span(span.table, span.address, count)) for count in counts]
+
+    def _question(self, span: Span) -> Question:
+        return read_question(self._unit, span.table, span.address, span.count)
 
     async def _pause(self, ns: int) -> None:
         await self._clock.sleep_until(self._clock.now_ns() + ns)

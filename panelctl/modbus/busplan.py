@@ -74,9 +74,9 @@ class LinkPlan:
 
 def wire_of(link: Link) -> Wire:
     """The wire of a link."""
-    if link.kind == "tcp":
-        return Wire.tcp()
-    return Wire.rtu(link.baud, link.parity, link.stop_bits, link.silence_us)
+    if link.rtu:
+        return Wire.rtu(link.baud, link.parity, link.stop_bits, link.silence_us)
+    return Wire.tcp()
 
 
 def plan_bus(panel: Panel) -> list[LinkPlan]:
@@ -146,7 +146,7 @@ def _reads(device: Device, slots: Sequence[tuple[int, Slot]], wire: Wire) -> lis
             block=block,
             slots=tuple(pair for p in block.points for pair in by_point.get(p.name, ())),
             wire_ns=wire.read_ns(block.span.table, block.span.count, turnround_ns)
-            + int(known.gap_ms * 1e6),
+            + int(device.gap_ms * 1e6),
         )
         for block in plan_blocks(known, list(by_point), wire)
     ]

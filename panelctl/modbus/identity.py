@@ -8,10 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from panelctl.modbus.capture import Words, decode_with
-from panelctl.modbus.maps import Mark, RegisterMap, load_map, map_names
-from panelctl.modbus.plan import Span
+from panelctl.modbus.codec import decode_text, raw_unsigned
+from panelctl.modbus.maps import Mark, Point, RegisterMap, load_map, map_names
+from panelctl.modbus.shapes import Span
 
 COMMON = "sunspec_common"
+SERIAL = "serial_number"  # the point of that name tells two devices of one kind apart
+BLANK = ({0}, {0xFFFF})  # words of a device that was given none
 
 
 def marked_maps() -> list[RegisterMap]:
@@ -38,3 +41,19 @@ def sunspec_name(tables: Mapping[str, Words]) -> str:
     for decoded in decode_with(load_map(COMMON), tables):
         return " ".join(str(decoded.values.get(key, "")) for key in ("maker", "model")).strip()
     return ""
+
+
+def serial_span(known: RegisterMap) -> Span | None:
+    """What to read for a device's serial number; None where its map has none."""
+    point = known.points.get(SERIAL)
+    return None if point is None else Span(point.table, point.address, point.count)
+
+
+def serial_of(known: RegisterMap, words: Sequence[int]) -> str:
+    """The serial number in the words of `serial_span`, empty for none."""
+    point: Point = known.points[SERIAL]
+    if set(words) in BLANK:
+        return ""
+    if point.type == "text":
+        return "".join(c for c in decode_text(point, words) if c.isprintable())
+    return str(raw_unsigned(point, words))

@@ -11,11 +11,16 @@ from panelctl.model.metering import PointRef
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A wire to devices: `tcp://host:port` or `rtu:///dev/ttyX?baud=…`, already taken apart."""
+    """A wire to devices, its URL already taken apart.
+
+    `kind` is the URL's scheme: `rtu` (a serial port), `tcp` and `udp` (Modbus TCP, in a stream or
+    in datagrams), `rtu+tcp` and `rtu+udp` (RTU frames through a serial server; `baud` is that of
+    the line behind it).
+    """
 
     name: str
     url: str
-    kind: str  # "tcp" or "rtu"
+    kind: str
     host: str = ""
     port: int = 0
     path: str = ""
@@ -23,12 +28,26 @@ class Link:
     parity: str = "N"
     stop_bits: int = 1
     silence_us: int | None = None  # a fixed silence instead of 3.5 characters
-    inflight: int = 4  # questions that a TCP gateway is asked at once, one a unit
+    inflight: int = 4  # questions that a TCP gateway is asked at once at most, one a unit
+    settle_ms: int = 0  # it is deaf for so long after it was opened
+
+    @property
+    def rtu(self) -> bool:
+        """Whether frames carry a unit and a checksum, and no number: one question at a time."""
+        return self.kind.startswith("rtu")
+
+    @property
+    def where(self) -> str:
+        """The port or the host, for people."""
+        return self.path or f"{self.host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A Modbus device: its unit id on a link and the register map it follows. Times in ms."""
+    """A Modbus device: its unit id on a link and the register map it follows. Times in ms.
+
+    `gap_ms` is the pause that it needs after an answer before it is asked again.
+    """
 
     name: str
     link: str
@@ -37,6 +56,7 @@ class Device:
     timeout_ms: int
     turnround_ms: float
     late_ms: int
+    gap_ms: float = 0.0
     fast: bool = False  # read in every cycle
     inverted: bool = False  # it counts export as positive: its currents and powers are turned
     writes_per_day: int = 0  # what the register of its set-point stands in the long run; 0: any

@@ -2,7 +2,8 @@
 
 The application's own transports talk to them: field/rtu.py through the port, field/tcp.py through
 the virtual loop's connections. What can happen to a cable is here; what a device does wrong is a
-fault of its replies (server.py).
+fault of its replies (server.py),
+and what its line or gateway does wrong is theirs (segment.py, gateway.py).
 """
 
 from __future__ import annotations
@@ -10,15 +11,15 @@ from __future__ import annotations
 import asyncio
 import errno
 from collections.abc import Callable
+from typing import Any
 
 from panelctl.model.panel import Link
+from panelctl.sim.caller import Connection
 from panelctl.sim.devices import SimDevice
+from panelctl.sim.gateway import Gateway
 from panelctl.sim.network import Host, Network, Pipe
 from panelctl.sim.segment import Segment
-from panelctl.sim.server import Gateway
 from panelctl.units import NS_PER_S
-
-HEADER = 7
 
 
 class VirtualLine(Segment):
@@ -43,14 +44,17 @@ class VirtualLine(Segment):
         self._time_s = time_s
         self._port: VirtualPort | None = None
         self._answering = 0
+        self._hissing: asyncio.TimerHandle | None = None
 
-    def open(self, link: Link) -> VirtualPort:
+    async def open(self, link: Link) -> VirtualPort:
         """Open the port. Raises OSError."""
         if self.cut:
             raise OSError(errno.ENODEV, "no such device")
         if self.full:
             raise OSError(errno.EMFILE, "too many open files")
         self._port = VirtualPort(self)
+        if self.settle_s:
+            self.deaf_until_ns = self._loop.now_ns + int(self.settle_s * NS_PER_S)
         return self._port
 
     def pull(self) -> None:
@@ -64,23 +68,36 @@ class VirtualLine(Segment):
         self.spoken(self._loop.now_ns)
         self._deliver(data)
 
+    def hiss(self, ms: float) -> None:
+        """From now on a byte of noise comes each so many ms; with 0 none comes any more."""
+        self.hiss_ms = ms
+        if self._hissing is not None:
+            self._hissing.cancel()
+        self._hissing = self._loop.call_later(ms / 1000, self._hiss) if ms > 0 else None
+
+    def _hiss(self) -> None:
+        self.speak(self.noise())
+        self._hissing = self._loop.call_later(self.hiss_ms / 1000, self._hiss)
+
     def take(self, data: bytes) -> None:
         """The application sends."""
-        now_ns = self._loop.now_ns
-        request = self.hear(data, now_ns, self._answering > 0)
+        now_ns, answering = self._loop.now_ns, self._answering > 0
+        if now_ns < self.deaf_until_ns:
+            return
+        if self.echo:
+            self._later(data, now_ns + len(data) * self.wire.char_ns)
+        request = self.hear(data, now_ns, answering)
         if request is None:
             return
         reply = self.reply(request, self._time_s())
         if reply is None:
             return
-        frame, start_ns = reply
-        if not self.fifo:
+        frame, start_ns, struck = reply
+        if struck is None and not self.fifo:
             self._later(frame, start_ns + len(frame) * self.wire.char_ns)
             return
-        size = self.fifo
-        for offset in range(0, len(frame), size):
-            piece = frame[offset : offset + size]
-            self._later(piece, start_ns + (offset + len(piece)) * self.wire.char_ns)
+        for piece, at_ns in self.pieces(frame, start_ns, self.fifo or len(frame), struck):
+            self._later(piece, at_ns)
 
     def _later(self, piece: bytes, at_ns: int) -> None:
         self._answering += 1
@@ -151,12 +168,19 @@ class VirtualHost(Gateway):
         loop: Network,
         time_s: Callable[[], float],
     ) -> None:
-        super().__init__(units)
+        super().__init__(units, time_s)
         self.link = link
         self.address = (link.host, link.port)
         self._loop = loop
-        self._time_s = time_s
-        self.host: Host = loop.listen(self.address, lambda: _Serving(self))
+        self.host: Host = loop.listen(self.address, lambda: Connection(self))
+
+    def now_ns(self) -> int:
+        """See Gateway."""
+        return self._loop.now_ns
+
+    def after(self, wait_ns: int, do: Callable[..., None], *args: Any) -> None:
+        """See Gateway."""
+        self._loop.call_later(wait_ns / NS_PER_S, do, *args)
 
     def reset(self) -> None:
         """End every connection."""
@@ -172,43 +196,3 @@ class VirtualHost(Gateway):
 
     def _ends(self) -> list[Pipe]:
         return list(self._loop.wires.get(self.address, ()))
-
-    def serve(self, wire: Pipe, header: bytes, pdu: bytes) -> None:
-        """Answer a request."""
-        reply = self.reply(header, pdu, self._time_s())
-        if reply is None:
-            return
-        wait_s = reply.wait_ns / NS_PER_S
-        if reply.kind == "closed":
-            self._loop.call_later(wait_s, wire.close)
-        elif reply.kind == "split":
-            for n in range(len(reply.frame)):
-                self._loop.call_later(wait_s + n / 4000, wire.write, reply.frame[n : n + 1])
-        else:
-            self._loop.call_later(wait_s, wire.write, reply.frame)
-
-
-class _Serving(asyncio.Protocol):
-    """One connection to a virtual host."""
-
-    def __init__(self, host: VirtualHost) -> None:
-        self._host = host
-        self._wire: Pipe | None = None
-        self._input = bytearray()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """See asyncio."""
-        assert isinstance(transport, Pipe)
-        self._wire = transport
-
-    def data_received(self, data: bytes) -> None:
-        """See asyncio."""
-        self._input += data
-        while len(self._input) >= HEADER:
-            size = 6 + (self._input[4] << 8 | self._input[5])
-            if len(self._input) < size:
-                return
-            header, pdu = bytes(self._input[:HEADER]), bytes(self._input[HEADER:size])
-            del self._input[:size]
-            assert self._wire is not None
-            self._host.serve(self._wire, header, pdu)

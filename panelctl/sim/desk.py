@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from panelctl.sim.judge import Judge
-from panelctl.sim.line import SimLine
 from panelctl.sim.plant import Plant
+from panelctl.sim.segment import Segment
 from panelctl.sim.server import FAULT_KINDS, Fault
-from panelctl.sim.tcp import SimHost
+from panelctl.sim.wires import SimWire
 
 WATCH_S = 0.1
 MOST_LINE = 65536
@@ -29,7 +29,7 @@ class Desk:
         self,
         plant: Plant,
         judge: Judge,
-        wires: list[SimLine | SimHost],
+        wires: list[SimWire],
         begin: Callable[[], None],
         stepped: Callable[[], None],
     ) -> None:
@@ -79,7 +79,7 @@ class Desk:
                 "collisions": wire.collisions,
             }
             for wire in self._wires
-            if isinstance(wire, SimLine)
+            if isinstance(wire, Segment)
         }
         return {**self._judge.truth(), "lines": lines}
 
@@ -130,6 +130,8 @@ class Desk:
                     int(message.get("times", -1)),
                     float(message.get("ms", 0)),
                     int(message.get("code", 4)),
+                    int(message.get("every", 1)),
+                    int(message.get("at", -1)),
                 )
                 wire.faults[unit].append(fault)
                 return

@@ -12,10 +12,9 @@ from panelctl.sim.desk import Desk
 from panelctl.sim.devices import SimCharger, SimNode, SimRelayBoard, build_devices
 from panelctl.sim.homes import HomeTeller
 from panelctl.sim.judge import Judge
-from panelctl.sim.line import SimLine
 from panelctl.sim.plant import Plant
 from panelctl.sim.story import Teller
-from panelctl.sim.tcp import SimHost
+from panelctl.sim.wires import SimWire, start_wire, wire_of
 from panelctl.units import NS_PER_MS, NS_PER_S
 
 STEP_NS = 10 * NS_PER_MS
@@ -46,12 +45,11 @@ class House:
         self._random = random.Random(f"{seed} flicker")
         self._story_ns = 0
         self._flicker_s = 0.0
-        self.wires: list[SimLine | SimHost] = []
+        self.wires: list[SimWire] = []
         devices = build_devices(panel, plant, seed)
         for link in panel.links:
             units = {d.device.unit: d for d in devices.values() if d.device.link == link.name}
-            kind = SimHost if link.kind == "tcp" else SimLine
-            self.wires.append(kind(link, units, clock, lambda: plant.time_s))
+            self.wires.append(wire_of(link, units, clock, lambda: plant.time_s))
         for device in devices.values():
             if isinstance(device, SimNode):
                 device.on_budget = self._budget
@@ -64,10 +62,7 @@ class House:
     async def start(self, desk: Path) -> Endpoints:
         """Open all wires and the desk."""
         for wire in self.wires:
-            if isinstance(wire, SimHost):
-                await wire.start()
-            else:
-                wire.start()
+            await start_wire(wire)
         await self.desk.start(desk)
         self._teller.begin()
         return Endpoints({wire.link.name: wire.url for wire in self.wires}, str(desk))

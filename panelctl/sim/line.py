@@ -1,7 +1,4 @@
-"""A simulated RS-485 line: a pty with the wire time of its baud rate, and devices on it.
-
-A reply comes in pieces, as a UART's FIFO hands it over. What is on the line is segment.py's.
-"""
+"""A simulated RS-485 line: a pty with the wire time of its baud rate, and devices on it."""
 
 from __future__ import annotations
 
@@ -9,17 +6,18 @@ import asyncio
 import os
 import tty
 from collections.abc import Callable
+from contextlib import suppress
 
 from panelctl.clock import Clock
 from panelctl.model.panel import Link
 from panelctl.sim.devices import SimDevice
-from panelctl.sim.segment import Request, Segment
+from panelctl.sim.live import LiveSegment
 
-FIFO = 16
 CHUNK = 1024
+CLOSED = -1
 
 
-class SimLine(Segment):
+class SimLine(LiveSegment):
     """A line with devices by unit id. `path` is the port to open."""
 
     def __init__(
@@ -29,11 +27,7 @@ class SimLine(Segment):
         clock: Clock,
         time_s: Callable[[], float],
     ) -> None:
-        super().__init__(link, units)
-        self.link = link
-        self._clock = clock
-        self._time_s = time_s
-        self._replies: set[asyncio.Task[None]] = set()
+        super().__init__(link, units, clock, time_s)
         self._master, self._slave = os.openpty()
         tty.setraw(self._slave)
         os.set_blocking(self._master, False)
@@ -52,38 +46,19 @@ class SimLine(Segment):
     def stop(self) -> None:
         """Cut the cable: whoever has the port open gets an error."""
         asyncio.get_running_loop().remove_reader(self._master)
-        for task in self._replies:
-            task.cancel()
+        self.hush()
         os.close(self._slave)
         os.close(self._master)
+        self._master = self._slave = CLOSED
 
-    def speak(self, data: bytes) -> None:
-        """Somebody else speaks: another master, a bad contact."""
-        self.spoken(self._clock.now_ns())
-        os.write(self._master, data)
+    def send(self, data: bytes) -> None:
+        """See LiveSegment."""
+        with suppress(OSError):
+            os.write(self._master, data)
 
     def _readable(self) -> None:
         try:
             data = os.read(self._master, CHUNK)
         except (BlockingIOError, OSError):
             return
-        request = self.hear(data, self._clock.now_ns(), bool(self._replies))
-        if request is not None:
-            task = asyncio.create_task(self._answer(request))
-            self._replies.add(task)
-            task.add_done_callback(self._replies.discard)
-
-    async def _answer(self, request: Request) -> None:
-        await self._clock.sleep_until(request.end_ns)
-        reply = self.reply(request, self._time_s())
-        if reply is None:
-            return
-        frame, start_ns = reply
-        for offset in range(0, len(frame), FIFO):
-            piece = frame[offset : offset + FIFO]
-            await self._clock.sleep_until(start_ns + (offset + len(piece)) * self.wire.char_ns)
-            self.spoken(self._clock.now_ns())
-            try:
-                os.write(self._master, piece)
-            except OSError:
-                return
+        self.take(data)

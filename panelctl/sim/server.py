@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from pymodbus.pdu import DecodePDU, ExceptionResponse
 from pymodbus.pdu.bit_message import WriteSingleCoilResponse
 from pymodbus.pdu.register_message import WriteMultipleRegistersResponse
 
 from panelctl.sim.devices import Refusal, SimDevice
-from panelctl.units import NS_PER_MS
 
 TABLES = {1: "coil", 2: "discrete", 3: "holding", 4: "input"}
 READ_REQUEST = struct.Struct(">BHH")  # function, address, count
@@ -23,12 +22,15 @@ FAULT_KINDS = (
     "short",  # the reply ends early
     "garbled",  # a byte of it is another, so that its checksum is wrong
     "foreign",  # it comes from another unit, with a right checksum
+    "half",  # only its first half comes
     "duplicate",  # it comes twice
+    "repeat",  # it comes in time, and the very same bytes once more so many ms later
+    "drip",  # it comes byte by byte, one each so many ms
     "echo",  # the request comes back before it, as from an adapter that hears itself
     "noise",  # bytes that mean nothing come before it
     "header",  # bytes that look like the beginning of a reply come before it
     "refuse",  # an exception reply with the fault's code
-    "split",  # TCP: byte by byte
+    "split",  # TCP: byte by byte, quickly
     "closed",  # TCP: the connection is ended in the place of a reply
 )
 
@@ -39,18 +41,27 @@ _decoder = DecodePDU(True)
 class Fault:
     """A fault of one device's replies: its kind, for how many replies (-1: until taken away), by
     how many ms, and with which exception code.
+
+    It may strike only each nth reply (`every`), or only reads that begin at one address (`at`).
     """
 
     kind: str
     times: int
     ms: float = 0.0
     code: int = 4
+    every: int = 1
+    at: int = -1
     struck: int = 0
+    passed: int = 0  # replies that it let pass since it struck last
 
-    def take(self) -> bool:
-        """Whether it strikes this reply."""
-        if self.times == 0:
+    def take(self, address: int = -1) -> bool:
+        """Whether it strikes this reply: to a read from there on, or to a write (-1)."""
+        if self.times == 0 or (self.at >= 0 and address != self.at):
             return False
+        if self.passed < self.every - 1:
+            self.passed += 1
+            return False
+        self.passed = 0
         self.times -= self.times > 0
         self.struck += 1
         return True
@@ -62,10 +73,13 @@ class Fault:
         return by_kind.get(self.kind, 0.0)
 
 
-def struck_by(faults: list[Fault]) -> Fault | None:
-    """The fault that strikes this reply, if one does."""
+def struck_by(faults: list[Fault], pdu: bytes = b"") -> Fault | None:
+    """The fault that strikes the reply to this request, if one does."""
+    address = -1
+    if len(pdu) == READ_REQUEST.size and pdu[0] in TABLES:
+        address = pdu[1] << 8 | pdu[2]
     for fault in faults:
-        if fault.take():
+        if fault.take(address):
             return fault
     return None
 
@@ -108,51 +122,3 @@ def _answer_read(device: SimDevice, pdu: bytes, time_s: float) -> bytes:
     except Refusal as refusal:
         return bytes((function | 0x80, refusal.code))
     return bytes((function, len(data))) + data
-
-
-class TcpReply(NamedTuple):
-    """A reply's bytes, when they are sent (ns after the request came), and how (a fault's kind)."""
-
-    frame: bytes
-    wait_ns: int
-    kind: str
-
-
-class Gateway:
-    """What answers on a TCP connection: devices by unit id, each with its faults. No sockets."""
-
-    def __init__(self, units: dict[int, SimDevice]) -> None:
-        self.units = units
-        self.faults: dict[int, list[Fault]] = {unit: [] for unit in units}
-        self.requests = 0
-
-    def reply(self, header: bytes, pdu: bytes, time_s: float) -> TcpReply | None:
-        """The reply to a request, None for no reply."""
-        self.requests += 1
-        unit = header[6]
-        device = self.units.get(unit)
-        if device is None:
-            return None
-        struck = struck_by(self.faults[unit])
-        kind = struck.kind if struck else ""
-        if kind == "dead":
-            return None
-        answer = answer_pdu(device, pdu, time_s)
-        if kind == "refuse":
-            assert struck is not None
-            answer = refusal(pdu, struck.code)
-        wait_ms = device.device.turnround_ms
-        if struck is not None:
-            wait_ms += struck.delay_ms
-        length = (len(answer) + 1).to_bytes(2, "big")
-        sender = unit % 247 + 1 if kind == "foreign" else unit
-        frame = header[:4] + length + bytes([sender]) + answer
-        if kind == "short":
-            frame = frame[:-2]
-        if kind == "garbled":
-            frame = bytes([frame[0] ^ 0x55]) + frame[1:]  # another transaction's number
-        if kind == "noise":
-            frame = b"\xff\x00\x7f" + frame
-        if kind == "duplicate":
-            frame *= 2
-        return TcpReply(frame, int(wait_ms * NS_PER_MS), kind)

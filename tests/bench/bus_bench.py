@@ -309,11 +309,11 @@ def fault_rows() -> list[Row]:
         await rig.run(matrix.FAULT_S)
         asked = rig.link.counts.transactions - before
 
-    for tcp in (False, True):
+    for kind in matrix.KINDS:
         asked = 0
-        on_rig(tcp, usual)
+        on_rig(kind, usual)
         plain = asked
-        for fault in [f for f, over_tcp in matrix.CASES if over_tcp is tcp]:
+        for fault in [f for f, over in matrix.CASES if over == kind]:
 
             async def struck(rig: BusRig, fault: Fault = fault, plain: int = plain) -> None:
                 nonlocal wrong, values, dearest, name
@@ -328,7 +328,7 @@ def fault_rows() -> list[Row]:
                 wrong += len(rig.wrong)
                 values += rig.judged
 
-            on_rig(tcp, struck)
+            on_rig(kind, struck)
     for late_ms in (20, 62, 75, 90, 150, 400):
 
         async def late(rig: BusRig, late_ms: int = late_ms) -> None:
@@ -339,7 +339,7 @@ def fault_rows() -> list[Row]:
             wrong += len(rig.wrong)
             values += rig.judged
 
-        on_rig(False, late, "line2")
+        on_rig("rtu", late, "line2")
     note = f"good readings judged over {len(matrix.CASES)} faults and late replies back to back"
     extra = f"more questions than without a fault in {matrix.FAULT_S:g} s, worst: {name}"
     return [

@@ -1,4 +1,5 @@
-"""Two meters on a simulated wire, read by a real lane over a real pty or socket at 10 Hz.
+"""The demo's devices on a simulated wire of any kind, read by a real lane over a real pty or socket
+at 10 Hz.
 
 What each meter shows stands still and is like nothing else on the wire, so that any value that
 strays from one question to another is seen.
@@ -14,18 +15,19 @@ from pathlib import Path
 from panelctl.config.build import build_link
 from panelctl.config.load import read_panel
 from panelctl.core.image import Image
+from panelctl.field.lane import Lane
 from panelctl.field.links import open_link
-from panelctl.field.scan import Lane
 from panelctl.field.timing import TimerfdClock
 from panelctl.modbus.busplan import plan_bus
 from panelctl.model.metering import Quality
-from panelctl.model.panel import Link
+from panelctl.model.panel import Panel
 from panelctl.model.slots import image_slots
 from panelctl.sim.devices import build_devices
-from panelctl.sim.line import SimLine
+from panelctl.sim.gateway import Gateway
+from panelctl.sim.live import LiveSegment
 from panelctl.sim.plant import Plant
 from panelctl.sim.server import Fault
-from panelctl.sim.tcp import SimHost
+from panelctl.sim.wires import SimWire, start_wire, wire_of
 from panelctl.units import NS_PER_MS
 
 DEMO = Path("panelctl/sim/demo.toml")
@@ -35,15 +37,24 @@ ERROR = 0.004  # a meter's noise, twice
 
 
 class BusRig:
-    """The wire, its two meters, and the lane that reads them."""
+    """The wire, its devices, and the lane that reads them.
 
-    def __init__(self, tcp: bool, line: str = "line1") -> None:
+    `kind` is the wire's (a Link's), `line` one of the demo's two lines, and `edit` changes its
+    panel before anything is built.
+    """
+
+    def __init__(
+        self, kind: str = "rtu", line: str = "line1", edit: Callable[[Panel], Panel] | None = None
+    ) -> None:
         self.clock = TimerfdClock()
         panel = read_panel(DEMO)
+        if edit is not None:
+            panel = edit(panel)
         number = next(n for n, link in enumerate(panel.links) if link.name == line)
         link = panel.links[number]
-        if tcp:
-            link = Link(link.name, "tcp://127.0.0.1:502", "tcp", "127.0.0.1", 502)
+        if kind != "rtu":
+            query = f"?baud={link.baud}" if kind.startswith("rtu") else ""
+            link = build_link(link.name, f"{kind}://127.0.0.1:502{query}")
         self.panel = dataclasses.replace(
             panel, links=(*panel.links[:number], link, *panel.links[number + 1 :])
         )
@@ -58,8 +69,7 @@ class BusRig:
         units = {d.device.unit: d for d in devices.values() if d.device.link == link.name}
         self.unit = {d.device.name: unit for unit, d in units.items()}
         self.now_s = 0.0
-        kind = SimHost if tcp else SimLine
-        self.wire: SimHost | SimLine = kind(link, units, self.clock, self._time_s)
+        self.wire: SimWire = wire_of(link, units, self.clock, self._time_s)
         self.image = Image([slot.name for slot in image_slots(self.panel)])
         self.plan = plan_bus(self.panel)[number]
         self.places: dict[str, list[int]] = {}
@@ -77,10 +87,7 @@ class BusRig:
 
     async def start(self) -> None:
         """Open the wire and start the lane."""
-        if isinstance(self.wire, SimHost):
-            await self.wire.start()
-        else:
-            self.wire.start()
+        await start_wire(self.wire)
         self.link = open_link(build_link(self.wire.link.name, self.wire.url), self.clock)
         self.lane = Lane(self.plan, self.link, self.image, self.clock)
         self._task = asyncio.create_task(self.lane.run())
@@ -101,6 +108,18 @@ class BusRig:
         self.wire.stop()
         self.clock.close()
         await asyncio.sleep(0)
+
+    @property
+    def host(self) -> Gateway:
+        """The wire's other end, where it is a gateway."""
+        assert isinstance(self.wire, Gateway)
+        return self.wire
+
+    @property
+    def segment(self) -> LiveSegment:
+        """The wire itself, where it is a line."""
+        assert isinstance(self.wire, LiveSegment)
+        return self.wire
 
     def strike(self, device: str, fault: Fault) -> None:
         """Put a fault on a meter's replies."""
@@ -152,11 +171,16 @@ class BusRig:
             self.gaps_ns[device] = max(self.gaps_ns[device], now_ns - sampled_ns)
 
 
-def on_rig(tcp: bool, body: Callable[[BusRig], Awaitable[None]], line: str = "line1") -> None:
+def on_rig(
+    kind: str,
+    body: Callable[[BusRig], Awaitable[None]],
+    line: str = "line1",
+    edit: Callable[[Panel], Panel] | None = None,
+) -> None:
     """Run `body` on a rig whose meters have all been read."""
 
     async def run() -> None:
-        rig = BusRig(tcp, line)
+        rig = BusRig(kind, line, edit)
         await rig.start()
         try:
             await body(rig)

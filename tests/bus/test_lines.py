@@ -15,8 +15,8 @@ from panelctl.core.image import Image
 from panelctl.errors import DeviceRefused, FieldError, LinkDown, ReplyTimeout
 from panelctl.field.bus import BusLink, Turn, TurnQueue
 from panelctl.field.frames import Question, read_question, write_coil_question
+from panelctl.field.lane import Lane
 from panelctl.field.rtu import RtuLink
-from panelctl.field.scan import Lane
 from panelctl.field.tcp import TcpLink
 from panelctl.field.timing import TimerfdClock
 from panelctl.modbus.busplan import plan_bus
@@ -261,7 +261,7 @@ def test_writes_go_first() -> None:
     asyncio.run(run())
 
 
-def test_after_a_lost_reply_the_unit_is_parked_and_resynchronised() -> None:
+def test_after_a_lost_reply_another_shape_is_asked() -> None:
     async def body(bench: Bench) -> None:
         plan = plan_bus(bench.panel)[0]
         from panelctl.model.slots import image_slots
@@ -282,16 +282,13 @@ def test_after_a_lost_reply_the_unit_is_parked_and_resynchronised() -> None:
         await cycle()
         unit = lane.units["mains"]
         assert unit.timeouts == 1
-        assert unit.lost is not None
-        assert unit.parked_ns > bench.clock.now_ns()
+        assert unit.rest_ns > bench.clock.now_ns(), "it may still be at the lost question"
         requests = bench.line.requests
-        await cycle()
         assert image.next_sampled_ns[slot] == first, "nothing was invented meanwhile"
+        await bench.clock.sleep_until(unit.rest_ns)
+        await cycle()
         assert lane.units["compute_meter"].good >= 2, "the other unit goes on"
         assert bench.line.requests > requests
-        await bench.clock.sleep_until(unit.parked_ns)
-        await cycle()
-        assert unit.lost is None
         assert image.next_sampled_ns[slot] > first
         assert image.next_quality[slot] == Quality.GOOD
         task.cancel()

@@ -24,8 +24,9 @@ from panelctl.field.timing import TimerfdClock
 from panelctl.modbus.busplan import wire_of
 from panelctl.modbus.capture import decode_with, parse_capture
 from panelctl.modbus.maps import load_map
-from panelctl.modbus.plan import Span
+from panelctl.modbus.shapes import Span
 from panelctl.sim.server import Fault
+from panelctl.sim.wires import start_wire
 from tests.bus.rig import BusRig
 
 DEMO = "panelctl/sim/demo.toml"
@@ -144,16 +145,13 @@ def test_nothing_is_written_through_a_read_only_link() -> None:
     asyncio.run(run())
 
 
-def surveyed(fault: Fault | None, tcp: bool = False) -> dict[str, Any]:
+def surveyed(fault: Fault | None, kind: str = "rtu") -> dict[str, Any]:
     """What a survey of the rig's mains meter brings, with a fault on its replies."""
     known = load_map("carlo_gavazzi_em540")
 
     async def run() -> dict[str, Any]:
-        rig = BusRig(tcp)
-        if hasattr(rig.wire, "path"):
-            rig.wire.start()
-        else:
-            await rig.wire.start()
+        rig = BusRig(kind)
+        await start_wire(rig.wire)
         if fault is not None:
             rig.strike("mains", fault)
         where = build_link("line1", rig.wire.url)
@@ -172,11 +170,11 @@ def surveyed(fault: Fault | None, tcp: bool = False) -> dict[str, Any]:
     return asyncio.run(run())
 
 
-@pytest.mark.parametrize("tcp", [False, True])
+@pytest.mark.parametrize("wire", ["rtu", "tcp", "udp", "rtu+tcp"])
 @pytest.mark.parametrize("kind", ["late", "garbled", "foreign", "duplicate", "short"])
-def test_a_survey_takes_no_wrong_value_and_misses_none(kind: str, tcp: bool) -> None:
-    truth = surveyed(None, tcp)["values"]
-    found = surveyed(Fault(kind, 1, ms=100), tcp)
+def test_a_survey_takes_no_wrong_value_and_misses_none(kind: str, wire: str) -> None:
+    truth = surveyed(None, wire)["values"]
+    found = surveyed(Fault(kind, 1, ms=100), wire)
     assert found["missing"] == []
     for name, value in truth.items():
         assert float(found["values"][name]) == pytest.approx(float(value), rel=0.02, abs=0.5), name

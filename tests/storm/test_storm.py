@@ -204,10 +204,10 @@ circuits = ["evse", "dryer", "hot_tub"]
 """
     )
     panel = parse_panel(text, "panel.toml")
-    strikes = plan(panel, 2, 900.0, replace(PROFILES["storm"], rest_s=60.0))
-    assert run(panel, text, 2, 900.0, strikes, 0.0).violations == []
+    strikes = plan(panel, 4, 900.0, replace(PROFILES["storm"], rest_s=60.0))
+    assert run(panel, text, 4, 900.0, strikes, 0.0).violations == []
     blind = replace(panel, feeders=())
-    found = run(panel, text, 2, 900.0, strikes, 0.0, controller=blind).violations
+    found = run(panel, text, 4, 900.0, strikes, 0.0, controller=blind).violations
     assert {violation.check for violation in found} == {"S1", "S2"}
     assert all("barn" in violation.what for violation in found)
 

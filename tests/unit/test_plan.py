@@ -14,7 +14,8 @@ from panelctl.config.load import read_panel
 from panelctl.errors import ConfigError
 from panelctl.modbus.busplan import plan_bus
 from panelctl.modbus.maps import RegisterMap, load_map, map_names, parse_map
-from panelctl.modbus.plan import Span, plan_blocks, reply_shape, resync_span
+from panelctl.modbus.plan import plan_blocks
+from panelctl.modbus.shapes import Span, other_shapes, reply_shape, ways
 from panelctl.modbus.wire import Wire
 from tests.unit.test_maps import HEAD
 
@@ -37,11 +38,11 @@ def test_em540_mains_is_one_read() -> None:
     device = load_map("carlo_gavazzi_em540")
     blocks = plan_blocks(device, ["l1_a", "l2_a", "l1_w", "l2_w"], WIRE)
     assert [(b.span.address, b.span.count) for b in blocks] == [(12, 10)]
-    assert blocks[0].twin is not None
-    assert blocks[0].twin.count != blocks[0].span.count
+    counts = [way.count for way in blocks[0].ways]
+    assert counts == [10, 12, 14, 16, 18, 20]
 
 
-def test_a_resync_read_has_another_shape() -> None:
+def test_a_read_between_has_another_shape() -> None:
     for name in map_names():
         device = load_map(name)
         lengths = {
@@ -49,9 +50,34 @@ def test_a_resync_read_has_another_shape() -> None:
         }
         for point in list(device.points.values())[:5]:
             blocks = plan_blocks(device, [point.name], WIRE)
-            span = resync_span(device, blocks[0].span)
-            assert span is not None or len(lengths) < 2
-            assert span is None or reply_shape(span) != reply_shape(blocks[0].span)
+            block = blocks[0]
+            between = other_shapes(device, block.ways)
+            assert between or len(lengths) <= len(block.ways)
+            shapes = {reply_shape(way) for way in block.ways}
+            assert not shapes & {reply_shape(span) for span in between}
+
+
+def test_every_way_covers_its_block_inside_the_devices_rules() -> None:
+    """Of each shipped map: the same registers, never two of one shape, the shortest first."""
+    for name in map_names():
+        device = load_map(name)
+        for block in plan_blocks(device, list(device.points), WIRE):
+            assert block.ways[0] == block.span
+            assert len({reply_shape(way) for way in block.ways}) == len(block.ways)
+            counts = [way.count for way in block.ways]
+            assert counts == sorted(counts)
+            for way in block.ways:
+                assert way.address <= block.span.address
+                assert way.end >= block.span.end
+                assert way.count <= device.max_registers or way == block.span
+                assert way.address % device.align == way.count % device.align == 0
+                assert not any(way.address < barrier < way.end for barrier in device.barriers)
+
+
+def test_a_relay_boards_outputs_are_asked_in_one_way() -> None:
+    board = load_map("wirenboard_wb_mr6cu")
+    assert ways(board, Span("discrete", 96, 6)) == (Span("discrete", 96, 6),)
+    assert other_shapes(board, [Span("discrete", 96, 6)]) == (Span("coil", 0, 6),)
 
 
 def test_a_reply_of_bits_is_told_by_its_bytes() -> None:
@@ -60,7 +86,7 @@ def test_a_reply_of_bits_is_told_by_its_bytes() -> None:
     assert reply_shape(Span("coil", 0, 9)) == ("coil", 2)
     assert reply_shape(Span("input", 0, 9)) == ("input", 18)
     board = load_map("waveshare_relay_8ch")
-    assert resync_span(board, Span("coil", 0, 8)) is None
+    assert other_shapes(board, [Span("coil", 0, 8)]) == ()
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,10 @@ def tcp(world: World) -> list[str]:
     return list(world.hosts)
 
 
+def networked(world: World) -> list[str]:
+    return [n for n, d in world.devices.items() if d.device.link in world.hosts]
+
+
 def links(world: World) -> list[str]:
     return [*world.lines, *world.hosts]
 

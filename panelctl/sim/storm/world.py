@@ -80,7 +80,7 @@ class World:
         self._looking = False
         for link in panel.links:
             units = {d.device.unit: d for d in self.devices.values() if d.device.link == link.name}
-            if link.kind == "tcp":
+            if not link.rtu:
                 self.hosts[link.name] = VirtualHost(link, units, self.loop, self.look)
             else:
                 self.lines[link.name] = VirtualLine(link, units, self.loop, self.look)
@@ -154,7 +154,7 @@ class World:
         return lambda: timer.cancel()
 
     def _open(self, link: Link, clock: Clock) -> BusLink:
-        if link.kind == "tcp":
+        if not link.rtu:
             return TcpLink(link, clock)
         return RtuLink(link, clock, self.lines[link.name].open)
 

@@ -1,0 +1,251 @@
+"""Which way of asking may be taken now, so that no older reply can pass for the answer. Sans-IO.
+
+A reply tells its function and its length, on a serial line its unit, and nothing of the question.
+What is known to happen: a reply comes after we gave up on it; a line driver or a gateway sends one
+once more, 10 to 60 ms later; a gateway that once lost step answers each question with the reply to
+one of those before, under the right number, for as long as it is never idle.
+
+Rules
+- A reply that was lost is owed until its late window is over. Nothing is asked that it could answer
+  (`Owed`). On a line it is owed until its unit has answered something else after it as well: a
+  device answers in turn.
+- On a line (`LineOrder`, one a unit) two questions of one shape keep REPEAT_NS between them, unless
+  they ask for the same thing.
+- On a connection (`GatewayOrder`, one for all its units) no two questions of one shape stand within
+  SHIFT_MOST of each other, unless they ask for the same thing, and the shapes follow each other
+  unpredictably. Where a device has too few shapes for that, its answer counts only when a question
+  of a shape that stands out is answered rightly straight after it; and where there is none such, it
+  is asked after QUIET_NS without any traffic.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from panelctl.field.frames import Question
+from panelctl.units import NS_PER_MS
+
+REPEAT_NS = 80 * NS_PER_MS
+QUIET_NS = 50 * NS_PER_MS
+SHIFT_MOST = 4
+SHAPES_LEAST = 3
+DEAD_AFTER = 3  # losses in a row: nothing is on its way any more
+
+
+@dataclass(slots=True)
+class Owed:
+    """A reply that may still come: to what, until when, and whether its unit has gone on since."""
+
+    question: Question
+    until_ns: int
+    followed: bool = False
+
+
+def _other(one: Question, two: Question) -> bool:
+    """Whether two questions of one shape ask for different things."""
+    return one is not two and (one.unit != two.unit or one.pdu != two.pdu)
+
+
+class LineOrder:
+    """The questions to one unit of a serial line. `gap_ns` is the pause it needs after an answer,
+    `late_ns` how late a reply of it may come.
+    """
+
+    def __init__(self, gap_ns: int = 0, late_ns: int = 1_000 * NS_PER_MS) -> None:
+        self.gap_ns = gap_ns
+        self.late_ns = late_ns
+        self.owed: list[Owed] = []
+        self._last: dict[int, tuple[Question, int]] = {}  # by shape: asked or answered at
+        self._last_shape = 0
+        self._rested_ns = 0  # the pause after its last answer is over
+
+    def when(self, ways: Sequence[Question]) -> int:
+        """From when on one of the ways may be asked, ns."""
+        return max(min(self._free_ns(way) for way in ways), self._rested_ns)
+
+    def pick(self, ways: Sequence[Question], now_ns: int, synced: bool = False) -> Question | None:
+        """The way to ask, None where it is too early, or something else has to be asked first;
+        `synced`: there is something else.
+
+        The first that is free, and if that is of the shape asked last, another that is.
+        """
+        second: Question | None = None
+        for way in ways:
+            if self._free_ns(way) <= now_ns and not (synced and self._pending(way)):
+                if way.shape != self._last_shape:
+                    return way
+                second = second or way
+        return second
+
+    def _pending(self, way: Question) -> bool:
+        """Whether nothing proves yet that what is owed to this shape will not come any more."""
+        return any(o.question.shape == way.shape and not o.followed for o in self.owed)
+
+    def _free_ns(self, way: Question) -> int:
+        free_ns = 0
+        for owed in self.owed:
+            if owed.question.shape == way.shape:
+                free_ns = max(free_ns, owed.until_ns)
+        last = self._last.get(way.shape)
+        if last is not None and _other(last[0], way):
+            free_ns = max(free_ns, last[1] + REPEAT_NS)
+        return free_ns
+
+    def asked(self, question: Question, now_ns: int) -> None:
+        """It is on its way."""
+        self._last[question.shape] = (question, now_ns)
+        self._last_shape = question.shape
+
+    def answered(self, question: Question, now_ns: int) -> None:
+        """It was answered, if only by a refusal."""
+        self._last[question.shape] = (question, now_ns)
+        self._rested_ns = now_ns + self.gap_ns
+        if self.owed:
+            for owed in self.owed:
+                owed.followed |= owed.question.shape != question.shape
+            self.owed = [o for o in self.owed if now_ns < o.until_ns or not o.followed]
+
+    def lost(self, question: Question, now_ns: int) -> None:
+        """No right reply came in time; it may come yet."""
+        self.owed = [o for o in self.owed if o.question.shape != question.shape]
+        self.owed.append(Owed(question, now_ns + self.late_ns))
+        self._rested_ns = now_ns + self.gap_ns
+
+
+class Dice:
+    """Numbers that nobody at the other end can foresee, and that repeat from one seed."""
+
+    def __init__(self, seed: bytes) -> None:
+        self._state = int.from_bytes(seed[:8].ljust(8, b"\x5a"), "big")
+
+    def below(self, most: int) -> int:
+        """From 0 to before `most`."""
+        self._state = (self._state * 6364136223846793005 + 1442695040888963407) & (1 << 64) - 1
+        return (self._state >> 33) % most
+
+
+class GatewayOrder:
+    """The questions on one connection, to all units behind it. `seed` makes its order repeat."""
+
+    def __init__(self, seed: bytes) -> None:
+        self.owed: list[Owed] = []
+        self._dice = Dice(seed)
+        self._recent: deque[Question] = deque(maxlen=SHIFT_MOST)
+        self._busy_ns = 0  # of the last question or reply
+        self._losses: dict[int, int] = {}  # in a row, by unit
+        self._answered: dict[int, Question] = {}  # the last one of each shape
+
+    def pick(self, ways: Sequence[Question], now_ns: int) -> tuple[Question | None, bool]:
+        """The way to ask, None where all of them are owed; and whether its answer has to be proven:
+        a reply to one of the questions before would look like it.
+        """
+        free = self._free(ways, now_ns)
+        choices = self._choices(free, len(ways), now_ns)[:SHAPES_LEAST]  # the shortest that will do
+        if choices:
+            return choices[self._dice.below(len(choices)) if len(choices) > 1 else 0], False
+        return (free[0] if free else None), True
+
+    def proof(
+        self, more: Sequence[Question], now_ns: int, idle: Callable[[int], bool]
+    ) -> Question | None:
+        """A question that is sure to be answered and stands out from those before; `idle` tells
+        whether a unit may be asked now.
+        """
+        shapes = {question.shape for question in self._recent} | self._owed_shapes(now_ns)
+        for question in (*more, *self._answered.values()):
+            if question.shape not in shapes and idle(question.unit):
+                return question
+        return None
+
+    def owed_until(self, ways: Sequence[Question], now_ns: int) -> int:
+        """From when on none of the owed replies could answer one of the ways, ns."""
+        shapes = self._owed_shapes(now_ns)
+        if any(way.shape not in shapes for way in ways):
+            return 0
+        return min(self._owed_until_ns(way) for way in ways)
+
+    @property
+    def quiet_ns(self) -> int:
+        """When there will have been no traffic for long enough."""
+        return self._busy_ns + QUIET_NS
+
+    def _free(self, ways: Sequence[Question], now_ns: int) -> Sequence[Question]:
+        """The ways that nothing owed could answer."""
+        if not self.owed:
+            return ways
+        owed = self._owed_shapes(now_ns)
+        return [way for way in ways if way.shape not in owed]
+
+    def _owed_shapes(self, now_ns: int) -> set[int]:
+        if self.owed:
+            self.owed = [o for o in self.owed if now_ns < o.until_ns]
+        return {o.question.shape for o in self.owed}
+
+    def _owed_until_ns(self, way: Question) -> int:
+        return max((o.until_ns for o in self.owed if o.question.shape == way.shape), default=0)
+
+    def _choices(self, free: Sequence[Question], shapes: int, now_ns: int) -> Sequence[Question]:
+        """Those whose answer is sure to be theirs."""
+        if not self._recent:
+            return free
+        last = self._recent[-1].shape
+        choices = []
+        for way in free:
+            if way.shape == last:
+                continue
+            for other in self._recent:
+                if other.shape == way.shape and (shapes < SHAPES_LEAST or _other(other, way)):
+                    break
+            else:
+                choices.append(way)
+        if choices or now_ns < self.quiet_ns:
+            return choices
+        # The same thing asked again and again after quiet: an older reply would only be older.
+        recent = self._recent
+        return [w for w in free if not any(o.shape == w.shape and _other(o, w) for o in recent)]
+
+    def asked(self, question: Question, now_ns: int) -> None:
+        """It is on its way."""
+        self._recent.append(question)
+        self._busy_ns = now_ns
+
+    def answered(self, question: Question, now_ns: int) -> None:
+        """It was answered, if only by a refusal of the device itself."""
+        self._busy_ns = now_ns
+        self._losses.pop(question.unit, None)
+
+    def proved(self, question: Question) -> None:
+        """A read was answered rightly: it will be again."""
+        self._answered[question.shape] = question
+
+    def lost(self, question: Question, now_ns: int, timeout_ns: int, late_ns: int) -> None:
+        """No right reply came in time, or the gateway itself gave up on it.
+
+        Of a unit that has been silent for long nothing is on its way: it must not keep others
+        from being asked.
+        """
+        self._answered.pop(question.shape, None)
+        losses = self._losses[question.unit] = self._losses.get(question.unit, 0) + 1
+        window_ns = late_ns if losses < DEAD_AFTER else min(late_ns, timeout_ns)
+        self.owed = [o for o in self.owed if o.question is not question]
+        self.owed.append(Owed(question, now_ns + window_ns))
+        self._busy_ns = now_ns
+
+    def came_late(self, question: Question) -> None:
+        """A reply that was owed has come under its own number: it is not owed any more."""
+        self.owed = [o for o in self.owed if o.question is not question]
+
+    def belongs(self, asked: Question, unit: int, pdu: bytes) -> Question | None:
+        """Which of the questions before a reply belongs to that does not answer this one."""
+        before = [*self._recent, *(owed.question for owed in self.owed)]
+        for question in before:
+            if (
+                question is not asked
+                and unit in (question.unit, asked.unit)
+                and len(pdu) == question.reply_len
+                and pdu.startswith(question.reply_head)
+            ):
+                return question
+        return None
