@@ -22,6 +22,8 @@ VERBS = {
     "demo": "A simulated panel with the real controller, and a live view.",
     "sim": "A simulated panel alone, on real ptys and sockets.",
     "status": "What the controller is doing now.",
+    "devices": "Links and devices: which answer, how fast, what is wrong.",
+    "accept": "Take a meter or board that was replaced for the right one.",
     "relay": "Open or close a circuit as its user.",
     "limit": "Ask for a lower import limit.",
     "cap": "Let the node or a charger draw less for a while.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,8 @@ def command(file: Path, as_json: bool) -> None:
     plans = plan_bus(panel)
     if as_json:
         plain = {"file": str(file), "ok": True, "links": [_plain(plan) for plan in plans]}
-        click.echo(json.dumps({**plain, "unverified": _unverified(panel)}))
+        more = {"unverified": _unverified(panel), "warnings": _warnings(panel)}
+        click.echo(json.dumps({**plain, **more}))
         return
     click.echo(
         f"{file}: right. {panel.name}: {len(panel.circuits)} circuits, "
@@ -49,8 +51,20 @@ def command(file: Path, as_json: bool) -> None:
     )
     for plan in plans:
         _print(plan)
+    for warning in _warnings(panel):
+        click.echo(f"warning: {warning}")
     for device, name, confidence in _unverified(panel):
         click.echo(f"unverified map: {device} follows {name} ({confidence})")
+
+
+def _warnings(panel: Panel) -> list[str]:
+    """What is right now and may not stay so."""
+    return [
+        f"link {link.name}: {link.path} may be another adapter after the next start; write its "
+        "name under /dev/serial/by-id, or /dev/serial/by-path where two are alike"
+        for link in panel.links
+        if re.fullmatch(r"/dev/tty(USB|ACM)\d+", link.path)
+    ]
 
 
 def _unverified(panel: Panel) -> list[tuple[str, str, str]]:
@@ -83,6 +97,8 @@ def _plain(plan: LinkPlan) -> dict[str, Any]:
         "counters": [_read_plain(read) for read in plan.counters],
         "fast_ms": round(plan.fast_ns / NS_PER_MS, 3),
         "write_ms": round(plan.write_ns / NS_PER_MS, 3),
+        "fast_ratio": round(plan.fast_ratio, 4),
+        "highest_hz": plan.highest_hz,
         "sweep_ms": round(plan.sweep_ns / NS_PER_MS, 3),
         "cycle_ratio": round(plan.cycle_ratio, 4),
         "sweep_ratio": round(plan.sweep_ratio, 4),
@@ -107,7 +123,8 @@ def _print(plan: LinkPlan) -> None:
     click.echo(
         f"  fast lane {plan.fast_ns / NS_PER_MS:.1f} ms + writes {plan.write_ns / NS_PER_MS:.1f} ms"
         f" + longest slow read {plan.longest_slow_ns / NS_PER_MS:.1f} ms = "
-        f"{plan.cycle_ratio:.0%} of a {cycle_ms:g} ms cycle; "
+        f"{plan.cycle_ratio:.0%} of a {cycle_ms:g} ms cycle (it could be "
+        f"{plan.highest_hz or 0:g} Hz); "
         f"a sweep of the rest takes {plan.sweep_ns / NS_PER_MS:.0f} ms, {plan.sweep_ratio:.0%} of "
         f"the time left in {plan.sweep_due_ns / 1e9:g} s"
     )

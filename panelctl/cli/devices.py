@@ -1,111 +1,85 @@
-"""How `read`, `dump` and `probe` name a device and reach it. They only ever read."""
+"""`panelctl devices`: every link and the devices on it, as the controller sees them."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+import json
 from pathlib import Path
 from typing import Any
 
 import click
 
-from panelctl.clock import Clock
-from panelctl.config.build import build_link
-from panelctl.config.load import read_panel
-from panelctl.field.links import open_read_only
-from panelctl.field.survey import Survey, Tell
-from panelctl.field.timing import TimerfdClock
-from panelctl.modbus.busplan import wire_of
-from panelctl.modbus.maps import RegisterMap, load_map
-from panelctl.model.panel import Link
-
-DEFAULT_CONFIG = Path("/etc/panelctl/panel.toml")
+from panelctl.cli.options import json_option, socket_option
+from panelctl.link.client import ControlClient
 
 
-@dataclass(frozen=True, slots=True)
-class Named:
-    """A device that somebody named: where it is and which map it follows."""
+@click.command("devices", epilog="Example: panelctl devices")
+@socket_option
+@json_option
+def command(socket_path: Path, as_json: bool) -> None:
+    """Show each link and device: its state and since when, how it answers, what is wrong.
 
-    link: Link
-    unit: int
-    map: RegisterMap
-    timeout_ms: int
-    late_ms: int
-    gap_ms: float
-    inverted: bool = False
-
-
-def device_options(function: Any) -> Any:
-    """The argument DEVICE, and --config, --map and --unit."""
-    for decorate in (
-        click.option("--unit", type=click.IntRange(0, 255), help="With a URL: its unit, 1."),
-        click.option("--map", "map_name", help="With a URL: its register map."),
-        click.option(
-            "--config",
-            type=click.Path(path_type=Path, dir_okay=False),
-            help=f"With a name: the panel file. [default: {DEFAULT_CONFIG}]",
-        ),
-        click.argument("device"),
+    Exit code 1 when one of them is not as it should be.
+    """
+    with ControlClient(socket_path) as client:
+        record: dict[str, Any] = client.status()
+    links: dict[str, dict[str, Any]] = record["links"]
+    if as_json:
+        click.echo(json.dumps(links))
+    else:
+        for name, link in links.items():
+            click.echo(_link_line(name, link))
+            for device, state in link["devices"].items():
+                click.echo(_device_line(device, state))
+    devices = [state for link in links.values() for state in link["devices"].values()]
+    if any(link["state"] == "DOWN" or "remark" in link for link in links.values()) or any(
+        state["state"] != "OK" for state in devices
     ):
-        function = decorate(function)
-    return function
+        raise SystemExit(1)
 
 
-def link_of(url: str) -> Link:
-    """The link of a URL. Raises click.BadParameter."""
-    try:
-        return build_link("link", url)
-    except ValueError as error:
-        raise click.BadParameter(f"{url}: {error}") from None
+def _link_line(name: str, link: dict[str, Any]) -> str:
+    parts = [f"{name}: {link['state']}{_since(link)}"]
+    parts.append(f"{link['questions']} questions, {link['timeouts']} timeouts")
+    parts.append(f"fast lane {link['fast_ms']:g} ms, planned {link['planned_ms']:g}")
+    if link["strays"]:
+        parts.append(f"{link['strays']} stray bytes")
+    if link["noisy"]:
+        parts.append(f"{link['noisy']} times never silent")
+    if link["shifts"]:
+        parts.append(f"lost step {link['shifts']} times")
+    if link["opened"] > 1:
+        parts.append(f"opened {link['opened']} times")
+    if link.get("echo"):
+        parts.append("hears itself")
+    if "settle_ms" in link:
+        parts.append(f"deaf for {link['settle_ms']} ms after it is opened")
+    if "remark" in link:
+        parts.append(link["remark"])
+    elif link["state"] == "DOWN":
+        parts.append(link.get("error", ""))
+    return "; ".join(parts)
 
 
-def named(device: str, config: Path | None, map_name: str | None, unit: int | None) -> Named:
-    """The device of that name in the panel file, or at that URL. Raises click.UsageError."""
-    if "://" in device:
-        if map_name is None:
-            raise click.UsageError(
-                "a URL needs --map; `panelctl maps list` has them, `panelctl probe` finds it out"
-            )
-        known = load_map(map_name)
-        number = 1 if unit is None else unit
-        times = (known.timeout_ms, known.late_ms, known.gap_ms)
-        return Named(link_of(device), number, known, *times)
-    if map_name is not None or unit is not None:
-        raise click.UsageError("--map and --unit go with a URL; a name is looked up in --config")
-    panel = read_panel(config or DEFAULT_CONFIG)
-    for item in panel.devices:
-        if item.name == device:
-            link = next(link for link in panel.links if link.name == item.link)
-            known = load_map(item.map)
-            times = (item.timeout_ms, item.late_ms, item.gap_ms)
-            return Named(link, item.unit, known, *times, item.inverted)
-    names = ", ".join(item.name for item in panel.devices)
-    raise click.UsageError(f"the panel file has no device {device}; it has {names}")
+def _device_line(name: str, state: dict[str, Any]) -> str:
+    line = f"  {name:<16} {state['state']:<9}{_since(state):<12}"
+    if state["p50_ms"] is not None:
+        line += f" answers after {state['p50_ms']:g} ms (p99 {state['p99_ms']:g})"
+    line += f", {state['good']} good"
+    for key, words in (("timeouts", "lost"), ("refusals", "refused"), ("bad", "bad")):
+        if state[key]:
+            line += f", {state[key]} {words}"
+    if "serial" in state:
+        line += f", serial {state['serial']}"
+    if state["state"] != "OK" and "error" in state:
+        line += f": {state['error']}"
+    return line
 
 
-@asynccontextmanager
-async def surveyed(device: Named) -> AsyncIterator[tuple[Survey, Clock]]:
-    """A survey of the device on its own link, which is closed afterwards."""
-    clock = TimerfdClock()
-    link = open_read_only(device.link, clock)
-    wire = wire_of(device.link)
-    try:
-        times = (device.timeout_ms, device.late_ms, device.gap_ms)
-        yield Survey(link, clock, wire, device.unit, *times), clock
-    finally:
-        await link.close()
-        clock.close()
-
-
-@contextmanager
-def progress(label: str) -> Iterator[Tell]:
-    """A bar on the standard error, where that is a terminal."""
-    with click.progressbar(length=1, label=label, file=sys.stderr) as bar:
-
-        def tell(done: int, of: int) -> None:
-            bar.length = of
-            bar.update(done - bar.pos)
-
-        yield tell
+def _since(state: dict[str, Any]) -> str:
+    seconds = state["since_s"]
+    if seconds is None:
+        return ""
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f" for {seconds / size:.0f} {unit}"
+    return f" for {seconds:.0f} s"

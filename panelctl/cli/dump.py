@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from panelctl import __version__
-from panelctl.cli.devices import Named, device_options, named, progress, surveyed
+from panelctl.cli.named import Named, device_options, named, progress, surveyed
 from panelctl.field.survey import Holding
 from panelctl.modbus.capture import decode_with
 from panelctl.modbus.maps import Point, RegisterMap

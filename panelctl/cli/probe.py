@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 
 import click
 
-from panelctl.cli.devices import link_of, progress
+from panelctl.cli.named import link_of, progress
 from panelctl.cli.options import json_option
 from panelctl.clock import Clock
 from panelctl.errors import BadReply, DeviceRefused, FieldError, LinkDown, ReplyTimeout
@@ -26,6 +26,11 @@ from panelctl.units import NS_PER_MS
 
 LATE_MS = 1_000  # a device that nobody knows yet may be as late as this
 RECONNECT_NS = 400 * NS_PER_MS
+DEAF_NS = 2_500 * NS_PER_MS  # some adapters and gateways hear nothing for so long at first
+DEAF = (
+    "it is deaf for a while after it was opened; write ?settle_ms=2500 in its URL, or less where "
+    "that will do"
+)
 
 
 @dataclass(slots=True)
@@ -66,10 +71,13 @@ def command(link: str, units: str, timeout_ms: int, map_name: str | None, as_jso
     where = link_of(link)
     given = load_map(map_name) if map_name else None
     found: list[Unit] = []
+    remarks: list[str] = []
     try:
-        asyncio.run(_probe(where, numbers, timeout_ms, given, found))
+        asyncio.run(_probe(where, numbers, timeout_ms, given, found, remarks))
     except KeyboardInterrupt:
         click.echo("stopped; found so far:", err=True)
+    for remark in remarks:
+        click.echo(f"{link}: {remark}", err=True)
     if as_json:
         click.echo(json.dumps([asdict(unit) for unit in found]))
     else:
@@ -98,20 +106,47 @@ async def _probe(
     timeout_ms: int,
     given: RegisterMap | None,
     found: list[Unit],
+    remarks: list[str],
 ) -> None:
     clock = TimerfdClock()
     link = open_read_only(where, clock)
     wire = wire_of(where)
     try:
+        again = []  # who was asked while the link may have been deaf
         with progress("asking units") as tell:
             for done, number in enumerate(numbers, start=1):
                 survey = Survey(link, clock, wire, number, timeout_ms, LATE_MS)
+                asked_ns = clock.now_ns()
                 if await _present(survey, link, clock):
                     found.append(await _look(survey, number, given))
+                elif asked_ns - link.counts.since_ns < DEAF_NS:
+                    again.append(number)
                 tell(done, len(numbers))
+        opened_ns = link.counts.since_ns
+        if again:
+            await clock.sleep_until(opened_ns + DEAF_NS)
+        for number in again:
+            survey = Survey(link, clock, wire, number, timeout_ms, LATE_MS)
+            if await _present(survey, link, clock):
+                found.append(await _look(survey, number, given))
+                remarks.append(DEAF)
+        found.sort(key=lambda unit: unit.unit)
+        remarks[:] = [*dict.fromkeys(remarks[:1]), *_remarks(link)]
     finally:
         await link.close()
         clock.close()
+
+
+def _remarks(link: BusLink) -> list[str]:
+    """What a person should know of the link."""
+    remarks = [link.counts.remark] if link.counts.remark else []
+    if link.counts.echo:
+        remarks.append("its adapter hears itself; one copy of each frame is skipped")
+    if link.counts.noisy:
+        remarks.append(
+            "it is hardly ever silent: somebody else talks on it, or it is not terminated"
+        )
+    return remarks
 
 
 async def _present(survey: Survey, link: BusLink, clock: Clock) -> bool:

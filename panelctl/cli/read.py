@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from panelctl.cli.devices import Named, device_options, named, progress, surveyed
+from panelctl.cli.named import Named, device_options, named, progress, surveyed
 from panelctl.cli.options import json_option
 from panelctl.field.survey import Holding, Survey
 from panelctl.modbus.capture import Value, decode_with

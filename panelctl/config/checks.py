@@ -15,7 +15,7 @@ from panelctl.config.circuit_checks import check_circuits, map_of
 from panelctl.config.row_checks import check_rows
 from panelctl.config.schema import PanelFile
 from panelctl.errors import ConfigError, Problem
-from panelctl.modbus.busplan import LinkPlan, plan_bus
+from panelctl.modbus.busplan import FAST_SHARE, LinkPlan, plan_bus
 from panelctl.modbus.maps import load_map
 from panelctl.model.breaker import CONTINUOUS_SHARE, Breaker
 from panelctl.model.panel import Panel
@@ -220,12 +220,16 @@ def _plan(plan: LinkPlan) -> Iterator[Problem]:
     if plan.fits:
         return
     cycle_ms = plan.period_ns / NS_PER_MS
+    fast_ms, sweep_ms = plan.fast_ns / NS_PER_MS, plan.sweep_ns / NS_PER_MS
     used_ms = (plan.fast_ns + plan.write_ns + plan.longest_slow_ns) / NS_PER_MS
-    sweep_ms = plan.sweep_ns / NS_PER_MS
+    rate_hz = plan.highest_hz
+    lower = f"timing.rate_hz = {rate_hz:g} fits" if rate_hz else "no lower rate fits either"
+    faster = "raise the baud rate, " if plan.link.rtu else ""
     yield Problem(
         f"link {plan.link.name}.url",
         plan.link.url,
-        f"the plan does not fit: {used_ms:.0f} ms of a {cycle_ms:.0f} ms cycle for the fast lane "
-        f"and writes, and {sweep_ms:.0f} ms for a sweep of the rest; raise the baud rate, spread "
-        "the devices over more links, or lower timing.rate_hz",
+        f"the plan does not fit: of a {cycle_ms:.0f} ms cycle the fast lane takes {fast_ms:.0f} ms "
+        f"({FAST_SHARE:.0%} are waited for), with writes and a slow read {used_ms:.0f} ms, and a "
+        f"sweep of the rest takes {sweep_ms:.0f} ms; {lower}; or {faster}spread the devices over "
+        "more links",
     )

@@ -55,6 +55,7 @@ class App:
         now_ns, wall_s = clock.now_ns(), clock.wall_s()
         start = Start(self.store.load(now_ns, wall_s), self.history.load(), now_ns, wall_s)
         start.resume(self.engine)
+        self.scanner.take_known(start.kept.serials)
         ledger = start.history.ledger
         self.outputs = Outputs(panel, self.engine, self.links, self.scanner, clock, ledger)
         hello = {**describe_panel(panel, config), "start": start.to_plain()}

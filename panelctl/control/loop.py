@@ -23,9 +23,10 @@ from panelctl.field.outputs import Outputs
 from panelctl.field.scan import Scanner
 from panelctl.link.server import ControlServer, encode
 from panelctl.link.watchdog import Watchdog
+from panelctl.modbus.busplan import FAST_SHARE
+from panelctl.model.command import AcceptDevice
 from panelctl.units import NS_PER_S
 
-PATIENCE_RATIO = 0.6  # of a cycle: longer than this no link may hold the decision
 JITTER_KEPT = 10_000
 FULL_COLLECTION_CYCLES = 600
 YOUNG_COLLECTION_CYCLES = 10  # little of what a cycle leaves behind is in circles
@@ -66,7 +67,7 @@ class ControlLoop:
         self._history = history
         self._watchdog = watchdog
         self._clock = clock
-        self._publisher = Publisher(engine, scanner.units)
+        self._publisher = Publisher(engine, scanner)
         self._heat: dict[str, list[int]] = {}
         self._heat_ns = 0
         self._hour = -1  # of the day, when the history was last saved
@@ -114,6 +115,7 @@ class ControlLoop:
             engine.caps.keep(),
             engine.tiers(),
             engine.blind_since_ns(),
+            self._scanner.known(),
         )
         self._store.save(kept, now_ns, self._clock.wall_s(), last)
 
@@ -122,7 +124,7 @@ class ControlLoop:
         late_ns = self._clock.now_ns() - tick_ns
         counts.late_ns.append(late_ns)
         complete = await self._scanner.read_fast(
-            PATIENCE_RATIO * self._period_ns / NS_PER_S, tick_ns + self._period_ns
+            FAST_SHARE * self._period_ns / NS_PER_S, tick_ns + self._period_ns
         )
         counts.incomplete += not complete
         now_ns = self._clock.now_ns()
@@ -130,6 +132,9 @@ class ControlLoop:
         queued = self._server.take_commands()
         commands = [command for command, _ in queued]
         verdicts = engine.step(now_ns, commands)
+        for command, verdict in zip(commands, verdicts, strict=True):
+            if isinstance(command, AcceptDevice) and verdict.accepted:
+                self._scanner.accept(command.device)
         self._outputs.apply(now_ns)
         self._keep(now_ns)  # before anything that only tells about it
         for (_, reader), verdict in zip(queued, verdicts, strict=True):

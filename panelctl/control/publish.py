@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 from array import array
-from collections.abc import Callable, Mapping
 from dataclasses import asdict
 
 from panelctl.control.bulk import Bulk
@@ -11,7 +11,7 @@ from panelctl.core.energy import MAINS
 from panelctl.core.engine import Engine
 from panelctl.core.layout import LEG_ROWS, NO_LIMIT_MA
 from panelctl.core.plausible import Doubt
-from panelctl.field.unit import Unit
+from panelctl.field.scan import Scanner
 from panelctl.model.command import Command, Verdict, command_to_plain
 from panelctl.model.limit import LimitName
 from panelctl.model.reason import Reason, State
@@ -22,6 +22,7 @@ from panelctl.model.record import (
     EnergyRecord,
     EventRecord,
     LimitRecord,
+    LinkRecord,
     MainsRecord,
     RowRecord,
     TimingRecord,
@@ -30,6 +31,7 @@ from panelctl.model.relay import BY_HAND, Claim
 from panelctl.model.slots import LEGS
 from panelctl.units import NS_PER_S
 
+log = logging.getLogger("panelctl.field")
 LIMITS = tuple(LimitName)
 LIMIT_NAMES = tuple(name.name for name in LIMITS)
 DROPS = {(leg, Doubt.DROP) for leg in LEGS}  # every large load that stops is one
@@ -39,9 +41,9 @@ FAULTS = {Reason.WELDED, Reason.STUCK_OPEN, Reason.IGNORES_BUDGET}
 class Publisher:
     """Builds records; it remembers the last one's decisions, to tell what changed."""
 
-    def __init__(self, engine: Engine, units: Callable[[], Mapping[str, Unit]]) -> None:
+    def __init__(self, engine: Engine, scanner: Scanner | None = None) -> None:
         self._engine = engine
-        self._units = units
+        self._scanner = scanner
         self._circuits = {circuit.id for circuit in engine.panel.circuits}
         self._seq = 0
         self._before: tuple[array[int], ...] = ()  # claims, closed, reason
@@ -67,6 +69,7 @@ class Publisher:
         """The record of the cycle that was decided at `now_ns`."""
         engine, state = self._engine, self._engine.state
         doubts = engine.doubts
+        links, changes, units = self._field(now_ns)
         self._seq += 1
         return {
             "v": VERSION,
@@ -87,22 +90,35 @@ class Publisher:
             "energy": self._energy(),
             "tank_c": self._tank_c(now_ns),
             "doubts": {name: list(why) for name, why in doubts.items()},
-            "events": self._events(doubts),
+            "events": self._events(doubts) + changes,
             "commands": [command_to_plain(command) for command in commands],
             "verdicts": [asdict(verdict) for verdict in verdicts],
-            "units": {
-                name: {
-                    "good": unit.good,
-                    "timeouts": unit.timeouts,
-                    "bad": unit.bad,
-                    "refused": unit.refused,
-                    "dead": int(unit.dead),
-                }
-                for name, unit in self._units().items()
-            },
+            "units": units,
+            "links": links,
             "timing": timing,
             "image": self._bulk.image(now_ns),
         }
+
+    def _field(
+        self, now_ns: int
+    ) -> tuple[dict[str, LinkRecord], list[EventRecord], dict[str, dict[str, int]]]:
+        """The links, what changed about them, and the devices' counts; nothing without a field."""
+        if self._scanner is None:
+            return {}, [], {}
+        links, changes = self._scanner.report.links(now_ns)
+        for change in changes:
+            log.info("%s: %s", change.get("link") or change.get("device"), change.get("text"))
+        units = {
+            name: {
+                "good": unit.good,
+                "timeouts": unit.timeouts,
+                "bad": unit.bad,
+                "refused": unit.refused,
+                "dead": int(unit.dead),
+            }
+            for name, unit in self._scanner.units().items()
+        }
+        return links, changes, units
 
     def _mains(self, now_ns: int) -> MainsRecord:
         image = self._engine.image

@@ -28,6 +28,7 @@ from panelctl.units import NS_PER_S
 FORMAT = 3
 MOST_BYTES = 65_536
 MOST_CLAIM = 63
+MOST_SERIAL = 128
 MOST_HEAT = 64 << 32
 MOST_NS = 1 << 62
 LAZY_NS = 60 * NS_PER_S  # flash wears
@@ -38,8 +39,8 @@ SET_S = 2.0  # a wall clock that is so far off was set, or has drifted
 class Kept:
     """What is kept: claims by circuit, the requested limit (A) with its end (monotonic, ns), the
     heat of watched breakers (fast and slow, in 2^-32), the envelope and the grid's state, what was
-    in doubt about the mains, what people asked of circuits (caps and tiers), and since when the
-    mains could not be seen (ns; 0: they could).
+    in doubt about the mains, what people asked of circuits (caps and tiers), since when the mains
+    could not be seen (ns; 0: they could), and the serial numbers of the devices.
     """
 
     claims: dict[str, int] = field(default_factory=dict)
@@ -51,6 +52,7 @@ class Kept:
     caps: KeptCaps = field(default_factory=dict)
     tiers: Tiers = field(default_factory=dict)
     blind_ns: int = 0
+    serials: dict[str, str] = field(default_factory=dict)
 
 
 class StateStore:
@@ -116,6 +118,7 @@ def kept_to_plain(kept: Kept) -> dict[str, Any]:
         "caps": {ident: list(cap) for ident, cap in kept.caps.items()},
         "tiers": {ident: list(pair) for ident, pair in kept.tiers.items()},
         "blind_ns": kept.blind_ns,
+        "serials": kept.serials,
     }
 
 
@@ -145,6 +148,8 @@ def kept_from(plain: dict[str, Any]) -> Kept:
     doubts = tuple(Doubt(name) for name in plain["doubts"])
     kept = Kept(claims, heat=heat, limits=limits, doubts=doubts, caps=caps, tiers=tiers)
     kept.blind_ns = _whole(plain["blind_ns"])
+    serials = dict(plain.get("serials", {}))  # earlier files have none
+    kept.serials = {str(name): str(serial)[:MOST_SERIAL] for name, serial in serials.items()}
     limit_a, until_ns = plain["limit_a"], _time(plain["until_ns"])
     if limit_a is not None and 0 <= float(limit_a) < math.inf:
         kept.limit_a, kept.until_ns = float(limit_a), until_ns

@@ -25,6 +25,7 @@ from panelctl.errors import CommandRefused
 from panelctl.model.circuit import Role
 from panelctl.model.command import (
     MAX_EXPIRY_S,
+    AcceptDevice,
     Cap,
     CloseRelay,
     Command,
@@ -313,6 +314,11 @@ class Engine:
                     self.caps.take_back(i)
                 else:
                     self.caps.put(i, most_w, now_ns + ns_from_s(expires_s))
+            case AcceptDevice(_, device):  # the field carries it out
+                names = [known.name for known in self.panel.devices]
+                if device not in names:
+                    listed = ", ".join(names)
+                    raise CommandRefused(f"there is no device {device!r}; there is {listed}")
 
     def _grid(self, islanded: bool, soc: float | None) -> None:
         if self.panel.backup is None:

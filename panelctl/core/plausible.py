@@ -10,6 +10,9 @@ Rules
   believed with the second sample that says so. The mains fell, or a modulated load's own meter rose
   and the mains did not. One damaged frame in some 65,000 passes its checksum; what either would do
   is raise.
+- ERRATIC: that happens again and again: what fell was back with the next sample. Two meters answer
+  in turn, or a transformer has a bad contact. A fall then has to last for ERRATIC_HOLD_NS, so that
+  the higher of the two counts; ends when for ERRATIC_NS nothing fell and came back.
 - FROZEN: not one digit of the mains has changed for long, while the branch circuits have.
 - BRANCHES: the branch circuits draw more than the mains carry, for long: a transformer of the wrong
   ratio or on the wrong leg, a meter that shows zero, or a source that the panel file does not name.
@@ -23,6 +26,7 @@ Rules
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -37,6 +41,9 @@ from panelctl.units import NS_PER_S, ns_from_s
 DROP_MA = 15_000  # a fall that has to be confirmed,
 DROP_SHARE = 8  # or an eighth of the control setting, where that is more
 ALIKE_MA = 5_000  # two samples that agree
+ERRATIC_FALLS = 4  # falls that were taken back,
+ERRATIC_NS = 20 * NS_PER_S  # within so long
+ERRATIC_HOLD_NS = 2 * NS_PER_S
 MOVED_MA = 3_000  # branch circuits that have moved
 EXCESS_SHARE = 4  # currents of unlike phase add up to less than their sum: a quarter more,
 EXCESS_MA = 5_000  # and so much more, may be true
@@ -57,6 +64,7 @@ class Doubt(StrEnum):
     """Why a reading is not believed."""
 
     DROP = "DROP"
+    ERRATIC = "ERRATIC"
     FROZEN = "FROZEN"
     BRANCHES = "BRANCHES"
     UNPROVEN = "UNPROVEN"  # believed, within bounds
@@ -77,6 +85,9 @@ class _Leg:
     others_ma: int = 0  # what it carried for others than the modulated loads, as last believed
     believed_ns: int = 0
     falling_ma: int | None = None  # a fall that waits for its second sample
+    falling_ns: int = 0  # since when
+    taken_back: deque[int] = field(default_factory=lambda: deque(maxlen=ERRATIC_FALLS))  # when
+    erratic: bool = False
     fast_since_ns: int = 0  # since when the branch circuits draw too much
     all_since_ns: int = 0
     fast_then: list[int] = field(default_factory=list)  # what the modulated ones showed at first
@@ -123,6 +134,8 @@ class Plausible:
         found = {}
         for name, leg in zip(LEGS, self._legs, strict=True):
             doubts = leg.doubts | {Doubt.UNPROVEN} if leg.unproven else leg.doubts
+            if leg.erratic:
+                doubts = doubts | {Doubt.ERRATIC}
             if doubts:
                 found[name] = sorted(doubts)
         return found
@@ -130,7 +143,7 @@ class Plausible:
     def keep(self) -> tuple[Doubt, ...]:
         """The doubts that a controller which starts anew has to know of."""
         found = {doubt for doubts in self.doubts.values() for doubt in doubts}
-        return tuple(sorted(found - {Doubt.DROP}))
+        return tuple(sorted(found - {Doubt.DROP, Doubt.ERRATIC}))
 
     def take(self, doubts: Iterable[Doubt], now_ns: int) -> None:
         """Begin with what an earlier run kept: a start is no reason to believe what it did not."""
@@ -152,7 +165,7 @@ class Plausible:
     def rests_until_ns(self, now_ns: int) -> int:
         """Up to when the same readings, again and again, change nothing in here."""
         for leg in self._legs:
-            if leg.doubts or leg.unproven or leg.falling_ma is not None:
+            if leg.doubts or leg.unproven or leg.erratic or leg.falling_ma is not None:
                 return now_ns
             if leg.fast_since_ns or leg.all_since_ns:
                 return now_ns
@@ -187,13 +200,29 @@ class Plausible:
             others_ma -= value[slot]
         leg.doubts.discard(Doubt.DROP)
         known = leg.believed_ns and sampled_ns - leg.believed_ns <= self._fresh_ns
-        alike = leg.falling_ma is not None and abs(others_ma - leg.falling_ma) <= ALIKE_MA
-        if known and leg.others_ma - others_ma > self._drop_ma and not alike:
-            leg.falling_ma = others_ma
+        fell = leg.others_ma - others_ma > self._drop_ma
+        if (known or leg.erratic) and fell and not self._confirmed(leg, others_ma, sampled_ns):
             leg.doubts.add(Doubt.DROP)
             return
+        if leg.falling_ma is not None and not fell:
+            self._taken_back(leg, sampled_ns)
+        elif leg.erratic and sampled_ns - leg.taken_back[-1] > ERRATIC_NS:
+            leg.erratic = False
         leg.falling_ma = None
         leg.others_ma, leg.believed_ns = others_ma, sampled_ns
+
+    def _confirmed(self, leg: _Leg, others_ma: int, sampled_ns: int) -> bool:
+        """Whether a fall has been seen for long enough: twice, or ERRATIC_HOLD_NS."""
+        if leg.falling_ma is None or abs(others_ma - leg.falling_ma) > ALIKE_MA:
+            leg.falling_ma, leg.falling_ns = others_ma, sampled_ns
+            return False
+        return not leg.erratic or sampled_ns - leg.falling_ns >= ERRATIC_HOLD_NS
+
+    def _taken_back(self, leg: _Leg, sampled_ns: int) -> None:
+        """What had fallen is back: that was no load."""
+        leg.taken_back.append(sampled_ns)
+        if len(leg.taken_back) == ERRATIC_FALLS:
+            leg.erratic |= sampled_ns - leg.taken_back[0] <= ERRATIC_NS
 
     def _branches(self, leg: _Leg, sampled_ns: int) -> None:
         image = self._image

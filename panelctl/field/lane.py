@@ -103,10 +103,12 @@ class Pace:
     planned_ns: int
     last_ns: int = 0
     mean_ns: float = 0.0
+    rounds: int = 0
 
     def took(self, ns: int) -> None:
         """Another round."""
         self.last_ns = ns
+        self.rounds += 1
         self.mean_ns += (ns - self.mean_ns) / 16 if self.mean_ns else ns
 
 
@@ -136,6 +138,7 @@ class Lane:
         self._fast = [read_of(planned) for planned in plan.fast]
         self._slow = [read_of(planned) for planned in plan.slow]
         self._counters = deque(read_of(planned) for planned in plan.counters)
+        self.reads = [*self._fast, *self._slow, *self._counters]  # everything on this link
         self._checks = deque(i for i in self.identities.values() if i.ways)
         self._pending: list[Read] = []  # of this sweep
         self._sweep_ns = 0  # the next sweep begins no earlier
@@ -151,11 +154,6 @@ class Lane:
             for read in self._slow
             if read.planned.map.relay is not None
         }
-
-    @property
-    def reads(self) -> list[Read]:
-        """Everything that is read on this link."""
-        return [*self._fast, *self._slow, *self._counters]
 
     def begin(self, until_ns: int) -> None:
         """Start a cycle: the fast lane now, slow reads until `until_ns`."""
@@ -219,9 +217,12 @@ class Lane:
         while True:
             now_ns = self._clock.now_ns()
             due = self._go.is_set()
-            if (due and asked and now_ns - begin_ns >= least_ns) or not self._sweeps(now_ns):
+            if due and asked and now_ns - begin_ns >= least_ns:
                 return
             read, at_ns = self._first_free(now_ns)
+            if read is None and now_ns >= self._sweep_ns:
+                self._begin_sweep(now_ns)
+                read, at_ns = self._first_free(now_ns)
             if read is None:
                 if due or at_ns >= self.until_ns:
                     return
@@ -237,39 +238,36 @@ class Lane:
             self._pending.remove(read)
             await self._try(read, Turn.SLOW)
 
-    def _sweeps(self, now_ns: int) -> bool:
-        """Whether a sweep is under way, or one may begin."""
-        if self._pending:
-            return True
-        if now_ns < self._sweep_ns or not (self._slow or self._counters):
-            return False
+    def _begin_sweep(self, now_ns: int) -> None:
+        """Everybody once more; who still waits for its turn comes first."""
         self.sweeps += 1
-        self._pending = list(self._slow)
+        wanted = list(self._slow)
         if self._counters:  # one read of them ends each sweep
-            self._pending.append(self._counters[0])
+            wanted.append(self._counters[0])
             self._counters.rotate(-1)
         if self._checks:  # and one look at who answers
             self._checks[0].due = True
             self._checks.rotate(-1)
+        self._pending += [read for read in wanted if read not in self._pending]
         # Half the time it may take is left for lost replies and for writes.
         self._sweep_ns = max(self._sweep_ns + self.plan.sweep_due_ns // 2, now_ns)
-        return True
 
     def _first_free(self, now_ns: int) -> tuple[Read | None, int]:
-        """The first that may be asked now, else None and when the next one may. One that rests for
-        longer than a sweep takes loses its turn in this one.
+        """The first that may be asked now, else None and when the next one may, or the next sweep
+        begins. What is dead or refused loses its turn.
         """
-        soonest_ns = now_ns + self.plan.sweep_due_ns
+        soonest_ns = max(self._sweep_ns, now_ns)
         for read in list(self._pending):
             at_ns = self._rests_ns(read)
             if at_ns <= now_ns:
                 return read, now_ns
             rests = max(read.unit.rest_ns, read.rest_ns) > now_ns
-            hopeless = rests and (read.unit.dead or read.refused)
-            if hopeless or at_ns > now_ns + self.plan.sweep_due_ns:
+            if rests and (read.unit.dead or read.refused):
                 self._pending.remove(read)
             else:
                 soonest_ns = min(soonest_ns, at_ns)
+        if not self._slow and not self._counters:
+            soonest_ns = self.until_ns
         return None, soonest_ns
 
     async def _try(self, read: Read, turn: Turn) -> bool:
@@ -298,7 +296,7 @@ class Lane:
             raise
         unit.answered(answer, self.plan.wire)
         read.answered(answer.question.pdu)
-        if identity.stranger:
+        if identity.stranger or identity.unsure:
             return
         shift = read.shifts[answer.question.pdu]
         read.into.store(answer.values[shift:] if shift else answer.values, answer.sampled_ns)

@@ -41,6 +41,11 @@ class Opening:
         self._learnt_ms = 0  # when it was opened last
         self._told = settle_ms > 0
 
+    @property
+    def answers(self) -> bool:
+        """Whether anything was heard since it was opened."""
+        return self._heard
+
     def may_open(self, now_ns: int) -> bool:
         """Whether it is time to try."""
         return now_ns >= self._reopen_ns

@@ -194,6 +194,8 @@ class Outputs:
         while True:
             await target.wake.wait()
             target.wake.clear()
+            if not self._scanner.trusts(target.device.name):
+                continue  # another board on its place: what would be switched there is not ours
             try:
                 while target.relays:
                     await self._write_relay(target)

@@ -91,9 +91,12 @@ class RtuLink:
                     question = await self._unmistakable(order, ways, timeout_ms, sync)
                 elif self._without_echo < 0:
                     await self._listen_for_echo(question.unit, timeout_ms)
-                return await self._exchange(question, timeout_ms, order)
+                answer = await self._exchange(question, timeout_ms, order)
             finally:
                 self._turns.leave()
+            if answer is not None:
+                return answer
+            await self._clock.sleep_until(order.apart_ns)  # after that it is no copy
 
     async def close(self) -> None:
         """Give the port back."""
@@ -130,7 +133,10 @@ class RtuLink:
             await self._exchange(question, timeout_ms, self._order(unit))
         await self._open()
 
-    async def _exchange(self, question: Question, timeout_ms: float, order: LineOrder) -> Answer:
+    async def _exchange(
+        self, question: Question, timeout_ms: float, order: LineOrder
+    ) -> Answer | None:
+        """The answer; None where it may be the copy of another one."""
         await self._silence()
         loop = asyncio.get_running_loop()
         frame = question.rtu
@@ -140,12 +146,15 @@ class RtuLink:
         chars = len(frame) + question.reply_len + 3
         limit_ns = chars * self._wire.char_ns + int(timeout_ms * NS_PER_MS) + self._slack_ns
         timer = loop.call_later(limit_ns / 1e9, self._expire)
-        order.asked(question, begin_ns)
+        order.asked(question)
         try:
             self._write(frame)
             self.counts.transactions += 1
             pdu, came_ns = await reply
             order.answered(question, came_ns)
+            if not question.writes and order.copied(question, pdu, came_ns):
+                self.counts.stray_bytes += len(pdu)
+                return None
         except ReplyTimeout:
             self.counts.timeouts += 1
             now_ns = self._clock.now_ns()

@@ -9,6 +9,7 @@ from panelctl.clock import Clock
 from panelctl.core.image import Image
 from panelctl.field.bus import BusLink
 from panelctl.field.lane import Lane
+from panelctl.field.report import Report
 from panelctl.field.strangers import Identity
 from panelctl.field.tasks import Tasks
 from panelctl.field.unit import Unit
@@ -29,6 +30,7 @@ class Scanner:
         self._units = {name: unit for lane in lanes for name, unit in lane.units.items()}
         self._identities = {name: who for lane in lanes for name, who in lane.identities.items()}
         self._tasks = Tasks()
+        self.report = Report(self.lanes)
 
     def start(self) -> None:
         """Start one task a lane."""
@@ -65,7 +67,7 @@ class Scanner:
     def trusts(self, device: str) -> bool:
         """Whether the device that answers is the one that it was."""
         identity = self._identities.get(device)
-        return identity is None or not identity.stranger
+        return identity is None or not (identity.stranger or identity.unsure)
 
     def known(self) -> dict[str, str]:
         """The serial numbers by device that have to outlive a restart."""

@@ -7,10 +7,11 @@ one of those before, under the right number, for as long as it is never idle.
 
 Rules
 - A reply that was lost is owed until its late window is over. Nothing is asked that it could answer
-  (`Owed`). On a line it is owed until its unit has answered something else after it as well: a
-  device answers in turn.
-- On a line (`LineOrder`, one a unit) two questions of one shape keep REPEAT_NS between them, unless
-  they ask for the same thing.
+  (`Owed`). After that its unit has to answer something else first, since a device answers in turn;
+  on a line before, on a connection straight after what it could answer.
+- On a line (`LineOrder`, one a unit) two questions of one shape follow each other only where there
+  is no other way; and what looks, to the byte, like the reply to another question of this shape
+  within REPEAT_NS is a copy of it, unless it is just what was said last time: it is asked again.
 - On a connection (`GatewayOrder`, one for all its units) no two questions of one shape stand within
   SHIFT_MOST of each other, unless they ask for the same thing, and the shapes follow each other
   unpredictably. Where a device has too few shapes for that, its answer counts only when a question
@@ -25,12 +26,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from panelctl.field.frames import Question
+from panelctl.modbus.shapes import SHIFT_MOST
 from panelctl.units import NS_PER_MS
 
 REPEAT_NS = 80 * NS_PER_MS
 QUIET_NS = 50 * NS_PER_MS
-SHIFT_MOST = 4
 SHAPES_LEAST = 3
+NEVER_NS = 1 << 62
+FORGOTTEN_NS = 30_000 * NS_PER_MS
 DEAD_AFTER = 3  # losses in a row: nothing is on its way any more
 
 
@@ -41,6 +44,7 @@ class Owed:
     question: Question
     until_ns: int
     followed: bool = False
+    ends_ns: int = NEVER_NS  # then it will not come, whatever its unit has said since
 
 
 def _other(one: Question, two: Question) -> bool:
@@ -57,9 +61,11 @@ class LineOrder:
         self.gap_ns = gap_ns
         self.late_ns = late_ns
         self.owed: list[Owed] = []
-        self._last: dict[int, tuple[Question, int]] = {}  # by shape: asked or answered at
+        self.apart_ns = 0
         self._last_shape = 0
         self._rested_ns = 0  # the pause after its last answer is over
+        self._replies: deque[tuple[Question, bytes, int]] = deque()  # within REPEAT_NS
+        self._said: dict[bytes, bytes] = {}  # the last reply by question
 
     def when(self, ways: Sequence[Question]) -> int:
         """From when on one of the ways may be asked, ns."""
@@ -88,24 +94,35 @@ class LineOrder:
         for owed in self.owed:
             if owed.question.shape == way.shape:
                 free_ns = max(free_ns, owed.until_ns)
-        last = self._last.get(way.shape)
-        if last is not None and _other(last[0], way):
-            free_ns = max(free_ns, last[1] + REPEAT_NS)
         return free_ns
 
-    def asked(self, question: Question, now_ns: int) -> None:
+    def asked(self, question: Question) -> None:
         """It is on its way."""
-        self._last[question.shape] = (question, now_ns)
         self._last_shape = question.shape
 
     def answered(self, question: Question, now_ns: int) -> None:
         """It was answered, if only by a refusal."""
-        self._last[question.shape] = (question, now_ns)
         self._rested_ns = now_ns + self.gap_ns
         if self.owed:
             for owed in self.owed:
                 owed.followed |= owed.question.shape != question.shape
             self.owed = [o for o in self.owed if now_ns < o.until_ns or not o.followed]
+
+    def copied(self, question: Question, pdu: bytes, now_ns: int) -> bool:
+        """Whether the reply to a read may be the copy of another's; `apart_ns` is then when it
+        cannot be one any more.
+        """
+        replies = self._replies
+        while replies and now_ns - replies[0][2] >= REPEAT_NS:
+            replies.popleft()
+        if self._said.get(question.pdu) != pdu:
+            for other, reply, came_ns in replies:
+                if reply == pdu and _other(other, question):
+                    self.apart_ns = came_ns + REPEAT_NS
+                    return True
+        replies.append((question, pdu, now_ns))
+        self._said[question.pdu] = pdu
+        return False
 
     def lost(self, question: Question, now_ns: int) -> None:
         """No right reply came in time; it may come yet."""
@@ -179,9 +196,10 @@ class GatewayOrder:
         return [way for way in ways if way.shape not in owed]
 
     def _owed_shapes(self, now_ns: int) -> set[int]:
-        if self.owed:
-            self.owed = [o for o in self.owed if now_ns < o.until_ns]
-        return {o.question.shape for o in self.owed}
+        if not self.owed:
+            return set()
+        self.owed = [o for o in self.owed if now_ns < (o.until_ns if o.followed else o.ends_ns)]
+        return {o.question.shape for o in self.owed if now_ns < o.until_ns}
 
     def _owed_until_ns(self, way: Question) -> int:
         return max((o.until_ns for o in self.owed if o.question.shape == way.shape), default=0)
@@ -190,6 +208,9 @@ class GatewayOrder:
         """Those whose answer is sure to be theirs."""
         if not self._recent:
             return free
+        if self.owed:  # what is left of it nothing has followed yet
+            late = {o.question.shape for o in self.owed if not o.followed}
+            free = [way for way in free if way.shape not in late]
         last = self._recent[-1].shape
         choices = []
         for way in free:
@@ -215,6 +236,9 @@ class GatewayOrder:
         """It was answered, if only by a refusal of the device itself."""
         self._busy_ns = now_ns
         self._losses.pop(question.unit, None)
+        for owed in self.owed:
+            mine = owed.question.unit == question.unit
+            owed.followed |= mine and owed.question.shape != question.shape
 
     def proved(self, question: Question) -> None:
         """A read was answered rightly: it will be again."""
@@ -230,7 +254,8 @@ class GatewayOrder:
         losses = self._losses[question.unit] = self._losses.get(question.unit, 0) + 1
         window_ns = late_ns if losses < DEAD_AFTER else min(late_ns, timeout_ns)
         self.owed = [o for o in self.owed if o.question is not question]
-        self.owed.append(Owed(question, now_ns + window_ns))
+        ends_ns = now_ns + (FORGOTTEN_NS if losses < DEAD_AFTER else window_ns)
+        self.owed.append(Owed(question, now_ns + window_ns, ends_ns=ends_ns))
         self._busy_ns = now_ns
 
     def came_late(self, question: Question) -> None:

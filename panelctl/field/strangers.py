@@ -52,9 +52,14 @@ class Identity:
         """Whether it has to be looked at before anything else is asked."""
         if not self.ways:
             return False
-        if self.due or self._opened != self._link.counts.reopened:
+        if self.due or self.unsure:
             return True
         return bool(self._again_ns) and self._clock.now_ns() >= self._again_ns
+
+    @property
+    def unsure(self) -> bool:
+        """Whether its link was opened anew and nobody has looked since: it may be anybody."""
+        return bool(self.ways) and self._opened != self._link.counts.reopened
 
     @property
     def stranger(self) -> str:

@@ -281,6 +281,8 @@ class TcpLink(asyncio.Protocol, asyncio.DatagramProtocol):
             transport, self._transport = self._transport, None
             transport.abort()
         self._buffer.clear()
+        if not self._opening.answers:
+            self._order.owed.clear()  # what was asked was never heard
         self._opening.lost(self._clock.now_ns(), why)
         self._pending.fail(kind(f"{self.link.where} {why}"))
 

@@ -1,24 +1,35 @@
-"""The bus plan of a panel: every link's reads, their wire time, and whether the cycle has room.
+"""The bus plan of a panel: every link's reads, their time, and whether the cycle has room.
 
 The fast lane (mains and modulated loads' own meters) is read in every cycle; the slow lane gets
 what is left, and one full sweep of it has to fit `branch_sweep_s`. Energy counters come last: one
 read of them ends each sweep. Room is kept for the writes.
+
+On a line one question follows the other, and a device that needs a pause is asked no sooner; behind
+one address units are asked side by side. The times are those of the maps; what they are in truth a
+lane learns, and it is told where they differ (docs/reference/control-socket.md).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from panelctl.modbus.maps import RegisterMap, load_map
 from panelctl.modbus.plan import Block, plan_blocks
+from panelctl.modbus.shapes import SHIFT_MOST, reply_shape
 from panelctl.modbus.wire import Wire
 from panelctl.model.circuit import Role
 from panelctl.model.panel import Device, Link, Panel
 from panelctl.model.slots import Slot, image_slots
+from panelctl.units import NS_PER_MS
 
 RELAY_WRITES_A_CYCLE = 2  # a shed moves few relays at once; each is written and read back
+FAST_SHARE = (
+    0.75  # of a cycle: the loop waits no longer for the fast lane, and no plan may need more
+)
 FULL = 0.9  # a plan that needs more of the cycle than this has no room for a single lost reply
+RATES_HZ = [n / 2 for n in range(40, 1, -1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +78,23 @@ class LinkPlan:
         return self.sweep_ns / left_ns if self.sweep_ns else 0.0
 
     @property
+    def fast_ratio(self) -> float:
+        """Share of the cycle that the fast lane takes."""
+        return self.fast_ns / self.period_ns
+
+    @property
     def fits(self) -> bool:
         """Whether this link can keep the cadence."""
-        return self.cycle_ratio <= FULL and self.sweep_ratio <= FULL
+        shares = (self.cycle_ratio, self.sweep_ratio)
+        return self.fast_ratio <= FAST_SHARE and max(shares) <= FULL
+
+    @property
+    def highest_hz(self) -> float | None:
+        """The highest cycle rate that this link can keep, in steps of half a Hz; None for none."""
+        for rate_hz in RATES_HZ:
+            if replace(self, period_ns=int(1e9 / rate_hz)).fits:
+                return rate_hz
+        return None
 
 
 def wire_of(link: Link) -> Wire:
@@ -109,8 +134,8 @@ def plan_bus(panel: Panel) -> list[LinkPlan]:
                 fast=tuple(fast),
                 slow=tuple(_spread(slow)),
                 counters=tuple(counters),
-                fast_ns=sum(read.wire_ns for read in fast),
-                sweep_ns=sum(read.wire_ns for read in slow)
+                fast_ns=_takes_ns(link, wire, fast),
+                sweep_ns=_takes_ns(link, wire, slow)
                 + max((read.wire_ns for read in counters), default=0),
                 write_ns=write_ns,
                 period_ns=period_ns,
@@ -118,6 +143,36 @@ def plan_bus(panel: Panel) -> list[LinkPlan]:
             )
         )
     return plans
+
+
+def _takes_ns(link: Link, wire: Wire, reads: Sequence[PlannedRead]) -> int:
+    """How long a round of these reads takes, ns."""
+    if not reads:
+        return 0
+    by_unit: dict[str, int] = {}
+    for read in reads:
+        gap_ns = int(read.device.gap_ms * NS_PER_MS)
+        by_unit[read.device.name] = by_unit.get(read.device.name, 0) + read.wire_ns + gap_ns
+    last_gap_ns = min(int(read.device.gap_ms * NS_PER_MS) for read in reads)
+    longest_ns = max(by_unit.values()) - last_gap_ns  # the last pause falls into the next round
+    if link.rtu:
+        return max(sum(read.wire_ns for read in reads), longest_ns)
+    proofs_ns = sum(read.wire_ns for read in _to_be_proven(reads))
+    busy_ns = [0] * max(1, min(link.inflight, len(by_unit)))
+    for unit_ns in sorted(by_unit.values(), reverse=True):
+        busy_ns[busy_ns.index(min(busy_ns))] += unit_ns
+    return max(max(busy_ns), longest_ns) + proofs_ns
+
+
+def _to_be_proven(reads: Sequence[PlannedRead]) -> Iterable[PlannedRead]:
+    """The reads on a connection whose shapes do not stand out: each costs one question more."""
+    recent: deque[tuple[str, int]] = deque(maxlen=SHIFT_MOST)
+    for read in reads:
+        shapes = [reply_shape(way) for way in read.block.ways]
+        free = [shape for shape in shapes if shape not in recent]
+        if not free:
+            yield read
+        recent.append(free[0] if free else shapes[0])
 
 
 def _fast_slots(panel: Panel) -> set[str]:
@@ -145,8 +200,7 @@ def _reads(device: Device, slots: Sequence[tuple[int, Slot]], wire: Wire) -> lis
             map=known,
             block=block,
             slots=tuple(pair for p in block.points for pair in by_point.get(p.name, ())),
-            wire_ns=wire.read_ns(block.span.table, block.span.count, turnround_ns)
-            + int(device.gap_ms * 1e6),
+            wire_ns=wire.read_ns(block.span.table, block.span.count, turnround_ns),
         )
         for block in plan_blocks(known, list(by_point), wire)
     ]

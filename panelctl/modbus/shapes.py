@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from panelctl.modbus.maps import Point, RegisterMap
 
 BITS = ("coil", "discrete")
+SHIFT_MOST = 4  # so many questions before is a shifted gateway's reply for
 MOST_WAYS = 8
 NEIGHBOURS = 12  # points on each side that a longer read may reach to
 

@@ -12,7 +12,7 @@ SILENT_CHARS = 3.5
 READ_REQUEST_CHARS = 8  # unit, function, address, count, CRC
 WRITE_CHARS = 8  # a single coil or register, request and reply alike
 REPLY_OVERHEAD_CHARS = 5  # unit, function, byte count, CRC
-TCP_ROUND_NS = 2_000_000  # a round trip on a home network, apart from the device's own time
+TCP_ROUND_NS = 1_000_000  # a round trip on a wired home network, apart from the device's own time
 
 
 @dataclass(frozen=True, slots=True)

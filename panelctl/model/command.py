@@ -123,7 +123,17 @@ class Cap:
     expires_s: float
 
 
-Command = OpenRelay | CloseRelay | RequestLimit | SetTier | Envelope | Grid | Lease | Cap
+@dataclass(frozen=True, slots=True)
+class AcceptDevice:
+    """Take the device that answers now for the right one, though its serial number is another."""
+
+    id: str
+    device: str
+
+
+Command = (
+    OpenRelay | CloseRelay | RequestLimit | SetTier | Envelope | Grid | Lease | Cap | AcceptDevice
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +177,7 @@ _KEYS = {
     "grid": {"islanded", "soc"},
     "lease": {"source", "number", "import_w", "expires_s"},
     "cap": {"circuit", "most_w", "expires_s"},
+    "accept": {"device"},
 }
 _WINDOW_KEYS = {"start_s", "end_s", "limit_a", "import_w"}
 
@@ -228,6 +239,8 @@ def command_from_plain(message: dict[str, Any]) -> Command:
         most_w = _number(message, "most_w", 0.0, MAX_IMPORT_W)
         expires_s = _number(message, "expires_s", 1.0, MAX_EXPIRY_S)
         return Cap(ident, _text(message, "circuit"), most_w, expires_s)
+    if verb == "accept":
+        return AcceptDevice(ident, _text(message, "device"))
     if verb == "lease":
         return Lease(
             ident,
@@ -259,3 +272,5 @@ def command_to_plain(command: Command) -> dict[str, Any]:
             return {"do": "lease", **asdict(command)}
         case Cap():
             return {"do": "cap", **asdict(command)}
+        case AcceptDevice(ident, device):
+            return {"do": "accept", "id": ident, "device": device}

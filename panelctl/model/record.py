@@ -98,6 +98,8 @@ class EventRecord(TypedDict):
     circuit: NotRequired[str]
     leg: NotRequired[str]
     by_a: NotRequired[float]
+    link: NotRequired[str]
+    device: NotRequired[str]
     text: NotRequired[str]
 
 
@@ -108,6 +110,51 @@ class LimitRecord(TypedDict):
     source: str
     limit_a: dict[str, float]
     until_s: NotRequired[float]
+
+
+class DeviceRecord(TypedDict):
+    """A device on a link. `state` is OK, SILENT, REFUSES, STRANGER or NEW; `since_s` counts back
+    from now. Counts since the start; times in ms: to its answers (p50, p99), what it is waited for
+    at most. `age_s` is how old its last answer is, `refused` how many of its reads it refuses now.
+    """
+
+    state: str
+    since_s: float | None
+    good: int
+    timeouts: int
+    refusals: int
+    bad: int
+    age_s: float | None
+    p50_ms: float | None
+    p99_ms: float | None
+    wait_ms: float
+    refused: NotRequired[int]
+    serial: NotRequired[str]
+    error: NotRequired[str]
+
+
+class LinkRecord(TypedDict):
+    """A link and the devices on it. Counts since the start. `fast_ms` is what a round of the fast
+    lane takes, `planned_ms` what it should; `width` how many questions are under way at once.
+    """
+
+    state: str
+    since_s: float | None
+    questions: int
+    timeouts: int
+    strays: int
+    noisy: int
+    shifts: int
+    opened: int
+    width: int
+    fast_ms: float
+    planned_ms: float
+    sweeps: int
+    echo: NotRequired[bool]
+    settle_ms: NotRequired[int]
+    error: NotRequired[str]
+    remark: NotRequired[str]
+    devices: dict[str, DeviceRecord]
 
 
 class TimingRecord(TypedDict):
@@ -148,5 +195,6 @@ class CycleRecord(TypedDict):
     commands: list[dict[str, Any]]
     verdicts: list[dict[str, Any]]
     units: dict[str, dict[str, int]]
+    links: dict[str, LinkRecord]
     timing: TimingRecord
     image: ImageRecord

@@ -8,9 +8,11 @@ recording of a real device can prove one, which is why maps carry their evidence
 from __future__ import annotations
 
 import random
+import zlib
 from collections.abc import Callable
 
-from panelctl.modbus.codec import decode_value
+from panelctl.modbus.codec import decode_value, encode_value
+from panelctl.modbus.identity import SERIAL
 from panelctl.modbus.maps import Point, RegisterMap, load_map
 from panelctl.model.metering import PointRef
 from panelctl.model.panel import Device, Panel
@@ -40,6 +42,19 @@ class SimDevice:
     def __init__(self, device: Device) -> None:
         self.device = device
         self.map: RegisterMap = load_map(device.map)
+        self.serial = zlib.crc32(device.name.encode())  # its serial number
+
+    def serial_words(self) -> dict[int, int]:
+        """The registers that hold its serial number, by address; empty where its map has none."""
+        point = self.map.points.get(SERIAL)
+        if point is None:
+            return {}
+        if point.type == "text":
+            text = f"{self.serial:010d}".encode()[: 2 * point.count].ljust(2 * point.count, b"\0")
+            words = [int.from_bytes(text[n : n + 2], "big") for n in range(0, len(text), 2)]
+        else:
+            words = encode_value(point, self.serial)
+        return dict(zip(range(point.address, point.end), words, strict=True))
 
     def read(self, table: str, address: int, count: int, time_s: float) -> bytes:
         """Registers or bits, as they go over the wire. Raises Refusal."""
@@ -70,6 +85,9 @@ class SimMeter(SimDevice):
             if point.table in self.words:
                 for address in range(point.address, point.end):
                     self.words[point.table][address] = 0
+        if SERIAL in self.map.points:
+            for address, word in self.serial_words().items():
+                self.words[self.map.points[SERIAL].table][address] = word
         legs = [shown[name] for name in ("l1_w", "l2_w", "l3_w") if name in shown]
         if legs and "total_w" in self.map.points:
             shown = {"total_w": lambda: sum(leg() for leg in legs), **shown}
@@ -128,7 +146,9 @@ class SimRelayBoard(SimDevice):
         return self.contacts.get(output, self._spare)
 
     def read(self, table: str, address: int, count: int, time_s: float) -> bytes:
-        """Coils (as ordered) or discrete inputs (as they are)."""
+        """Coils (as ordered) or discrete inputs (as they are); or its serial number."""
+        if table in ("holding", "input"):
+            return self._read_serial(table, address, count)
         first = {"coil": self._coil, "discrete": self._state}.get(table)
         if first is None or not first <= address <= address + count <= first + self._outputs:
             raise Refusal(ILLEGAL_ADDRESS)
@@ -137,6 +157,14 @@ class SimRelayBoard(SimDevice):
             contact = self._contact(address - first + n + 1)
             bits |= (contact.ordered if table == "coil" else contact.closed) << n
         return bits.to_bytes((count + 7) // 8, "little")
+
+    def _read_serial(self, table: str, address: int, count: int) -> bytes:
+        words = self.serial_words()
+        if not words or table != self.map.points[SERIAL].table:
+            raise Refusal(ILLEGAL_ADDRESS)
+        if not all(n in words for n in range(address, address + count)):
+            raise Refusal(ILLEGAL_ADDRESS)
+        return b"".join(words[n].to_bytes(2, "big") for n in range(address, address + count))
 
     def write_coil(self, address: int, closed: bool) -> None:
         """Drive an output."""

@@ -8,7 +8,7 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,41 @@ def test_probe_tells_who_is_there_and_how_it_answers(links: dict[str, str]) -> N
         assert unit["pause_ms"] == 0
         assert unit["reads_gaps"] is False
         assert unit["answer_ms"] > 0
+
+
+def probed(edit: Callable[[BusRig], None], kind: str) -> subprocess.CompletedProcess[str]:
+    """What `probe` says of the rig's wire, on which `edit` has put a vice."""
+
+    async def run() -> subprocess.CompletedProcess[str]:
+        rig = BusRig(kind)
+        edit(rig)
+        await start_wire(rig.wire)
+        arguments = ("probe", rig.wire.url, "--units", "1-4", "--timeout-ms", "100", "--json")
+        done = await asyncio.to_thread(panelctl, *arguments)
+        rig.wire.stop()
+        rig.clock.close()
+        await asyncio.sleep(0)
+        return done
+
+    return asyncio.run(run())
+
+
+def test_probe_finds_who_is_behind_a_link_that_is_deaf_at_first() -> None:
+    def deaf(rig: BusRig) -> None:
+        rig.host.settle_s = 1.5
+
+    done = probed(deaf, "tcp")
+    assert [unit["unit"] for unit in json.loads(done.stdout)] == [1, 2], done.stderr
+    assert "deaf for a while after it was opened; write ?settle_ms=" in done.stderr
+
+
+def test_probe_says_what_is_odd_about_a_link() -> None:
+    def echo(rig: BusRig) -> None:
+        rig.segment.echo = True
+
+    done = probed(echo, "rtu")
+    assert [unit["unit"] for unit in json.loads(done.stdout)] == [1, 2], done.stderr
+    assert "hears itself" in done.stderr
 
 
 def test_probe_measures_an_unmarked_device_by_the_map_that_it_is_given(

@@ -197,7 +197,7 @@ def _ours() -> dict[str, str]:
     tree = Tree(describe_panel(panel, ""))
     timing: Any = {"late_us": 0, "work_us": 0, "overruns": 0, "complete": True}
     now_ns = rig.now_ns - 100_000_000
-    record = Publisher(rig.engine, dict).record(now_ns, 1.7e9, [], [], timing)
+    record = Publisher(rig.engine).record(now_ns, 1.7e9, [], [], timing)
     values = tree.values(dict(record))
     retained = {}
     for device in tree.devices:

@@ -156,7 +156,6 @@ def _thin(strikes: list[Strike]) -> list[Strike]:
 MUTANTS: dict[str, tuple[Callable[[App], None], set[str], set[str]]] = {
     "stale": (no_stale_handling, {"lost", "cable_out"}, {"S6", "S1"}),
     "min": (no_minimum_of_limits, {"limit", "limit_lost", "all_on"}, {"S2", "S7"}),
-    "dwell": (no_dwell, {"all_on", "burst", "motor_train"}, {"S4"}),
     "thermal": (no_thermal_memory, {"overload"}, {"S1"}),
     "quarantine": (no_quarantine, {"late"}, {"V1"}),
     "stop": (no_stop, {"limit_tight"}, {"S2"}),
@@ -178,6 +177,17 @@ def test_a_rule_that_is_missing_is_noticed(name: str) -> None:
         if found & checks:
             return
     raise AssertionError(f"nobody noticed in {len(SEEDS)} storms; only {found}")
+
+
+def test_a_minimum_off_time_that_is_not_kept_is_noticed() -> None:
+    """A limit that is tight for three seconds, where circuits stay off for four at least."""
+    strikes = []
+    for at_s in (20.0, 60.0, 100.0):
+        strikes.append(Strike(at_s, 1.0, "all_on", "panel", 0.5))
+        strikes.append(Strike(at_s + 4.0, 3.0, "limit_tight", "panel", 0.5))
+    assert run(PANEL, TEXT, 1, 140.0, strikes, 0.0).violations == []
+    found = run(PANEL, TEXT, 1, 140.0, strikes, 0.0, alter=no_dwell).violations
+    assert "S4" in {violation.check for violation in found}
 
 
 def test_a_lease_that_is_not_renewed_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

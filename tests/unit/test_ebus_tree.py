@@ -56,7 +56,7 @@ class Site:
     def __init__(self, panel: Panel) -> None:
         self.rig = EngineRig(panel)
         self.tree = Tree(describe_panel(panel, ""))
-        self._publisher = Publisher(self.rig.engine, dict)
+        self._publisher = Publisher(self.rig.engine)
 
     def record(self) -> dict[str, Any]:
         """The record of the moment."""

@@ -77,7 +77,10 @@ def test_every_way_covers_its_block_inside_the_devices_rules() -> None:
 def test_a_relay_boards_outputs_are_asked_in_one_way() -> None:
     board = load_map("wirenboard_wb_mr6cu")
     assert ways(board, Span("discrete", 96, 6)) == (Span("discrete", 96, 6),)
-    assert other_shapes(board, [Span("discrete", 96, 6)]) == (Span("coil", 0, 6),)
+    assert other_shapes(board, [Span("discrete", 96, 6)]) == (
+        Span("coil", 0, 6),
+        Span("input", 270, 2),
+    )
 
 
 def test_a_reply_of_bits_is_told_by_its_bytes() -> None:

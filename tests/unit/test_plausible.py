@@ -354,3 +354,36 @@ def test_a_transformer_of_a_quarter_keeps_the_panel_in_hold(compiled: bool) -> N
     assert first < 50, "a second until it is doubted, two until it counts as blind"
     assert {State.HOLD, State.SHED} == set(after[first:])
     assert engine.plausible.doubts["a"] == [Doubt.BRANCHES]
+
+
+def _in_turn(bench: Bench, cycles: int) -> list[bool]:
+    """Two meters answer in turn on one address: 100 A and 30 A. Whether each was believed."""
+    believed = []
+    for n in range(cycles):
+        bench.cycle(100_000 if n % 2 else 30_000, 40_000)
+        believed.append(bench.quality == Quality.GOOD)
+    return believed
+
+
+def test_a_fall_that_is_taken_back_again_and_again_becomes_a_doubt() -> None:
+    """Of two meters that answer in turn the higher one counts, and people are told."""
+    bench = Bench()
+    _in_turn(bench, 12)
+    assert Doubt.ERRATIC in bench.judge.doubts["a"]
+    assert _in_turn(bench, 10) == [False, True] * 5, "the lower one is not believed"
+    for _ in range(15):  # not for a second and a half either
+        bench.cycle(30_000, 40_000)
+        assert bench.quality == Quality.IMPLAUSIBLE
+    for _ in range(10):
+        bench.cycle(30_000, 40_000)
+    assert bench.quality == Quality.GOOD, "what lasts is believed"
+    for _ in range(210):
+        doubts = bench.cycle(30_000, 40_000)
+    assert doubts == []
+
+
+def test_loads_that_stop_one_after_the_other_are_no_erratic_meter() -> None:
+    bench = Bench()
+    for n in range(60):
+        bench.cycle(100_000 if n // 5 % 2 else 60_000, 40_000)
+        assert not any(Doubt.ERRATIC in doubts for doubts in bench.judge.doubts.values())

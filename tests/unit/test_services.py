@@ -209,7 +209,7 @@ async def _heard(tmp_path: Path) -> Gateway:
     rig = EngineRig(read_panel(Path("panelctl/sim/demo.toml")))
     rig.run(5)
     timing: Any = {"late_us": 0, "work_us": 0, "overruns": 0, "complete": True}
-    record = Publisher(rig.engine, dict).record(rig.now_ns, 1.7e9, [], [], timing)
+    record = Publisher(rig.engine).record(rig.now_ns, 1.7e9, [], [], timing)
     unit = {"good": 1, "timeouts": 0, "bad": 0, "refused": 0, "dead": 0}
     gateway.record = {**record, "units": {"mains": unit}}
     return gateway
