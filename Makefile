@@ -5,21 +5,23 @@ HASS_PYTHON ?= python3.13
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+FOREIGN := tests/contract/test_foreign_servers.py
 SOURCES := $(shell find ext -name '*.p[xy][xdi]') setup.py pyproject.toml
 
-.PHONY: demo test lint broker hass bench storm campaign build clean setup
+.PHONY: demo test lint broker foreign hass bench storm campaign build clean setup
 
 demo: setup
 	@$(BIN)/panelctl demo $(ARGS)
 
 # What computes runs on all cores, what waits for wires many at a time, what watches a whole panel
 # in real time alone.
-test: setup lint broker
+test: setup lint broker foreign
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
-	$(BIN)/python -m pytest tests --ignore tests/bus --ignore tests/e2e -n auto --dist worksteal
-	$(BIN)/python -m pytest tests/bus -n 6
+	$(BIN)/python -m pytest tests --ignore tests/bus --ignore tests/e2e --ignore $(FOREIGN) \
+	  -n auto --dist worksteal
+	$(BIN)/python -m pytest tests/bus $(FOREIGN) -n 6
 	$(BIN)/python -m pytest tests/e2e
 endif
 
@@ -27,6 +29,12 @@ endif
 broker:
 	@test -x /usr/sbin/mosquitto || command -v mosquitto >/dev/null || \
 	  { echo "installing mosquitto"; apt-get update -qq && apt-get install -y -qq mosquitto; }
+
+# Modbus servers of the npm registry, where there is node; their tests are left out otherwise.
+foreign:
+	@test -d build/foreign/node_modules || ! command -v npm >/dev/null || \
+	  { echo "fetching foreign servers"; mkdir -p build/foreign; \
+	    npm install --prefix build/foreign --no-audit --no-fund --silent modbus-serial@8 jsmodbus@4 || true; }
 
 # Home Assistant's own schemas over our discovery message; its Python is a newer one than ours.
 hass: setup

@@ -16,7 +16,6 @@ CLEARED_BY = 20
 KEPT_NS = 60 * NS_PER_S
 SHIFTED = "it answers with the replies to earlier questions; panelctl pauses and asks anew"
 NEXT_NUMBER = "it answers with another transaction number: its replies cannot be told apart"
-ONE_AT_A_TIME = "it answers one question at a time"
 NEVER_SILENT = "somebody never stops talking on it"
 
 

@@ -151,7 +151,7 @@ class RtuReceiver:
         self.dropped = 0
         self.more = False  # bytes came behind the reply: somebody is still talking
         self.echoed = False  # our own frame came back
-        self.heard = False  # anything came
+        self.heard = b""  # what came, as it came, up to MOST_BUFFERED
         self._may_echo = echoes or not question.writes
         self._buffer = bytearray()
         self._length = 1 + question.reply_len + CRC_BYTES
@@ -160,7 +160,8 @@ class RtuReceiver:
         """Take bytes off the line; see the class."""
         buffer, question = self._buffer, self.question
         buffer += data
-        self.heard = True
+        if len(self.heard) < MOST_BUFFERED:
+            self.heard += data
         if self._may_echo and not self._skip_echo():
             return None
         if len(buffer) > MOST_BUFFERED:

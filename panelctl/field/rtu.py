@@ -19,6 +19,7 @@ from contextlib import suppress
 from panelctl.clock import Clock
 from panelctl.errors import DeviceRefused, FieldError, LinkDown, ReplyTimeout
 from panelctl.field.bus import Answer, LinkCounts, Turn, TurnQueue, Ways
+from panelctl.field.diagnosis import NEVER_SILENT, Diagnosis, as_unit, foreign_unit
 from panelctl.field.frames import Question, RtuReceiver, read_question, values_of
 from panelctl.field.opening import Opening
 from panelctl.field.port import OpenPort, Port, open_port
@@ -50,6 +51,7 @@ class RtuLink:
         self._turns = TurnQueue()
         self._opener = opener
         self._opening = Opening(self.counts, link.settle_ms)
+        self._diagnosis = Diagnosis(self.counts)
         self._orders: dict[int, LineOrder] = {}
         self._port: Port | None = None
         self._quiet_ns = 0
@@ -159,6 +161,9 @@ class RtuLink:
             self.counts.timeouts += 1
             now_ns = self._clock.now_ns()
             order.lost(question, now_ns)
+            sender = foreign_unit(question, receiver.heard) if receiver.heard else None
+            if sender is not None:
+                self._diagnosis.note(as_unit(sender, question.unit), now_ns)
             if not receiver.heard and self._opening.silent(now_ns):
                 self._give_up("nothing was heard on it")
             raise
@@ -175,6 +180,7 @@ class RtuLink:
             self._quiet_ns = max(self._quiet_ns, now_ns + self._wire.silence_ns)
             if not question.writes:
                 self._note_echo(receiver.echoed)
+        self._diagnosis.fine(came_ns)
         # After a stall of ours a reply is read long after it came: it is no newer than this.
         came_ns = min(came_ns, begin_ns + limit_ns)
         sampled_ns = came_ns if question.writes else begin_ns
@@ -201,6 +207,7 @@ class RtuLink:
                 return
             if now_ns >= latest_ns:
                 self.counts.noisy += 1
+                self._diagnosis.note(NEVER_SILENT, now_ns)
                 return
             if stray:
                 self.counts.stray_bytes += stray

@@ -1,0 +1,1 @@
+"""Modbus servers that nobody here wrote, as programs: see serve.py."""
