@@ -296,6 +296,7 @@ class Lane:
             raise
         unit.answered(answer, self.plan.wire)
         read.answered(answer.question.pdu)
+        identity.answers_else()
         if identity.stranger or identity.unsure:
             return
         shift = read.shifts[answer.question.pdu]

@@ -102,7 +102,7 @@ class RtuLink:
 
     async def close(self) -> None:
         """Give the port back."""
-        self._drop_port()
+        self._give_up("was closed")
 
     def _order(self, unit: int) -> LineOrder:
         order = self._orders.get(unit)

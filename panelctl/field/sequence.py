@@ -68,7 +68,11 @@ class LineOrder:
         self._said: dict[bytes, bytes] = {}  # the last reply by question
 
     def when(self, ways: Sequence[Question]) -> int:
-        """From when on one of the ways may be asked, ns."""
+        """From when on one of the ways may be asked, ns. An order never waits for a reply that is
+        owed: what acknowledges it says what was ordered.
+        """
+        if not self.owed or ways[0].writes:
+            return self._rested_ns
         return max(min(self._free_ns(way) for way in ways), self._rested_ns)
 
     def pick(self, ways: Sequence[Question], now_ns: int, synced: bool = False) -> Question | None:

@@ -11,13 +11,14 @@ Rules
   that it says is taken and nothing is written to it until the one that is known answers again, or a
   person says that it is right (`panelctl accept`).
 - Where both answer in turn, neither is taken until STEADY_NS have passed with one alone.
-- A device that does not tell is taken as it is.
+- A device that does not tell is taken as it is: it refuses, or it is silent when it is asked who it
+  is and answers everything else.
 """
 
 from __future__ import annotations
 
 from panelctl.clock import Clock
-from panelctl.errors import DeviceRefused
+from panelctl.errors import DeviceRefused, FieldError
 from panelctl.field.bus import BusLink, Turn
 from panelctl.field.unit import UNREACHED_CODES, Unit
 from panelctl.modbus.identity import serial_of, serial_span
@@ -25,6 +26,9 @@ from panelctl.units import NS_PER_S
 
 AGAIN_NS = NS_PER_S  # how often a stranger is looked at
 STEADY_NS = 60 * NS_PER_S
+FOR_GOOD = (1, 2, 3)  # refusals: it has no such function, or register
+REFUSED_MOST = 5  # others: it may be starting
+FAILED_LEAST = 2
 IN_TURN = 2  # changes: away and back again may be a cable that was put right
 
 
@@ -44,6 +48,9 @@ class Identity:
         self._sync = unit.between((span,)) if self.ways and span is not None else ()
         self._opened = -1  # the link's openings when it was looked at last
         self._again_ns = 0
+        self._failed = 0  # looks in a row that nobody answered
+        self._refused = 0
+        self._skipped = False
         self._strange_ns = 0  # when a stranger was seen last
         self._changes = 0  # from one to the other since
 
@@ -76,17 +83,35 @@ class Identity:
         return f"serial number {self.seen}, known is {self.known}"
 
     async def look(self, turn: Turn) -> None:
-        """Read the serial number. Raises FieldError when nobody answers."""
+        """Read the serial number. Raises FieldError when nobody answers. After two such failures
+        every other call leaves the question out, so that something else is asked.
+        """
+        if self._failed >= FAILED_LEAST and not self._skipped:
+            self._skipped = True
+            return
+        self._skipped = False
         try:
             answer = await self._unit.ask(self.ways, turn, self._sync)
         except DeviceRefused as refusal:
             if refusal.code in UNREACHED_CODES:
                 raise
+            self._refused += 1
+            if refusal.code not in FOR_GOOD and self._refused < REFUSED_MOST:
+                raise
             self.ways = ()  # it does not tell
             return
+        except FieldError:
+            self._failed += 1
+            raise
         self.due = False
+        self._failed = self._refused = 0
         self._opened = self._link.counts.reopened
         self._take(serial_of(self._unit.map, answer.values))
+
+    def answers_else(self) -> None:
+        """The device has answered something else."""
+        if self._failed > FAILED_LEAST:
+            self.ways = ()  # it does not tell
 
     def accept(self) -> None:
         """A person says that whoever answers is right."""

@@ -90,30 +90,41 @@ class TcpLink(asyncio.Protocol, asyncio.DatagramProtocol):
         if isinstance(ways, Question):
             ways = (ways,)
         unit = self._unit(ways[0].unit)
-        if not unit.turns.take():  # most of the time it is free, and nothing is to be awaited
-            await unit.turns.enter(turn)
+        while True:
+            at_ns = self._not_before(ways)
+            if at_ns > self._clock.now_ns():  # nobody else has to wait for this
+                await self._clock.sleep_until(at_ns)
+                continue
+            if not unit.turns.take():  # most of the time it is free, and nothing is to be awaited
+                await unit.turns.enter(turn)
+            try:
+                answer = await self._in_turn(ways, timeout_ms, turn, unit, sync)
+            finally:
+                unit.turns.leave()
+            if answer is not None:
+                return answer
+
+    async def _in_turn(
+        self,
+        ways: Sequence[Question],
+        timeout_ms: float,
+        turn: Turn,
+        unit: _Unit,
+        sync: Sequence[Question],
+    ) -> Answer | None:
+        """The answer, once the connection is ours; None: it has to wait for something else."""
+        if not self._turns.take():
+            await self._turns.enter(turn)
         try:
-            while True:
-                at_ns = self._not_before(ways)
-                if at_ns > self._clock.now_ns():
-                    await self._clock.sleep_until(at_ns)
-                    continue
-                if not self._turns.take():
-                    await self._turns.enter(turn)
-                try:
-                    if self._not_before(ways) > self._clock.now_ns():
-                        continue  # it came to that while we waited for our turn
-                    if self._transport is None:
-                        await self._connect()
-                    if ways[0].writes:
-                        return await self._exchange(ways[0], timeout_ms, unit)
-                    answer = await self._read(ways, timeout_ms, unit, sync)
-                    if answer is not None:
-                        return answer
-                finally:
-                    self._turns.leave()
+            if self._not_before(ways) > self._clock.now_ns():
+                return None  # it came to that while we waited for our turn
+            if self._transport is None:
+                await self._connect()
+            if ways[0].writes:
+                return await self._exchange(ways[0], timeout_ms, unit)
+            return await self._read(ways, timeout_ms, unit, sync)
         finally:
-            unit.turns.leave()
+            self._turns.leave()
 
     async def close(self) -> None:
         """Close the connection."""

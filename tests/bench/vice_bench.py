@@ -22,7 +22,7 @@ from tests.bus import test_gateway_vices as gateways
 from tests.bus import test_line_vices as lines
 from tests.bus.rig import OTHER, VICTIM, BusRig, on_rig
 
-STRUCK_S = 2.0
+STRUCK_S = 1.5
 ROUNDS, QUESTIONS = 15, 40
 # On a stream these take what comes behind them along: the wire is not free.
 CLOGS = {("tcp", kind) for kind in ("noise", "short", "half", "drip", "split", "closed")}

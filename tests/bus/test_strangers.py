@@ -11,6 +11,7 @@ import pytest
 from panelctl.field.lane import Lane
 from panelctl.field.report import device_state
 from panelctl.sim.devices import SimMeter, build_devices
+from panelctl.sim.server import Fault
 from tests.bus.rig import OTHER, VICTIM, BusRig, on_rig
 
 S = 1_000_000_000
@@ -107,5 +108,21 @@ def test_a_meter_that_was_replaced_is_taken_when_a_person_says_so() -> None:
         await rig.run(1.0)
         assert rig.good(OTHER, since_ns)
         assert device_state(rig.lane, OTHER) == "OK"
+
+    on_rig("tcp", body)
+
+
+@pytest.mark.parametrize("fault", ["dead", "refuse"])
+def test_a_device_that_does_not_say_who_it_is_is_read_all_the_same(fault: str) -> None:
+    """It is silent about its serial number, or refuses it, and answers everything else."""
+
+    async def body(rig: BusRig) -> None:
+        rig.strike(OTHER, Fault(fault, -1, code=4, at=20480))
+        await rig.link.close()
+        await rig.until_good(OTHER, rig.clock.now_ns())
+        since_ns = rig.clock.now_ns()
+        await rig.run(1.0)
+        assert rig.good(OTHER, since_ns)
+        assert rig.wrong == []
 
     on_rig("tcp", body)

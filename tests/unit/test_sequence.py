@@ -7,7 +7,7 @@ from collections import deque
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from panelctl.field.frames import Question, read_question
+from panelctl.field.frames import Question, read_question, write_coil_question
 from panelctl.field.sequence import DEAD_AFTER, QUIET_NS, REPEAT_NS, Dice, GatewayOrder, LineOrder
 from panelctl.modbus.shapes import SHIFT_MOST
 from panelctl.units import NS_PER_MS
@@ -171,3 +171,11 @@ def test_the_pause_after_an_answer_is_kept_and_after_a_loss_too() -> None:
     assert order.when(RICH[0]) == S + 60 * NS_PER_MS
     order.lost(RICH[0][0], 2 * S)
     assert order.when(RICH[0]) == 2 * S + 60 * NS_PER_MS
+
+
+def test_an_order_does_not_wait_for_the_acknowledgement_that_was_lost() -> None:
+    order = LineOrder(late_ns=S)
+    first, second = write_coil_question(7, 1, False), write_coil_question(7, 2, False)
+    order.lost(first, S)
+    assert order.when((second,)) <= S
+    assert order.when((first,)) <= S
