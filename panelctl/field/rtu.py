@@ -32,6 +32,8 @@ SHARP_BELOW_NS = 2 * NS_PER_MS  # a silence so short is a good part of the trans
 STRAY_CHARS = 24  # a UART hands bytes over in pieces of its FIFO: silence between two is none
 PACKET_NS = 50 * NS_PER_MS  # a serial server gathers bytes for so long before it sends them on
 SILENCE_MOST_NS = 50 * NS_PER_MS  # longer than this nobody waits for silence
+NOISY_NS = 3_000 * NS_PER_MS
+ECHO_KNOWN_NS = 2_000 * NS_PER_MS  # older than this, what reads told of the adapter is asked again
 NO_ECHOES = 3  # reads in a row without one: the adapter does not hear itself any more
 
 
@@ -55,6 +57,8 @@ class RtuLink:
         self._orders: dict[int, LineOrder] = {}
         self._port: Port | None = None
         self._quiet_ns = 0
+        self._noisy_ns = 0  # until then nobody waits for silence
+        self._echo_ns = 0  # when a read told last whether we hear ourselves
         self._without_echo = -1  # reads since the last echo; -1: not known yet
         self._receiver: RtuReceiver | None = None
         self._reply: asyncio.Future[tuple[bytes, int]] | None = None
@@ -91,7 +95,7 @@ class RtuLink:
                 question = ways[0]
                 if not question.writes:
                     question = await self._unmistakable(order, ways, timeout_ms, sync)
-                elif self._without_echo < 0:
+                elif self._echo_unknown:
                     await self._listen_for_echo(question.unit, timeout_ms)
                 answer = await self._exchange(question, timeout_ms, order)
             finally:
@@ -127,6 +131,11 @@ class RtuLink:
                 await self._clock.sleep_until(order.when(ways))
             question = order.pick(ways, self._clock.now_ns()) or ways[0]
         return question
+
+    @property
+    def _echo_unknown(self) -> bool:
+        old = self._clock.now_ns() - self._echo_ns > ECHO_KNOWN_NS
+        return self._without_echo < 0 or old
 
     async def _listen_for_echo(self, unit: int, timeout_ms: float) -> None:
         """Ask for something harmless, to know whether we hear ourselves."""
@@ -188,6 +197,7 @@ class RtuLink:
 
     def _note_echo(self, echoed: bool) -> None:
         counts = self.counts
+        self._echo_ns = self._clock.now_ns()
         if echoed:
             self._without_echo = 0
             counts.echo = True
@@ -198,7 +208,10 @@ class RtuLink:
 
     async def _silence(self) -> None:
         """Wait until the line has been quiet for long enough, and empty the input."""
-        latest_ns = max(self._quiet_ns, self._clock.now_ns()) + SILENCE_MOST_NS + self._slack_ns
+        now_ns = self._clock.now_ns()
+        latest_ns = max(self._quiet_ns, now_ns) + SILENCE_MOST_NS
+        if now_ns < self._noisy_ns:  # it was waited for in vain a moment ago
+            latest_ns = now_ns + self._wire.silence_ns
         while True:
             await self._sleep_until(min(self._quiet_ns, latest_ns))
             stray = self._drain()
@@ -207,6 +220,7 @@ class RtuLink:
                 return
             if now_ns >= latest_ns:
                 self.counts.noisy += 1
+                self._noisy_ns = now_ns + NOISY_NS
                 self._diagnosis.note(NEVER_SILENT, now_ns)
                 return
             if stray:

@@ -30,6 +30,7 @@ from panelctl.modbus.shapes import SHIFT_MOST
 from panelctl.units import NS_PER_MS
 
 REPEAT_NS = 80 * NS_PER_MS
+UNSEEN_NS = 40 * NS_PER_MS  # a right reply behind a copy comes within so long
 QUIET_NS = 50 * NS_PER_MS
 SHAPES_LEAST = 3
 NEVER_NS = 1 << 62
@@ -123,6 +124,9 @@ class LineOrder:
             for other, reply, came_ns in replies:
                 if reply == pdu and _other(other, question):
                     self.apart_ns = came_ns + REPEAT_NS
+                    # The right one comes now, unseen, and may come once more as well.
+                    until_ns = now_ns + REPEAT_NS + UNSEEN_NS
+                    self.owed.append(Owed(question, until_ns, followed=True))
                     return True
         replies.append((question, pdu, now_ns))
         self._said[question.pdu] = pdu

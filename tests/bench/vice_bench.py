@@ -22,10 +22,11 @@ from tests.bus import test_gateway_vices as gateways
 from tests.bus import test_line_vices as lines
 from tests.bus.rig import OTHER, VICTIM, BusRig, on_rig
 
-STRUCK_S = 1.5
+STRUCK_S = 3.0
 ROUNDS, QUESTIONS = 15, 40
 # On a stream these take what comes behind them along: the wire is not free.
 CLOGS = {("tcp", kind) for kind in ("noise", "short", "half", "drip", "split", "closed")}
+CLOGS |= {("udp", "drip")}  # the simulated host sends one thing after the other
 MORE = [
     *[Fault("repeat", -1, ms) for ms in (10, 30, 60)],
     *[Fault("late", -1, ms, every=8) for ms in (72, 90)],
@@ -212,6 +213,7 @@ def echo_row() -> Row:
     async def absent(rig: BusRig) -> None:
         nonlocal acknowledged, orders
         rig.segment.echo = True
+        await rig.run(0.5)
         for n in range(20):
             orders += 1
             try:

@@ -3,18 +3,17 @@
 'use strict'
 const [, , name, file, given] = process.argv
 const words = JSON.parse(require('fs').readFileSync(file, 'utf8'))
-const held = {}
-for (const unit of Object.keys(words)) {
-  held[unit] = { input: new Map(), holding: new Map() }
-  for (const [table, address, word] of words[unit]) held[unit][table].set(address, word)
-}
 const ready = port => console.log(port)
 process.stdin.on('end', () => process.exit(0)).resume()
 
 if (name === 'modbus-serial') {
   const { ServerTCP } = require('modbus-serial')
+  const held = new Map()
+  for (const unit of Object.keys(words)) {
+    for (const [table, address, word] of words[unit]) held.set(`${unit} ${table} ${address}`, word)
+  }
   const get = table => (address, unit) => {
-    const word = (held[unit] || held[1])[table].get(address)
+    const word = held.get(`${unit} ${table} ${address}`)
     if (word === undefined) throw { modbusErrorCode: 2 } // eslint-disable-line no-throw-literal
     return word
   }
@@ -22,14 +21,23 @@ if (name === 'modbus-serial') {
   const server = new ServerTCP(vector, { host: '127.0.0.1', port: Number(given || 0), unitID: 255 })
   server.on('initialized', () => ready(server._server.address().port))
 } else {
-  // jsmodbus has one set of registers, whichever unit is asked: unit 1's.
+  // jsmodbus has one set of registers for all units. It says who is asked just before it looks.
   const net = require('net')
   const modbus = require('jsmodbus')
-  const socket = new net.Server()
-  const buffers = { input: Buffer.alloc(2 * 65536), holding: Buffer.alloc(2 * 65536) }
-  for (const table of ['input', 'holding']) {
-    for (const [address, word] of held[1][table]) buffers[table].writeUInt16BE(word, 2 * address)
+  const none = Buffer.alloc(2 * 65536)
+  const held = {}
+  for (const unit of Object.keys(words)) {
+    held[unit] = { input: Buffer.alloc(2 * 65536), holding: Buffer.alloc(2 * 65536) }
+    for (const [table, address, word] of words[unit]) held[unit][table].writeUInt16BE(word, 2 * address)
   }
-  new modbus.server.TCP(socket, buffers) // eslint-disable-line no-new
+  class Units extends modbus.server.TCP {
+    get input () { return held[this.unit] ? held[this.unit].input : none }
+    get holding () { return held[this.unit] ? held[this.unit].holding : none }
+  }
+  const socket = new net.Server()
+  const server = new Units(socket, {})
+  const asked = request => { server.unit = request.unitId }
+  server.on('preReadInputRegisters', asked)
+  server.on('preReadHoldingRegisters', asked)
   socket.listen(Number(given || 0), '127.0.0.1', () => ready(socket.address().port))
 }

@@ -1,12 +1,10 @@
 """One foreign Modbus server with the units of values.py: `python -m tests.contract.foreign.serve
-NAME [PORT]`. Prints its port, or the path of its pty; ends when its input does. `words` as NAME
-prints the registers as JSON, for serve.js.
+NAME [PORT]`. Prints its port, or the path of its pty; ends when its input does.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import socketserver
 import sys
@@ -50,7 +48,7 @@ def line() -> tuple[str, str]:
     return paths[0], paths[1]
 
 
-def pymodbus_context() -> Any:
+def pymodbus_units() -> Any:
     from pymodbus.simulator import DataType, SimData, SimDevice
 
     devices = []
@@ -68,7 +66,7 @@ def pymodbus_tcp(port: int) -> None:
     from pymodbus.server import ModbusTcpServer
 
     async def main() -> None:
-        server: Any = ModbusTcpServer(pymodbus_context(), address=(LOOPBACK, port))
+        server: Any = ModbusTcpServer(pymodbus_units(), address=(LOOPBACK, port))
         await server.serve_forever(background=True)
         ready(server.transport.sockets[0].getsockname()[1])
         await asyncio.to_thread(wait_for_end)
@@ -82,7 +80,7 @@ def pymodbus_rtu(port: int) -> None:
 
     async def main() -> None:
         theirs, ours = line()
-        server: Any = ModbusSerialServer(pymodbus_context(), port=theirs, baudrate=115200)
+        server: Any = ModbusSerialServer(pymodbus_units(), port=theirs, baudrate=115200)
         await server.serve_forever(background=True)
         ready(ours)
         await asyncio.to_thread(wait_for_end)
@@ -95,7 +93,7 @@ def modbus_tk_tcp(port: int) -> None:
     from modbus_tk import modbus_tcp
 
     server = modbus_tcp.TcpServer(port=port, address=LOOPBACK)
-    merged(server)
+    add_units(server)
     server.start()
     while server._sock is None or not server._sock.getsockname()[1]:
         threading.Event().wait(0.01)  # its thread makes it
@@ -104,7 +102,7 @@ def modbus_tk_tcp(port: int) -> None:
     server.stop()
 
 
-def merged(server: Any) -> None:
+def add_units(server: Any) -> None:
     """A slave a unit; neighbouring registers in one block, since it reads no further than one."""
     for unit in UNITS:
         slave = server.add_slave(unit)
@@ -126,7 +124,7 @@ def modbus_tk_rtu(port: int) -> None:
 
     theirs, ours = line()
     server = modbus_rtu.RtuServer(serial.Serial(theirs, 115200, timeout=0))
-    merged(server)
+    add_units(server)
     server.start()
     ready(ours)
     wait_for_end()
@@ -138,18 +136,21 @@ def umodbus_tcp(port: int) -> None:
     from umodbus.server.tcp import RequestHandler, get_server
 
     conf.SIGNED_VALUES = False
-    server: Any = get_server(socketserver.ThreadingTCPServer, (LOOPBACK, port), RequestHandler)
+
+    class Threading(socketserver.ThreadingTCPServer):
+        allow_reuse_address = True  # else its port is not free for a minute after it was killed
+
+    server: Any = get_server(Threading, (LOOPBACK, port), RequestHandler)
     server.daemon_threads = True
     held = {unit: registers(unit) for unit in UNITS}
     for table, function in TABLES.items():
-        addresses = sorted({a for words in held.values() for t, a in words if t == table})
-
-        route: Any = server.route
 
         def read(slave_id: int, function_code: int, address: int, table: str = table) -> int:
-            return held[slave_id].get((table, address), 0)
+            return held[slave_id][table, address]
 
-        route(slave_ids=list(UNITS), function_codes=[function], addresses=addresses)(read)
+        for unit, words in held.items():
+            addresses = [address for kind, address in words if kind == table]
+            server.route(slave_ids=[unit], function_codes=[function], addresses=addresses)(read)
 
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -167,8 +168,4 @@ SERVERS: dict[str, Callable[[int], None]] = {
 }
 
 if __name__ == "__main__":
-    if sys.argv[1] == "words":
-        every = {u: [[t, a, w] for (t, a), w in registers(u).items()] for u in UNITS}
-        print(json.dumps(every))
-        sys.exit()
     SERVERS[sys.argv[1]](int(sys.argv[2]) if len(sys.argv) > 2 else 0)

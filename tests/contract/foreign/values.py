@@ -1,4 +1,4 @@
-"""What three units hold: each point another value, so that any that strays is seen."""
+"""What three units hold: no two points of one kind show the same, so any that strays is seen."""
 
 from __future__ import annotations
 
@@ -8,16 +8,21 @@ from panelctl.modbus.codec import encode_value
 from panelctl.modbus.maps import RegisterMap, load_map
 
 UNITS = {1: "carlo_gavazzi_em540", 2: "carlo_gavazzi_em540", 3: "wirenboard_wb_map12e"}
-BASE = {"A": 10, "W": 1_000, "V": 118, "Wh": 50_000, "": 3}
+LEAST = {"A": 4, "W": 1_000, "V": 110, "Wh": 50_000}  # what a panel takes for plausible
+STEP = {"A": Fraction(1, 4), "W": Fraction(5), "V": Fraction(1, 10), "Wh": Fraction(100)}
 
 
 def value(unit: int, known: RegisterMap, name: str) -> Fraction:
-    """What a point of a unit shows, in its own unit."""
+    """What a point of a unit shows, in its own unit of measurement."""
     point = known.points[name]
-    number = list(known.points).index(name)
-    if point.unit == "V":
-        return Fraction(BASE["V"]) + Fraction(number, 10)
-    return Fraction(BASE.get(point.unit, 7)) + unit * 3 + Fraction(number, 2)
+    place = unit - 1 + len(UNITS) * list(known.points).index(name)
+    step = STEP.get(point.unit, max(point.scale, Fraction(1, 10)))
+    return LEAST.get(point.unit, 3) + place * step
+
+
+def text(unit: int, length: int) -> str:
+    """What a text of so many characters says."""
+    return f"0{unit}" * (length // 2)
 
 
 def registers(unit: int) -> dict[tuple[str, int], int]:
@@ -26,7 +31,8 @@ def registers(unit: int) -> dict[tuple[str, int], int]:
     words: dict[tuple[str, int], int] = {}
     for name, point in known.points.items():
         if point.type == "text":
-            held = [0x3030 + unit] * point.count
+            shown = text(unit, 2 * point.count).encode()
+            held = [shown[n] << 8 | shown[n + 1] for n in range(0, len(shown), 2)]
         else:
             held = encode_value(point, value(unit, known, name))
         words |= {(point.table, point.address + n): word for n, word in enumerate(held)}
