@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -172,10 +173,8 @@ class TcpLink(asyncio.Protocol, asyncio.DatagramProtocol):
         proof = self._order.proof(more, self._clock.now_ns(), idle)
         if proof is None:  # others have asked meanwhile
             raise BadReply(UNPROVEN)
-        try:
+        with suppress(DeviceRefused):  # a refusal of this function is an answer too
             await self._exchange(proof, timeout_ms, self._unit(proof.unit))
-        except DeviceRefused as refusal:
-            raise BadReply(UNPROVEN) from refusal
         return answer
 
     async def _hush(self) -> None:
