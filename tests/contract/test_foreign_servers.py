@@ -13,6 +13,7 @@ import dataclasses
 import itertools
 import json
 import os
+import select
 import shutil
 import socket
 import struct
@@ -37,7 +38,9 @@ from panelctl.modbus.maps import load_map
 from panelctl.model.metering import Quality
 from panelctl.model.panel import Panel
 from panelctl.model.slots import image_slots
+from panelctl.sim.server import Fault
 from panelctl.units import NS_PER_S
+from tests.bus.rig import OTHER, VICTIM, BusRig, on_rig
 from tests.contract.foreign.values import UNITS, registers, text, value
 
 DEMO = Path("panelctl/sim/demo.toml")
@@ -45,7 +48,8 @@ NODE = Path("build/foreign/node_modules")
 SCRIPT = Path(__file__).with_name("foreign") / "serve.js"
 DEVICES = {"mains": 1, "compute_meter": 2, "branch1": 3}
 FRESH_S = 1.5
-FEWEST = 500  # readings in three seconds at 10 Hz: less is no reading
+START_S = 20.0  # a server takes less to say where it is
+FEWEST = 20  # times that what is read in every cycle was read, in thirty cycles
 
 # Who answers in which order when three questions arrive in one segment: not all of them in turn.
 SEGMENT = {
@@ -101,7 +105,8 @@ def served(name: str, words: Path, port: str = "0") -> Iterator[Server]:
         assert process.stdin is not None
         assert process.stdout is not None
         try:
-            where = process.stdout.readline().strip()
+            heard, _, _ = select.select([process.stdout], [], [], START_S)
+            where = process.stdout.readline().strip() if heard else ""
             if not where:
                 said.seek(0)
                 raise AssertionError(f"{name} did not start: {said.read()[-2000:]}")
@@ -149,6 +154,8 @@ class Reading:
                     self.places[read.device.name].append(n)
         self.judged_ns = dict.fromkeys(self.truth, 0)
         self.judged = 0
+        self.widest = 1  # questions at once
+        self.fast = sum(len(read.slots) for read in plan.fast)
         self.wrong: list[tuple[str, int, int]] = []
 
     async def until(self, done: Callable[[], bool], most_s: float) -> None:
@@ -168,6 +175,7 @@ class Reading:
 
     def _judge(self) -> None:
         image = self.image
+        self.widest = max(self.widest, self.link.counts.width)
         for n, truth in self.truth.items():
             if image.next_sampled_ns[n] == self.judged_ns[n]:
                 continue
@@ -195,7 +203,7 @@ class Reading:
     def check(self) -> None:
         """Nothing wrong, and everybody read lately."""
         assert self.wrong == []
-        assert self.judged > FEWEST, self.words()
+        assert self.judged > FEWEST * self.fast, self.words()
         assert self.since(self.clock.now_ns() - round(FRESH_S * NS_PER_S)), self.words()
 
 
@@ -232,7 +240,7 @@ def test_a_foreign_server_is_read_rightly(name: str, query: str, words: Path) ->
         async with reading(url) as mine:
             await mine.run(3.0)
             mine.check()
-            assert mine.link.counts.width == (1 if query else 4)  # nobody here cannot be asked so
+            assert (mine.widest > 1) is not bool(query)
 
     with served(name, words) as server:
         asyncio.run(main(server.url + query))
@@ -311,3 +319,28 @@ def test_what_a_server_makes_of_three_questions_in_one_segment(name: str, words:
                 wire.sendall(frame(last, 0))
             numbers.append(number)
     assert numbers == [*SEGMENT[name], last]
+
+
+def patient(panel: Panel) -> Panel:
+    """Every device's replies may come a second late, as most maps say."""
+    devices = tuple(dataclasses.replace(device, late_ms=1_000) for device in panel.devices)
+    return dataclasses.replace(panel, devices=devices)
+
+
+# Found with pymodbus's server, which throws the second question of a segment away: where that was
+# for a serial number, the mains were not read for a second.
+@pytest.mark.xfail(strict=True, reason="a fault of field/lane.py: one that is owed is waited for")
+@pytest.mark.parametrize("kind", ["rtu", "tcp"])
+def test_a_serial_number_that_was_lost_keeps_nobody_else_waiting(kind: str) -> None:
+    serial_at = load_map(UNITS[1]).points["serial_number"].address
+
+    async def body(rig: BusRig) -> None:
+        fault = Fault("dead", 1, at=serial_at)
+        rig.strike(VICTIM, fault)
+        while not fault.struck:  # its turn comes within some sweeps
+            await rig.cycle()
+        await rig.run(1.5)
+        assert rig.wrong == []
+        assert rig.gaps_ns[OTHER] < 0.5 * NS_PER_S
+
+    on_rig(kind, body, edit=patient)

@@ -3,6 +3,7 @@
 'use strict'
 const [, , name, file, given] = process.argv
 const words = JSON.parse(require('fs').readFileSync(file, 'utf8'))
+const net = require('net')
 const ready = port => console.log(port)
 process.stdin.on('end', () => process.exit(0)).resume()
 
@@ -18,11 +19,21 @@ if (name === 'modbus-serial') {
     return word
   }
   const vector = { getInputRegister: get('input'), getHoldingRegister: get('holding') }
-  const server = new ServerTCP(vector, { host: '127.0.0.1', port: Number(given || 0), unitID: 255 })
-  server.on('initialized', () => ready(server._server.address().port))
+  const serve = port => {
+    const server = new ServerTCP(vector, { host: '127.0.0.1', port, unitID: 255 })
+    server.on('initialized', () => ready(port))
+    server.on('serverError', error => { throw error }) // it would stay, and listen nowhere
+  }
+  const wanted = Number(given || 0)
+  if (wanted) serve(wanted)
+  else { // it takes 0 for its usual port, 502
+    const probe = net.createServer().listen(0, '127.0.0.1', () => {
+      const { port } = probe.address()
+      probe.close(() => serve(port))
+    })
+  }
 } else {
   // jsmodbus has one set of registers for all units. It says who is asked just before it looks.
-  const net = require('net')
   const modbus = require('jsmodbus')
   const none = Buffer.alloc(2 * 65536)
   const held = {}
