@@ -296,8 +296,9 @@ class Lane:
             raise
         unit.answered(answer, self.plan.wire)
         read.answered(answer.question.pdu)
-        identity.answers_else()
-        if identity.stranger or identity.unsure:
+        taken = not (identity.stranger or identity.unsure)
+        identity.answers_else()  # what it decides holds from the next reading on
+        if not taken:
             return
         shift = read.shifts[answer.question.pdu]
         read.into.store(answer.values[shift:] if shift else answer.values, answer.sampled_ns)

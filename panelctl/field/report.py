@@ -99,6 +99,8 @@ def device_state(lane: Lane, device: str) -> str:
     stranger = lane.identities[device].stranger
     if stranger:
         return _cut(f"STRANGER: {stranger}; `panelctl accept {device}` if it is right")
+    if not unit.dead and lane.identities[device].unsure_long:
+        return _cut(f"UNSURE: its serial number cannot be read, nothing is taken: {unit.error}")
     if unit.dead:
         return _cut(f"SILENT: {unit.error or 'no reply'}")
     refused = [read for read in lane.reads if read.unit is unit and read.refused]

@@ -4,6 +4,7 @@ address, a meter that was replaced.
 
 from __future__ import annotations
 
+import asyncio
 import zlib
 
 import pytest
@@ -112,17 +113,83 @@ def test_a_meter_that_was_replaced_is_taken_when_a_person_says_so() -> None:
     on_rig("tcp", body)
 
 
-@pytest.mark.parametrize("fault", ["dead", "refuse"])
-def test_a_device_that_does_not_say_who_it_is_is_read_all_the_same(fault: str) -> None:
-    """It is silent about its serial number, or refuses it, and answers everything else."""
+MUTE = [Fault("dead", -1), Fault("refuse", -1, code=2), Fault("refuse", -1, code=11)]
+
+
+def silenced(fault: Fault) -> Fault:
+    """The same, of the serial number alone."""
+    return Fault(fault.kind, fault.times, code=fault.code, at=20480)
+
+
+@pytest.mark.parametrize("kind", ["rtu", "tcp"])
+@pytest.mark.parametrize("fault", MUTE, ids=["silent", "refuses", "gateway"])
+def test_a_device_that_never_says_who_it_is_is_read_all_the_same(kind: str, fault: Fault) -> None:
+    async def run() -> None:
+        rig = BusRig(kind)
+        rig.strike(OTHER, silenced(fault))
+        await rig.start()
+        try:
+            since_ns = rig.clock.now_ns()
+            await rig.run(1.0)
+            assert rig.good(OTHER, since_ns)
+            assert device_state(rig.lane, OTHER) == "OK"
+        finally:
+            await rig.stop()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("fault", MUTE, ids=["silent", "refuses", "gateway"])
+def test_one_that_has_told_before_is_not_trusted_when_it_does_not_any_more(fault: Fault) -> None:
+    """Another meter may stand there, or its own is starting: it is asked again and again."""
 
     async def body(rig: BusRig) -> None:
-        rig.strike(OTHER, Fault(fault, -1, code=4, at=20480))
+        rig.strike(OTHER, silenced(fault))
+        rig.wire.units[rig.unit[OTHER]] = replaced(rig)
         await rig.link.close()
+        await rig.run(3.0)
+        assert rig.wrong == []
+        assert device_state(rig.lane, OTHER).startswith("STRANGER: it does not say any more")
+        rig.heal()
+        rig.wire.units[rig.unit[OTHER]] = build_devices(rig.panel, rig.plant, 1)[OTHER]
         await rig.until_good(OTHER, rig.clock.now_ns())
-        since_ns = rig.clock.now_ns()
+        assert rig.wrong == []
+
+    on_rig("tcp", body)
+
+
+@pytest.mark.parametrize("kind", ["rtu", "tcp"])
+@pytest.mark.parametrize("dead_s", [0.5, 1.0, 2.0, 2.3, 2.6])
+def test_devices_that_were_away_are_looked_at_when_they_are_back(kind: str, dead_s: float) -> None:
+    """Both were swapped while they were off."""
+
+    async def body(rig: BusRig) -> None:
+        units, a, b = rig.wire.units, rig.unit[OTHER], rig.unit[VICTIM]
+        for device in (OTHER, VICTIM):
+            rig.strike(device, Fault("dead", -1))
+        await rig.link.close()
+        await rig.run(dead_s)
+        units[a], units[b] = units[b], units[a]
+        rig.heal()
+        await rig.run(2.0)
+        assert rig.wrong == []
+        assert device_state(rig.lane, OTHER).startswith("STRANGER")
+
+    on_rig(kind, body)
+
+
+def test_a_stranger_that_goes_silent_makes_room_for_the_right_one() -> None:
+    async def body(rig: BusRig) -> None:
+        right = rig.wire.units[rig.unit[OTHER]]
+        rig.wire.units[rig.unit[OTHER]] = replaced(rig)
+        await rig.link.close()
         await rig.run(1.0)
-        assert rig.good(OTHER, since_ns)
+        assert rig.lane.identities[OTHER].stranger
+        rig.strike(OTHER, Fault("dead", -1))
+        await rig.run(3.0)
+        rig.wire.units[rig.unit[OTHER]] = right
+        rig.heal()
+        await rig.until_good(OTHER, rig.clock.now_ns())
         assert rig.wrong == []
 
     on_rig("tcp", body)

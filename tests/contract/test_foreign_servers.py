@@ -329,7 +329,6 @@ def patient(panel: Panel) -> Panel:
 
 # Found with pymodbus's server, which throws the second question of a segment away: where that was
 # for a serial number, the mains were not read for a second.
-@pytest.mark.xfail(strict=True, reason="a fault of field/lane.py: one that is owed is waited for")
 @pytest.mark.parametrize("kind", ["rtu", "tcp"])
 def test_a_serial_number_that_was_lost_keeps_nobody_else_waiting(kind: str) -> None:
     serial_at = load_map(UNITS[1]).points["serial_number"].address
