@@ -36,6 +36,7 @@ READS: dict[str, Any] = {
     "input": ReadInputRegistersRequest,
 }
 READ_FUNCTIONS = {1, 2, 3, 4}
+MANY = 16  # a write of several registers: its acknowledgement does not say what was written
 CRC_BYTES = 2
 EXCEPTION_FRAME = 5  # unit, function, code, CRC
 MOST_BUFFERED = 1024  # more than three frames of garbage: the line is not talking to us
@@ -142,8 +143,8 @@ class RtuReceiver:
     `feed` returns the reply's PDU, or None while it has not come. Raises DeviceRefused for an
     exception reply. Bytes that cannot be the reply are dropped and counted in `dropped`.
 
-    An adapter that hears itself gives our own frame back first. To a read that cannot be the
-    reply; to most writes it looks exactly like it, so that `echoes` has to say whether one comes.
+    An adapter that hears itself gives our own frame back first. That cannot be the reply to a read;
+    to most writes it looks exactly like it, so that `echoes` has to say whether one may come.
     """
 
     def __init__(self, question: Question, echoes: bool = False) -> None:
@@ -152,7 +153,7 @@ class RtuReceiver:
         self.more = False  # bytes came behind the reply: somebody is still talking
         self.echoed = False  # our own frame came back
         self.heard = b""  # what came, as it came, up to MOST_BUFFERED
-        self._may_echo = echoes or not question.writes
+        self._echoes = echoes
         self._buffer = bytearray()
         self._length = 1 + question.reply_len + CRC_BYTES
 
@@ -162,8 +163,6 @@ class RtuReceiver:
         buffer += data
         if len(self.heard) < MOST_BUFFERED:
             self.heard += data
-        if self._may_echo and not self._skip_echo():
-            return None
         if len(buffer) > MOST_BUFFERED:
             self.dropped += len(buffer) - MOST_BUFFERED
             del buffer[:-MOST_BUFFERED]
@@ -172,6 +171,10 @@ class RtuReceiver:
                 if len(buffer) < self._length:
                     return None
                 frame = bytes(buffer[: self._length])
+                if self._echoes and not self.echoed and frame == question.rtu:
+                    self.echoed = True
+                    del buffer[: self._length]
+                    continue
                 if crc16(frame) == 0:
                     self.dropped += len(buffer) - self._length
                     self.more = len(buffer) > self._length
@@ -184,17 +187,6 @@ class RtuReceiver:
             del buffer[0]
             self.dropped += 1
         return None
-
-    def _skip_echo(self) -> bool:
-        """Take exactly one copy of our own frame off the front. False while it may yet be one."""
-        buffer, ours = self._buffer, self.question.rtu
-        if buffer.startswith(ours):
-            del buffer[: len(ours)]
-            self.echoed = True
-        elif ours.startswith(buffer):
-            return False
-        self._may_echo = False
-        return True
 
     def _starts(self, head: bytes) -> bool:
         """Whether what is there so far could be the start of `head`."""

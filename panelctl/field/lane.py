@@ -32,7 +32,7 @@ from panelctl.units import NS_PER_MS
 GUARD_NS = 2 * NS_PER_MS  # a slow read ends this long before the next cycle begins
 SLOW_SHARE = 4  # of the time that the fast lane takes
 REFUSED_FIRST_NS = 200 * NS_PER_MS
-REFUSED_MOST_NS = 800 * NS_PER_MS
+REFUSED_MOST_NS = 600 * NS_PER_MS
 STRIKES = 2
 
 

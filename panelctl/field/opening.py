@@ -34,7 +34,7 @@ class Opening:
         self._reopen_ns = 0
         self._backoff_ns = REOPEN_FIRST_NS
         self._patience_ns = FIRST_PATIENCE_NS
-        self._opened_ns = 0
+        self.opened_ns = 0  # when it was opened last
         self._silent = 0
         self._heard = False
         self._lost_some = False
@@ -61,7 +61,7 @@ class Opening:
         counts.reopened += 1
         counts.up, counts.since_ns = True, now_ns
         self._backoff_ns = REOPEN_FIRST_NS
-        self._opened_ns = now_ns
+        self.opened_ns = now_ns
         self._silent, self._heard, self._lost_some = 0, False, False
         self.settled_ns = now_ns + counts.settle_ms * NS_PER_MS
 
@@ -81,7 +81,7 @@ class Opening:
         self._heard = True
         self._patience_ns = FIRST_PATIENCE_NS
         if not self._told:
-            self._learn(now_ns - self._opened_ns)
+            self._learn(now_ns - self.opened_ns)
 
     def _learn(self, deaf_ns: int) -> None:
         """It was deaf for so long after it was opened, or not at all."""
@@ -100,7 +100,7 @@ class Opening:
         if self._silent < SILENT_MOST:
             return False
         if not self._heard:
-            if now_ns - self._opened_ns < self._patience_ns:
+            if now_ns - self.opened_ns < self._patience_ns:
                 return False
             self._patience_ns = min(2 * self._patience_ns, MOST_PATIENCE_NS)
         return True

@@ -17,13 +17,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from panelctl.clock import Clock
-from panelctl.errors import DeviceRefused, FieldError, LinkDown, ReplyTimeout
+from panelctl.errors import BadReply, DeviceRefused, FieldError, LinkDown, ReplyTimeout
 from panelctl.field.bus import Answer, LinkCounts, Turn, TurnQueue, Ways
 from panelctl.field.diagnosis import NEVER_SILENT, Diagnosis, as_unit, foreign_unit
-from panelctl.field.frames import Question, RtuReceiver, read_question, values_of
+from panelctl.field.frames import MANY, Question, RtuReceiver, read_question, values_of
 from panelctl.field.opening import Opening
 from panelctl.field.port import OpenPort, Port, open_port
-from panelctl.field.sequence import LineOrder
+from panelctl.field.sequence import EARLIER, LineOrder
 from panelctl.modbus.wire import Wire
 from panelctl.model.panel import Link
 from panelctl.units import NS_PER_MS
@@ -143,6 +143,7 @@ class RtuLink:
         with suppress(FieldError):
             await self._exchange(question, timeout_ms, self._order(unit))
         await self._open()
+        await self._clock.sleep_until(self._order(unit).when((question,)))  # its pause
 
     async def _exchange(
         self, question: Question, timeout_ms: float, order: LineOrder
@@ -152,7 +153,8 @@ class RtuLink:
         loop = asyncio.get_running_loop()
         frame = question.rtu
         begin_ns = self._clock.now_ns()
-        receiver = self._receiver = RtuReceiver(question, self.counts.echo)
+        may_echo = self.counts.echo or self._echo_unknown  # in doubt the board says it once more
+        receiver = self._receiver = RtuReceiver(question, may_echo)
         reply = self._reply = loop.create_future()
         chars = len(frame) + question.reply_len + 3
         limit_ns = chars * self._wire.char_ns + int(timeout_ms * NS_PER_MS) + self._slack_ns
@@ -162,10 +164,12 @@ class RtuLink:
             self._write(frame)
             self.counts.transactions += 1
             pdu, came_ns = await reply
-            order.answered(question, came_ns)
             if not question.writes and order.copied(question, pdu, came_ns):
                 self.counts.stray_bytes += len(pdu)
                 return None
+            order.answered(question, came_ns)
+            if question.function == MANY and order.owes_order(question, came_ns):
+                raise BadReply(EARLIER)
         except ReplyTimeout:
             self.counts.timeouts += 1
             now_ns = self._clock.now_ns()
@@ -178,7 +182,10 @@ class RtuLink:
             raise
         except DeviceRefused as refusal:
             refusal.pdu = question.pdu
-            order.answered(question, self._clock.now_ns())
+            order.refused(question, self._clock.now_ns())
+            raise
+        except LinkDown:
+            order.lost(question, self._clock.now_ns())
             raise
         finally:
             timer.cancel()
@@ -187,8 +194,8 @@ class RtuLink:
             now_ns = self._clock.now_ns()
             self.counts.busy_ns += now_ns - begin_ns
             self._quiet_ns = max(self._quiet_ns, now_ns + self._wire.silence_ns)
-            if not question.writes:
-                self._note_echo(receiver.echoed)
+            if not question.writes and receiver.heard:  # silence does not tell
+                self._note_echo(frame in receiver.heard)
         self._diagnosis.fine(came_ns)
         # After a stall of ours a reply is read long after it came: it is no newer than this.
         came_ns = min(came_ns, begin_ns + limit_ns)

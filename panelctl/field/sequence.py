@@ -32,9 +32,12 @@ from panelctl.units import NS_PER_MS
 REPEAT_NS = 80 * NS_PER_MS
 UNSEEN_NS = 40 * NS_PER_MS  # a right reply behind a copy comes within so long
 QUIET_NS = 50 * NS_PER_MS
+HUSH_NS = 300 * NS_PER_MS  # where nothing else speaks for the answer
 SHAPES_LEAST = 3
+EARLIER = "the acknowledgement may be that of an earlier order"
 NEVER_NS = 1 << 62
 FORGOTTEN_NS = 30_000 * NS_PER_MS
+MOST_UNFIT = 256
 DEAD_AFTER = 3  # losses in a row: nothing is on its way any more
 
 
@@ -46,11 +49,25 @@ class Owed:
     until_ns: int
     followed: bool = False
     ends_ns: int = NEVER_NS  # then it will not come, whatever its unit has said since
+    asked_ns: int = 0
 
 
 def _other(one: Question, two: Question) -> bool:
     """Whether two questions of one shape ask for different things."""
     return one is not two and (one.unit != two.unit or one.pdu != two.pdu)
+
+
+def owes_order(owed: Sequence[Owed], question: Question, now_ns: int) -> bool:
+    """Whether an acknowledgement may be that of an earlier order of another content: function 16
+    repeats where was written, not what.
+    """
+    return any(
+        now_ns < o.until_ns
+        and o.question.unit == question.unit
+        and o.question.reply_head == question.reply_head
+        and o.question.pdu != question.pdu
+        for o in owed
+    )
 
 
 class LineOrder:
@@ -67,6 +84,7 @@ class LineOrder:
         self._rested_ns = 0  # the pause after its last answer is over
         self._replies: deque[tuple[Question, bytes, int]] = deque()  # within REPEAT_NS
         self._said: dict[bytes, bytes] = {}  # the last reply by question
+        self._refusals: dict[int, int] = {}  # the last one by function, ns
 
     def when(self, ways: Sequence[Question]) -> int:
         """From when on one of the ways may be asked, ns. An order never waits for a reply that is
@@ -111,7 +129,26 @@ class LineOrder:
         if self.owed:
             for owed in self.owed:
                 owed.followed |= owed.question.shape != question.shape
-            self.owed = [o for o in self.owed if now_ns < o.until_ns or not o.followed]
+            self._prune(now_ns)
+
+    def _prune(self, now_ns: int) -> None:
+        self.owed = [o for o in self.owed if now_ns < (o.until_ns if o.followed else o.ends_ns)]
+
+    def refused(self, question: Question, now_ns: int) -> None:
+        """It was refused. Where that may be a refusal of before, late or once more, the reply is
+        owed: refusals of one function all look alike.
+        """
+        before_ns = self._refusals.get(question.function, -REPEAT_NS)
+        self._refusals[question.function] = now_ns
+        late = any(o.question.function == question.function for o in self.owed)
+        if now_ns - before_ns < REPEAT_NS or late:
+            self.lost(question, now_ns)
+        else:
+            self.answered(question, now_ns)
+
+    def owes_order(self, question: Question, now_ns: int) -> bool:
+        """See the function of this name."""
+        return owes_order(self.owed, question, now_ns)
 
     def copied(self, question: Question, pdu: bytes, now_ns: int) -> bool:
         """Whether the reply to a read may be the copy of another's; `apart_ns` is then when it
@@ -134,8 +171,9 @@ class LineOrder:
 
     def lost(self, question: Question, now_ns: int) -> None:
         """No right reply came in time; it may come yet."""
-        self.owed = [o for o in self.owed if o.question.shape != question.shape]
-        self.owed.append(Owed(question, now_ns + self.late_ns))
+        self._prune(now_ns)
+        self.owed = [o for o in self.owed if o.question.pdu != question.pdu]
+        self.owed.append(Owed(question, now_ns + self.late_ns, ends_ns=now_ns + FORGOTTEN_NS))
         self._rested_ns = now_ns + self.gap_ns
 
 
@@ -159,8 +197,10 @@ class GatewayOrder:
         self._dice = Dice(seed)
         self._recent: deque[Question] = deque(maxlen=SHIFT_MOST)
         self._busy_ns = 0  # of the last question or reply
+        self._asked_ns = 0  # of the last question
         self._losses: dict[int, int] = {}  # in a row, by unit
         self._answered: dict[int, Question] = {}  # the last one of each shape
+        self._unfit: set[tuple[int, bytes]] = set()  # refused as proofs
 
     def pick(self, ways: Sequence[Question], now_ns: int) -> tuple[Question | None, bool]:
         """The way to ask, None where all of them are owed; and whether its answer has to be proven:
@@ -179,10 +219,29 @@ class GatewayOrder:
         whether a unit may be asked now.
         """
         shapes = {question.shape for question in self._recent} | self._owed_shapes(now_ns)
-        for question in (*more, *self._answered.values()):
-            if question.shape not in shapes and idle(question.unit):
+        for question in (*self._answered.values(), *more):
+            if (
+                question.shape not in shapes
+                and (question.unit, question.pdu) not in self._unfit
+                and idle(question.unit)
+            ):
                 return question
         return None
+
+    def unfit(self, question: Question) -> bool:
+        """It was refused as a proof; False where too many were."""
+        if len(self._unfit) >= MOST_UNFIT:
+            return False
+        self._unfit.add((question.unit, question.pdu))
+        return True
+
+    def owes_order(self, question: Question, now_ns: int) -> bool:
+        """See the function of this name."""
+        return owes_order(self.owed, question, now_ns)
+
+    def unheard(self, since_ns: int) -> None:
+        """What was asked since then was never heard by anybody."""
+        self.owed = [o for o in self.owed if o.asked_ns < since_ns]
 
     def owed_until(self, ways: Sequence[Question], now_ns: int) -> int:
         """From when on none of the owed replies could answer one of the ways, ns."""
@@ -193,8 +252,13 @@ class GatewayOrder:
 
     @property
     def quiet_ns(self) -> int:
-        """When there will have been no traffic for long enough."""
+        """When the same thing may be asked again in its only shape."""
         return self._busy_ns + QUIET_NS
+
+    @property
+    def hushed_ns(self) -> int:
+        """When there will have been no traffic for so long that an idle gateway is in step."""
+        return self._busy_ns + HUSH_NS
 
     def _free(self, ways: Sequence[Question], now_ns: int) -> Sequence[Question]:
         """The ways that nothing owed could answer."""
@@ -238,7 +302,7 @@ class GatewayOrder:
     def asked(self, question: Question, now_ns: int) -> None:
         """It is on its way."""
         self._recent.append(question)
-        self._busy_ns = now_ns
+        self._busy_ns = self._asked_ns = now_ns
 
     def answered(self, question: Question, now_ns: int) -> None:
         """It was answered, if only by a refusal of the device itself."""
@@ -263,7 +327,8 @@ class GatewayOrder:
         window_ns = late_ns if losses < DEAD_AFTER else min(late_ns, timeout_ns)
         self.owed = [o for o in self.owed if o.question is not question]
         ends_ns = now_ns + (FORGOTTEN_NS if losses < DEAD_AFTER else window_ns)
-        self.owed.append(Owed(question, now_ns + window_ns, ends_ns=ends_ns))
+        owed = Owed(question, now_ns + window_ns, ends_ns=ends_ns, asked_ns=self._asked_ns)
+        self.owed.append(owed)
         self._busy_ns = now_ns
 
     def came_late(self, question: Question) -> None:

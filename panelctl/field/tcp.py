@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -23,11 +22,11 @@ from panelctl.clock import Clock
 from panelctl.errors import BadReply, DeviceRefused, FieldError, LinkDown, ReplyTimeout
 from panelctl.field.bus import Answer, LinkCounts, Turn, TurnQueue, Ways
 from panelctl.field.diagnosis import SHIFTED, Diagnosis, rtu_framing, speaks_rtu
-from panelctl.field.frames import Question, split_tcp, tcp_frame, values_of
+from panelctl.field.frames import MANY, Question, split_tcp, tcp_frame, values_of
 from panelctl.field.opening import Opening
 from panelctl.field.overlap import Overlap
 from panelctl.field.pending import Asked, Pending
-from panelctl.field.sequence import GatewayOrder
+from panelctl.field.sequence import EARLIER, HUSH_NS, GatewayOrder
 from panelctl.model.panel import Link
 from panelctl.units import NS_PER_MS
 
@@ -35,6 +34,7 @@ CONNECT_S = 1.0
 MOST_BUFFERED = 4096
 REST_FIRST_NS = 300 * NS_PER_MS  # long enough for what is late to reach an idle gateway
 REST_MOST_NS = 2_400 * NS_PER_MS
+LATE_LEAST_NS = 1_000 * NS_PER_MS  # a gateway may keep a reply, and out of turn
 STEADY = 10  # right answers, and the next rest is short again
 POLL_NS = 2 * NS_PER_MS
 UNPROVEN = "the reply could not be proven to be the answer"
@@ -69,14 +69,15 @@ class TcpLink(asyncio.Protocol, asyncio.DatagramProtocol):
         self._buffer = bytearray()
         self._pending = Pending(self.counts, self._order, self._diagnosis)
         self._heard = 0  # bytes
-        self._hushing = False  # somebody waits for quiet: nobody else asks
+        self._hushing = 0  # so many wait for quiet: nobody else asks
         self._rest_ns = 0  # nothing is asked before
         self._rests = 0  # in a row
         self._right = 0  # answers since the last one
 
     def meet(self, unit: int, gap_ms: float, late_ms: float) -> None:
         """See BusLink."""
-        self._units[unit] = _Unit(int(gap_ms * NS_PER_MS), int(late_ms * NS_PER_MS))
+        late_ns = max(int(late_ms * NS_PER_MS), LATE_LEAST_NS)
+        self._units[unit] = _Unit(int(gap_ms * NS_PER_MS), late_ns)
 
     def when(self, ways: Ways) -> int:
         """See BusLink."""
@@ -139,10 +140,12 @@ class TcpLink(asyncio.Protocol, asyncio.DatagramProtocol):
 
     def _not_before(self, ways: Sequence[Question]) -> int:
         unit = self._unit(ways[0].unit)
-        at_ns = max(unit.rested_ns, self._rest_ns, self._opening.settled_ns)
-        if self._order.owed and not ways[0].writes:
+        at_ns = max(unit.rested_ns, self._opening.settled_ns)
+        if ways[0].writes:  # it is obeyed or not, whoever hears of it
+            return at_ns
+        if self._order.owed:
             at_ns = max(at_ns, self._order.owed_until(ways, self._clock.now_ns()))
-        return at_ns
+        return max(at_ns, self._rest_ns)
 
     async def _read(
         self, ways: Sequence[Question], timeout_ms: float, unit: _Unit, sync: Sequence[Question]
@@ -168,26 +171,44 @@ class TcpLink(asyncio.Protocol, asyncio.DatagramProtocol):
 
         if self._order.proof(more, self._clock.now_ns(), idle) is None:
             await self._hush()
-            return await self._exchange(question, timeout_ms, unit)
+            question, _ = self._order.pick(ways, self._clock.now_ns())
+            return await self._exchange(question, timeout_ms, unit) if question else None
         answer = await self._exchange(question, timeout_ms, unit)
         proof = self._order.proof(more, self._clock.now_ns(), idle)
         if proof is None:  # others have asked meanwhile
             raise BadReply(UNPROVEN)
-        with suppress(DeviceRefused):  # a refusal of this function is an answer too
-            await self._exchange(proof, timeout_ms, self._unit(proof.unit))
-        return answer
+        return answer if await self._prove(proof, mine, timeout_ms) else None
+
+    async def _prove(self, proof: Question, asker: int, timeout_ms: float) -> bool:
+        """Ask something that stands out. False: it was refused, which proves nothing, since that
+        looks like any other refusal of its unit and function. Raises FieldError.
+        """
+        other = self._unit(proof.unit)
+        alone = proof.unit == asker or other.turns.take()  # it is free: `idle` has looked
+        try:
+            await self._exchange(proof, timeout_ms, other, proving=True)
+        except DeviceRefused as refusal:
+            if not self._order.unfit(proof):
+                raise BadReply(UNPROVEN) from refusal
+            return False
+        finally:
+            if alone and proof.unit != asker:
+                other.turns.leave()
+        return True
 
     async def _hush(self) -> None:
         """Wait until there has been no traffic for a while; nobody else asks meanwhile."""
-        self._hushing = True
+        self._hushing += 1
         try:
-            while self._pending or self._clock.now_ns() < self._order.quiet_ns:
+            while self._pending or self._clock.now_ns() < self._order.hushed_ns:
                 busy = self._clock.now_ns() + POLL_NS
-                await self._clock.sleep_until(busy if self._pending else self._order.quiet_ns)
+                await self._clock.sleep_until(busy if self._pending else self._order.hushed_ns)
         finally:
-            self._hushing = False
+            self._hushing -= 1
 
-    async def _exchange(self, question: Question, timeout_ms: float, unit: _Unit) -> Answer:
+    async def _exchange(
+        self, question: Question, timeout_ms: float, unit: _Unit, proving: bool = False
+    ) -> Answer:
         if self._transport is None:
             raise LinkDown(f"{self.link.where} {self.counts.error}")
         loop = asyncio.get_running_loop()
@@ -202,7 +223,12 @@ class TcpLink(asyncio.Protocol, asyncio.DatagramProtocol):
             pdu, came_ns = await asked.reply
         except (ReplyTimeout, BadReply):
             self.counts.timeouts += 1
-            self._lost(asked, limit_ns, unit.late_ns, silent=heard == self._heard)
+            dropped = self._transport is None  # then it was not late
+            late_ns = limit_ns + HUSH_NS if dropped else unit.late_ns
+            self._lost(asked, limit_ns, late_ns, silent=heard == self._heard)
+            raise
+        except LinkDown:  # a bridge may give the reply to whoever asks next
+            self._order.lost(question, self._clock.now_ns(), limit_ns, limit_ns + HUSH_NS)
             raise
         except DeviceRefused as refusal:
             refusal.pdu = question.pdu
@@ -219,6 +245,10 @@ class TcpLink(asyncio.Protocol, asyncio.DatagramProtocol):
             unit.rested_ns = now_ns + unit.gap_ns
             self.counts.busy_ns += now_ns - begin_ns
         self._order.answered(question, came_ns)
+        if proving and asked.wrong:  # another reply came first: which was the answer?
+            raise BadReply(UNPROVEN)
+        if question.function == MANY and self._order.owes_order(question, came_ns):
+            raise BadReply(EARLIER)
         if not question.writes:
             self._order.proved(question)
         self._overlap.answered(question.unit, asked.overlapped, came_ns)
@@ -292,7 +322,7 @@ class TcpLink(asyncio.Protocol, asyncio.DatagramProtocol):
             transport.abort()
         self._buffer.clear()
         if not self._opening.answers:
-            self._order.owed.clear()  # what was asked was never heard
+            self._order.unheard(self._opening.opened_ns)
         self._opening.lost(self._clock.now_ns(), why)
         self._pending.fail(kind(f"{self.link.where} {why}"))
 

@@ -172,3 +172,6 @@ def test_exactly_one_copy_of_a_write_is_skipped_where_the_adapter_echoes() -> No
     torn = RtuReceiver(order, echoes=True)
     assert torn.feed(order.rtu[:5]) is None
     assert torn.feed(order.rtu[5:] + order.rtu) == order.pdu
+    noisy = RtuReceiver(order, echoes=True)
+    assert noisy.feed(b"\xff\x00" + order.rtu) is None, "noise before it"
+    assert noisy.feed(order.rtu) == order.pdu

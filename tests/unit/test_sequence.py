@@ -7,7 +7,12 @@ from collections import deque
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from panelctl.field.frames import Question, read_question, write_coil_question
+from panelctl.field.frames import (
+    Question,
+    read_question,
+    write_coil_question,
+    write_registers_question,
+)
 from panelctl.field.sequence import DEAD_AFTER, QUIET_NS, REPEAT_NS, Dice, GatewayOrder, LineOrder
 from panelctl.modbus.shapes import SHIFT_MOST
 from panelctl.units import NS_PER_MS
@@ -180,3 +185,43 @@ def test_an_order_does_not_wait_for_the_acknowledgement_that_was_lost() -> None:
     order.lost(first, S)
     assert order.when((second,)) <= S
     assert order.when((first,)) <= S
+
+
+def test_an_acknowledgement_that_may_be_an_earlier_orders_is_told() -> None:
+    """Function 16 repeats where was written, not what: 32 A that is obeyed late, then 6 A."""
+    much, little = (write_registers_question(7, 100, [0, amps]) for amps in (32_000, 6_000))
+    for order in (LineOrder(late_ns=S), GatewayOrder(b"seed")):
+        if isinstance(order, LineOrder):
+            order.lost(much, S)
+        else:
+            order.lost(much, S, 60 * NS_PER_MS, S)
+        assert order.owes_order(little, S + NS_PER_MS)
+        assert not order.owes_order(much, S + NS_PER_MS), "the same order: it says what was ordered"
+        assert not order.owes_order(little, 3 * S)
+
+
+def test_a_refusal_that_may_be_one_of_before_leaves_the_reply_owed() -> None:
+    order = LineOrder(late_ns=S)
+    one, two = RICH[0][0], ways(1, 300, (4,))[0]
+    order.refused(one, S)
+    assert order.owed == []
+    order.refused(two, S + 30 * NS_PER_MS)
+    assert [owed.question for owed in order.owed] == [two]
+
+
+def test_what_nothing_ever_follows_is_forgotten_in_the_end() -> None:
+    order = LineOrder(late_ns=S)
+    first = RICH[0][0]
+    order.lost(first, S)
+    order.answered(first, 20 * S)
+    assert order.owed
+    order.answered(first, 40 * S)
+    assert order.owed == []
+
+
+def test_a_refused_question_is_no_proof_again() -> None:
+    order = GatewayOrder(b"seed")
+    proof = read_question(1, "input", 0, 3)
+    assert order.proof((proof,), S, lambda unit: True) is proof
+    order.unfit(proof)
+    assert order.proof((proof,), S, lambda unit: True) is None
