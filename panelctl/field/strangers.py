@@ -20,13 +20,13 @@ Rules
 from __future__ import annotations
 
 from panelctl.clock import Clock
-from panelctl.errors import DeviceRefused, FieldError
+from panelctl.errors import DeviceRefused, ReplyTimeout
 from panelctl.field.bus import BusLink, Turn
 from panelctl.field.unit import BUSY_CODES, UNREACHED_CODES, Unit
 from panelctl.modbus.identity import serial_of, serial_span
 from panelctl.units import NS_PER_S
 
-AGAIN_NS = NS_PER_S  # how often a stranger is looked at
+AGAIN_NS = NS_PER_S // 2  # how often a stranger is looked at
 STEADY_NS = 60 * NS_PER_S
 MUTE_AFTER = 3  # looks that were refused or not answered by a device that answers everything else
 MUTE_NS = 60 * NS_PER_S  # one that never told is asked so seldom
@@ -116,7 +116,7 @@ class Identity:
                 raise
             self._does_not_tell()
             return
-        except FieldError:
+        except ReplyTimeout:  # a link that is down, or loses step, says nothing of the device
             self._failed = True
             raise
         self.due = self._failed = False
