@@ -26,7 +26,7 @@ from panelctl.field.unit import BUSY_CODES, UNREACHED_CODES, Unit
 from panelctl.modbus.busplan import LinkPlan, PlannedRead
 from panelctl.modbus.fields import Block, Field
 from panelctl.modbus.shapes import Span
-from panelctl.modbus.sunspec import BASES, walk
+from panelctl.modbus.sunspec import BASES, Model, walk
 from panelctl.units import NS_PER_MS
 
 GUARD_NS = 2 * NS_PER_MS  # a slow read ends this long before the next cycle begins
@@ -34,6 +34,7 @@ SLOW_SHARE = 4  # of the time that the fast lane takes
 REFUSED_FIRST_NS = 200 * NS_PER_MS
 REFUSED_MOST_NS = 600 * NS_PER_MS
 STRIKES = 2
+HEAD_AND_ONE = 3  # registers: a SunSpec model's ID and length, and its first point
 
 
 class Read:
@@ -319,6 +320,7 @@ class Lane:
         except StopIteration as end:
             for model in end.value:
                 if model.id in wanted:
+                    await self._check_base(unit, model, turn)
                     unit.base = model.address
                     unit.room = min(2 + model.length, 0x10000 - model.address)
                     unit.based = True
@@ -327,3 +329,12 @@ class Lane:
                             mine.aim()
                     return
         raise unit.lacks(f"it has no SunSpec model {wanted[0]} to {wanted[-1]}")
+
+    async def _check_base(self, unit: Unit, model: Model, turn: Turn) -> None:
+        """Read the model's head once more in another length: all questions of the walk look alike,
+        and a gateway that has lost step leads it astray. Raises FieldError.
+        """
+        span = Span("holding", model.address, HEAD_AND_ONE)
+        words = (await unit.ask(unit.ways((span,)), turn)).values
+        if (words[0], words[1]) != (model.id, model.length):
+            raise unit.lacks(f"its SunSpec model {model.id} was not found twice at one place")

@@ -122,12 +122,18 @@ class RtuLink:
         sync: Sequence[Question],
     ) -> Question:
         """The way that no older reply can answer; where there is none, after one of `sync`."""
+        sync = [other for other in sync if other.pdu not in order.unanswered]
         question = order.pick(ways, self._clock.now_ns(), bool(sync))
         if question is None:
             between = order.pick(sync, self._clock.now_ns())
             if between is not None:
-                with suppress(DeviceRefused):  # a refusal is an answer too
+                try:
                     await self._exchange(between, timeout_ms, order)
+                except DeviceRefused:
+                    pass  # a refusal is an answer too
+                except ReplyTimeout:
+                    order.unanswered.add(between.pdu)  # it costs a timeout each time
+                    raise
                 await self._clock.sleep_until(order.when(ways))
             question = order.pick(ways, self._clock.now_ns()) or ways[0]
         return question

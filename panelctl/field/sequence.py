@@ -80,6 +80,7 @@ class LineOrder:
         self.late_ns = late_ns
         self.owed: list[Owed] = []
         self.apart_ns = 0
+        self.unanswered: set[bytes] = set()  # questions in between that brought nothing
         self._last_shape = 0
         self._rested_ns = 0  # the pause after its last answer is over
         self._replies: deque[tuple[Question, bytes, int]] = deque()  # within REPEAT_NS

@@ -24,9 +24,11 @@ from tests.bus.rig import OTHER, VICTIM, BusRig, on_rig
 
 STRUCK_S = 3.0
 ROUNDS, QUESTIONS = 15, 40
-# On a stream these take what comes behind them along: the wire is not free.
+# Where the wire is not free: on a stream these take what comes behind them along, the simulated
+# UDP host sends one thing after the other, and on a line somebody talks or is waited for meanwhile.
 CLOGS = {("tcp", kind) for kind in ("noise", "short", "half", "drip", "split", "closed")}
-CLOGS |= {("udp", "drip")}  # the simulated host sends one thing after the other
+CLOGS |= {("udp", "drip")}
+CLOGS |= {(line, kind) for line in ("rtu", "rtu+tcp", "rtu+udp") for kind in ("drip", "slower")}
 MORE = [
     *[Fault("repeat", -1, ms) for ms in (10, 30, 60)],
     *[Fault("late", -1, ms, every=8) for ms in (72, 90)],
