@@ -213,8 +213,11 @@ class Plausible:
 
     def _confirmed(self, leg: _Leg, others_ma: int, sampled_ns: int) -> bool:
         """Whether a fall has been seen for long enough: twice, or ERRATIC_HOLD_NS."""
-        if leg.falling_ma is None or abs(others_ma - leg.falling_ma) > ALIKE_MA:
-            leg.falling_ma, leg.falling_ns = others_ma, sampled_ns
+        first = leg.falling_ma is None
+        alike = leg.falling_ma is not None and abs(others_ma - leg.falling_ma) <= ALIKE_MA
+        leg.falling_ma = others_ma
+        if first or not (alike or leg.erratic):
+            leg.falling_ns = sampled_ns
             return False
         return not leg.erratic or sampled_ns - leg.falling_ns >= ERRATIC_HOLD_NS
 

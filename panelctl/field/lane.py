@@ -20,9 +20,9 @@ from panelctl.clock import Clock
 from panelctl.core.image import Image
 from panelctl.errors import DeviceRefused, FieldError
 from panelctl.field.bus import BusLink, Turn
-from panelctl.field.frames import Question
+from panelctl.field.frames import UNREACHED, Question
 from panelctl.field.strangers import Identity
-from panelctl.field.unit import BUSY_CODES, UNREACHED_CODES, Unit
+from panelctl.field.unit import BUSY_CODES, Unit
 from panelctl.modbus.busplan import LinkPlan, PlannedRead
 from panelctl.modbus.fields import Block, Field
 from panelctl.modbus.shapes import Span
@@ -34,6 +34,7 @@ SLOW_SHARE = 4  # of the time that the fast lane takes
 REFUSED_FIRST_NS = 200 * NS_PER_MS
 REFUSED_MOST_NS = 600 * NS_PER_MS
 STRIKES = 2
+LACKS = (2, 3)  # refusals of what the device does not have
 HEAD_AND_ONE = 3  # registers: a SunSpec model's ID and length, and its first point
 
 
@@ -75,9 +76,10 @@ class Read:
         begin = unit.base + block.span.address
         self.shifts = {way.pdu: begin - (way.pdu[1] << 8 | way.pdu[2]) for way in self.ways}
 
-    def refuse(self, pdu: bytes, now_ns: int) -> None:
+    def refuse(self, refusal: DeviceRefused, now_ns: int) -> None:
         """It was refused: rest, unless only a longer way was that the device does not have."""
-        if self._plain and pdu != self.ways[0].pdu:
+        pdu = refusal.pdu
+        if self._plain and pdu != self.ways[0].pdu and refusal.code in LACKS:
             strikes = self._strikes[pdu] = self._strikes.get(pdu, 0) + 1
             if strikes >= STRIKES:
                 self.ways = tuple(way for way in self.ways if way.pdu != pdu)
@@ -292,8 +294,8 @@ class Lane:
         try:
             answer = await unit.ask(read.ways, turn, read.sync)
         except DeviceRefused as refusal:
-            if refusal.code not in BUSY_CODES and refusal.code not in UNREACHED_CODES:
-                read.refuse(refusal.pdu, self._clock.now_ns())
+            if refusal.code not in BUSY_CODES and refusal.code not in UNREACHED:
+                read.refuse(refusal, self._clock.now_ns())
             raise
         unit.answered(answer, self.plan.wire)
         read.answered(answer.question.pdu)

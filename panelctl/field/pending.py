@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from panelctl.errors import BadReply, DeviceRefused, ReplyTimeout
 from panelctl.field.bus import LinkCounts
 from panelctl.field.diagnosis import NEXT_NUMBER, SHIFTED, Diagnosis, as_unit
-from panelctl.field.frames import Question, tcp_answers
+from panelctl.field.frames import UNREACHED, Question, tcp_answers
 from panelctl.field.sequence import GatewayOrder
 
+REFUSAL_BYTES = 2
 LATE_KEPT = 64  # numbers of lost questions
 NUMBERS = 65_535
 NUMBERS_AHEAD = 16  # numbers that have not been used yet
@@ -110,7 +111,8 @@ class Pending:
         self._counts.stray_bytes += len(pdu)
         late = self._past.pop(transaction, None)
         if late is not None:
-            self._order.came_late(late)
+            if not (len(pdu) == REFUSAL_BYTES and pdu[1] in UNREACHED):  # the gateway gave up too
+                self._order.came_late(late)
             return
         if not 0 < (transaction - self._number) % (NUMBERS + 1) <= NUMBERS_AHEAD:
             return  # of a question that was answered already

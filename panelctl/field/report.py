@@ -9,6 +9,7 @@ Rules
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from panelctl.field.lane import Lane
@@ -18,7 +19,8 @@ from panelctl.units import NS_PER_MS, NS_PER_S
 
 RENEW_NS = NS_PER_S
 QUIET_NS = 10 * NS_PER_S
-MOST_TEXT = 120
+MOST_TEXT = 200
+MOST_WHY = 90  # of an error, so that its remedy is never cut
 DIFFERS = 1.25  # the fast lane takes so much more than was planned,
 DIFFERS_NS = 10 * NS_PER_MS  # and so much
 SEEN_ROUNDS = 50
@@ -63,16 +65,21 @@ class Report:
 
     def _told(self, key: tuple[str, str], state: str, now_ns: int) -> str | None:
         """The words to tell now, None for none."""
-        before = self._states.get(key)
-        if state == before:
+        before, kind = self._states.get(key), _kind(state)
+        if kind == before:
             return None
         if before is None and state in ("UP", "OK", "NEW", "CLOSED"):
-            self._states[key] = state  # as one expects it
+            self._states[key] = kind  # as one expects it
             return None
         if now_ns - self._told_ns.get(key, -QUIET_NS) < QUIET_NS:
             return None
-        self._states[key], self._told_ns[key] = state, now_ns
+        self._states[key], self._told_ns[key] = kind, now_ns
         return state
+
+
+def _kind(state: str) -> str:
+    """What of a state is told anew when it changes: not its numbers, nor why a device is silent."""
+    return "SILENT" if state.startswith("SILENT") else re.sub(r"[0-9]+", "#", state)
 
 
 def link_state(lane: Lane) -> str:
@@ -82,7 +89,7 @@ def link_state(lane: Lane) -> str:
         if not counts.error:
             return "CLOSED"
         remedy = next((text for key, text in REMEDIES.items() if key in counts.error), "")
-        return _cut(f"DOWN: {counts.error}" + (f"; {remedy}" if remedy else ""))
+        return _cut(f"DOWN: {counts.error[:MOST_WHY]}" + (f"; {remedy}" if remedy else ""))
     if counts.remark:
         return _cut(f"UP: {counts.remark}")
     if counts.echo:

@@ -22,7 +22,8 @@ from __future__ import annotations
 from panelctl.clock import Clock
 from panelctl.errors import DeviceRefused, ReplyTimeout
 from panelctl.field.bus import BusLink, Turn
-from panelctl.field.unit import BUSY_CODES, UNREACHED_CODES, Unit
+from panelctl.field.frames import UNREACHED
+from panelctl.field.unit import BUSY_CODES, Unit
 from panelctl.modbus.identity import serial_of, serial_span
 from panelctl.units import NS_PER_S
 
@@ -111,7 +112,7 @@ class Identity:
         except DeviceRefused as refusal:
             if refusal.code in BUSY_CODES:
                 raise
-            if refusal.code in UNREACHED_CODES:
+            if refusal.code in UNREACHED:
                 self._failed = True
                 raise
             self._does_not_tell()

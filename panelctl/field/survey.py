@@ -21,7 +21,7 @@ from statistics import median
 from panelctl.clock import Clock
 from panelctl.errors import BadReply, DeviceRefused, FieldError, LinkDown, ReplyTimeout
 from panelctl.field.bus import Answer, BusLink, Turn
-from panelctl.field.frames import Question, read_question
+from panelctl.field.frames import UNREACHED, Question, read_question
 from panelctl.modbus.capture import Words
 from panelctl.modbus.maps import RegisterMap
 from panelctl.modbus.plan import plan_blocks
@@ -34,7 +34,6 @@ TRIES = 3  # a torn reply may take the next one with it
 SAMPLES = 11  # questions by which its time to answer is measured
 IN_A_ROW = 20  # questions it has to answer at a pace
 REOPEN_NS = 400 * NS_PER_MS  # a link that was given up can be opened again by then
-NOBODY = (10, 11)  # a gateway's words: no path, no answer
 PAUSES_MS = (0, 2, 5, 10, 20, 50, 100)
 
 Tell = Callable[[int, int], None]  # how far: done, of so many
@@ -82,7 +81,7 @@ class Survey:
             try:
                 await self._send(span)
             except DeviceRefused as refusal:
-                return refusal.code not in NOBODY
+                return refusal.code not in UNREACHED
             except (ReplyTimeout, BadReply):
                 continue
             return True

@@ -22,7 +22,7 @@ from panelctl.clock import Clock
 from panelctl.errors import BadReply, DeviceRefused, FieldError, LinkDown, ReplyTimeout
 from panelctl.field.bus import Answer, LinkCounts, Turn, TurnQueue, Ways
 from panelctl.field.diagnosis import SHIFTED, Diagnosis, rtu_framing, speaks_rtu
-from panelctl.field.frames import MANY, Question, split_tcp, tcp_frame, values_of
+from panelctl.field.frames import MANY, UNREACHED, Question, split_tcp, tcp_frame, values_of
 from panelctl.field.opening import Opening
 from panelctl.field.overlap import Overlap
 from panelctl.field.pending import Asked, Pending
@@ -38,7 +38,6 @@ LATE_LEAST_NS = 1_000 * NS_PER_MS  # a gateway may keep a reply, and out of turn
 STEADY = 10  # right answers, and the next rest is short again
 POLL_NS = 2 * NS_PER_MS
 UNPROVEN = "the reply could not be proven to be the answer"
-UNREACHED = (10, 11)  # a gateway's words: no path, no answer
 
 
 @dataclass(slots=True)

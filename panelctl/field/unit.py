@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from panelctl.clock import Clock
 from panelctl.errors import BadReply, DeviceRefused, LinkDown, ReplyTimeout
 from panelctl.field.bus import Answer, BusLink, Turn
-from panelctl.field.frames import Question, read_question
+from panelctl.field.frames import UNREACHED, Question, read_question
 from panelctl.field.patience import Patience
 from panelctl.modbus.maps import RegisterMap
 from panelctl.modbus.shapes import Span, other_shapes
@@ -28,7 +28,6 @@ PROBE_MOST_NS = 600 * NS_PER_MS  # so that whoever comes back is heard within a 
 BUSY_CODES = (5, 6)  # acknowledge (it is at it), busy
 BUSY_NS = 25 * NS_PER_MS
 BUSY_MOST = 20  # so often it is believed
-UNREACHED_CODES = (10, 11)  # a gateway's words: no path, no answer
 BREATH_MOST_NS = 100 * NS_PER_MS  # a device that may still be at a lost question is left alone
 MOST_ERROR = 120  # characters that are kept of an error
 
@@ -119,7 +118,7 @@ class Unit:
     def _refused(self, refusal: DeviceRefused) -> None:
         self.refused += 1
         self.error = str(refusal)
-        if refusal.code in UNREACHED_CODES:
+        if refusal.code in UNREACHED:
             self.patience.lost()
             self._missed(str(refusal))
         elif refusal.code in BUSY_CODES and self.busy < BUSY_MOST:

@@ -387,3 +387,12 @@ def test_loads_that_stop_one_after_the_other_are_no_erratic_meter() -> None:
     for n in range(60):
         bench.cycle(100_000 if n // 5 % 2 else 60_000, 40_000)
         assert not any(Doubt.ERRATIC in doubts for doubts in bench.judge.doubts.values())
+
+
+def test_a_true_fall_of_a_load_that_wavers_is_believed_in_the_end() -> None:
+    """Also while the meter counts as erratic."""
+    bench = Bench()
+    _in_turn(bench, 12)
+    for n in range(40):
+        bench.cycle(30_000 + n % 2 * 7_000, 40_000)
+    assert bench.quality == Quality.GOOD
