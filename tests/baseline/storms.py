@@ -1,0 +1,93 @@
+"""Whole applications in a storm, and recorded homes: what was decided, and written to devices."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from panelctl.config.load import read_panel
+from panelctl.control.app import App
+from panelctl.core.engine import Engine
+from panelctl.sim import devices
+from panelctl.sim.direct import DirectRun
+from panelctl.sim.homes import HomeTeller, read_home
+from panelctl.sim.plant import Plant
+from panelctl.sim.storm.run import plan, run
+from panelctl.sim.storm.strike import Pace
+from tests.baseline.stream import projection
+
+SEEDS = range(1, 23)
+STORM_S = 150.0
+ROUGH = Pace(6.0, 30.0)
+PANELS = (Path("panelctl/sim/demo.toml"), Path("fixtures/panels/home_100a.toml"))
+HOMES = {
+    "ochre_winter": Path("fixtures/panels/home_100a.toml"),
+    "ochre_demo": Path("panelctl/sim/demo.toml"),
+    "tracebase_demo": Path("panelctl/sim/demo.toml"),
+}
+HOME_STEPS = 20_000  # seconds
+WRITERS = (devices.SimRelayBoard, devices.SimCharger, devices.SimNode)
+
+
+@contextmanager
+def overheard(note: Any) -> Iterator[None]:
+    """Tell `note` of every write that a simulated device takes."""
+    before = []
+    for kind in WRITERS:
+        for name in ("write_coil", "write_registers"):
+            if name in vars(kind):
+                before.append((kind, name, vars(kind)[name]))
+
+    def listening(name: str, write: Any) -> Any:
+        def heard(self: Any, address: int, what: Any) -> None:
+            note(repr((self.device.name, name, address, what)).encode())
+            write(self, address, what)
+
+        return heard
+
+    for kind, name, write in before:
+        setattr(kind, name, listening(name, write))
+    try:
+        yield
+    finally:
+        for kind, name, write in before:
+            setattr(kind, name, write)
+
+
+def storm(seed: int) -> str:
+    """The digest of one storm: its projections, and every write."""
+    path = PANELS[seed % len(PANELS)]
+    panel, chain = read_panel(path), hashlib.blake2b(digest_size=8)
+
+    def listen(app: App) -> None:
+        step = app.engine.step
+
+        def heard(now_ns: int, commands: Any = ()) -> Any:
+            verdicts = step(now_ns, commands)
+            chain.update(projection(app.engine, now_ns, app.engine.doubts))
+            return verdicts
+
+        app.engine.step = heard  # type: ignore[method-assign]  # to listen
+
+    strikes = plan(panel, seed, STORM_S, ROUGH)
+    with overheard(chain.update):
+        run(panel, path.read_text(), seed, STORM_S, strikes, 0.0, alter=listen)
+    return chain.hexdigest()
+
+
+def home(name: str) -> str:
+    """The digest of hours of a recorded home."""
+    panel = read_panel(HOMES[name])
+    plant = Plant.of(panel)
+    day = DirectRun(
+        panel, plant, HomeTeller(read_home(Path(f"fixtures/homes/{name}.toml"), plant), plant)
+    )
+    chain = hashlib.blake2b(digest_size=8)
+    engine: Engine = day.engine
+    for _ in range(HOME_STEPS):
+        day.step()
+        chain.update(projection(engine, engine.state.step_ns[0], engine.doubts))
+    return chain.hexdigest()
