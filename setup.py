@@ -7,16 +7,24 @@ PANELCTL_CYTHON_DEBUG=1 turns bounds checks on, PANELCTL_ANNOTATE=1 writes the a
 import os
 import sys
 from glob import glob
+from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 
+ROOT = Path(__file__).parent
+sys.path.insert(0, str(ROOT))  # an isolated build does not look here
+from tools import rules  # noqa: E402
+
+RULES = ROOT / "build" / "rules"  # what is made of panelctl/core/decide
+rules.write(RULES / "_rules.pxi")
+
 DEBUG = os.environ.get("PANELCTL_CYTHON_DEBUG") == "1"
 ABI3 = sys.implementation.name == "cpython" and sys.version_info >= (3, 11)
 
 # Every .pyx, .pxd and .pxi is named as a dependency: without it an sdist would not hold them.
-SOURCES = sorted(glob("ext/**/*.p[xy][xdi]", recursive=True))
+SOURCES = [*sorted(glob("ext/**/*.p[xy][xdi]", recursive=True)), "build/rules/_rules.pxi"]
 
 extensions = [
     Extension(
@@ -53,7 +61,7 @@ class Abi3Wheel(bdist_wheel):
 setup(
     ext_modules=cythonize(
         extensions,
-        include_path=["ext"],
+        include_path=["ext", "build/rules"],
         build_dir="build/cython",
         annotate=os.environ.get("PANELCTL_ANNOTATE") == "1",
         compiler_directives={

@@ -1,5 +1,5 @@
 """Decide: image in, plan out. Pure and synchronous; no I/O, no clock, no logging.
 
-reference.py is the readable definition of every rule; ext/panelctl/core/_core.pyx is the same in
-Cython. One test suite runs over both, and they must agree to the bit.
+decide/ has every rule once; the build compiles the same text into _core. One test suite runs over
+both, and they must agree to the bit. Only the ladder is written twice, as each proves the other.
 """

@@ -1,4 +1,4 @@
-"""Which core runs: the compiled one, or the Python reference where PANELCTL_PURE=1 asks for it.
+"""Which core runs: the rules compiled, or as they are written where PANELCTL_PURE=1 asks for it.
 
 There is no silent fall back: a package without its compiled core does not start unless asked to.
 """
@@ -13,9 +13,9 @@ from panelctl.core.layout import Changing, Fixed
 
 
 class CoreLike(Protocol):
-    """What both cores offer. See reference.Core for the meaning of each."""
+    """What both offer. See decide/interpreted.py for the meaning of each."""
 
-    def claim(self, i: int, claim: int, reason: int, now_ns: int) -> None: ...
+    def claim(self, i: int, claims: int, reason: int, now_ns: int) -> None: ...
     def release(self, i: int, claims: int, now_ns: int) -> None: ...
     def step(self, now_ns: int) -> None: ...
 
@@ -31,11 +31,11 @@ def build_core(
     sampled_ns: array[int],
     compiled: bool = COMPILED,
 ) -> CoreLike:
-    """A core over this memory: compiled, or the reference."""
+    """A core over this memory: compiled, or interpreted."""
     if compiled:
         from panelctl.core._core import Core as Compiled
 
         return Compiled(fixed, state, value, quality, sampled_ns)
-    from panelctl.core.reference import Core as Reference
+    from panelctl.core.decide.interpreted import Core as Interpreted
 
-    return Reference(fixed, state, value, quality, sampled_ns)
+    return Interpreted(fixed, state, value, quality, sampled_ns)

@@ -1,7 +1,7 @@
 """The flat memory that both cores work on: what is fixed, what changes, and where it lies.
 
 Rules
-- Every field is an array('q') (int64): the compiled core and the reference read and write the very
+- Every field is an array('q') (int64): rules compiled and interpreted read and write the very
   same memory, a snapshot is a copy of bytes, and numpy can view it.
 - A field "per load and row" holds load i, row r at index i * rows + r. Row 0 is leg a, row 1 leg b.
 - Units end the name. Times are monotonic ns; 0 means "never" where a time may be missing.
@@ -228,6 +228,33 @@ STATE_SCALARS: Final = (
     "hour",  # of the present window; -1 before the first
     "hour_offset_ns",  # so that hours of learning are hours of the day; it only adds to a margin
 )
+
+# What a step puts down for itself: nothing of it is read before it is written in the same step.
+SCRATCH: Final = {
+    "order": "load",  # the loads that the ladder serves, in order
+    "key": "load",  # what they are sorted by
+    "rank": "load",
+    "size": "load",
+    "worth": "load",
+    "taken": "load",  # what the ladder gave
+    "later": "load",  # who might give way,
+    "way": "load",  # and who does
+    "coef": "load_row",
+    "house": "row",  # what flows without the modulated loads
+    "room": "row",
+    "before": "row",  # the room before the ladder took from it
+    "ahead": "row",  # what a node on its way down takes above its floor
+    "least": "row",  # what one load can be brought down to
+    "reserve": "row",  # kept free for loads on their way up
+    "flying": "row",  # ordered open, not yet seen
+    "margin": "row",
+    "top": "row",
+    "drawn": "row",
+    "left": "row",
+    "missing": "row",
+    "fill": "row",
+    "extra": "row",
+}
 
 
 def _zeros(count: int) -> array[int]:

@@ -1,5 +1,5 @@
-"""The speed of a whole decision: `Engine.step` on 48 circuits, and the compiled step against its
-reference.
+"""The speed of a whole decision: `Engine.step` on 48 circuits, and the compiled step against the
+same rules interpreted.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def step_rows() -> list[Row]:
             rig.now_ns += 100_000_000
         medians.append(median(samples) / 1000)
     note = "one core.step, 48 loads on two legs, warm; readings changed before each"
-    ratio = f"Python reference {medians[1]:.0f} us over compiled {medians[0]:.2f} us, same panel"
+    ratio = f"interpreted {medians[1]:.0f} us over compiled {medians[0]:.2f} us, same panel"
     return [
         reported("step.us", medians[0], "us", 3000, note),
         reported("step.vs_reference", medians[1] / medians[0], "x", 600, ratio),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import shutil
@@ -12,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from panelctl.core.layout import Changing, Fixed
+from panelctl.core.decide.interpreted import Core as Interpreted
+from panelctl.core.layout import SCRATCH, Changing, Fixed
+from tools.rules import MODULES, rules_source
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted(path.relative_to(ROOT / "ext") for path in (ROOT / "ext").rglob("*.pyx"))
@@ -25,7 +28,7 @@ def c_source(module: Path, folder: Path) -> Path:
     """The C that Cython makes of a module of ext/, with setup.py's directives."""
     name = module.with_suffix("").as_posix().replace("/", ".")
     target = folder / f"{name}.c"
-    command = [sys.executable, "-m", "cython", "-3", "-I", "ext"]
+    command = [sys.executable, "-m", "cython", "-3", "-I", "ext", "-I", "build/rules"]
     for directive in ("cdivision=True", "boundscheck=False", "wraparound=False"):
         command += ["-X", directive]
     command += ["-X", "initializedcheck=False", "--module-name", name]
@@ -44,9 +47,7 @@ def functions(source: Path) -> dict[str, str]:
     return bodies
 
 
-@pytest.mark.parametrize(
-    ("name", "entry"), [("_ladder", "_ladder_serve"), ("_core", "_core__step")]
-)
+@pytest.mark.parametrize(("name", "entry"), [("_ladder", "_ladder_serve"), ("_core", "_core_step")])
 def test_no_python_object_and_no_allocation_inside(name: str, entry: str, tmp_path: Path) -> None:
     bodies = functions(c_source(CORE / f"{name}.pyx", tmp_path))
     todo = [function for function in bodies if function.endswith(entry)]
@@ -63,12 +64,26 @@ def test_no_python_object_and_no_allocation_inside(name: str, entry: str, tmp_pa
         assert not FOREIGN.findall(bodies[function]), function
 
 
-def test_the_memory_of_c_has_the_fields_of_the_layout() -> None:
-    """The fields are bound by counting, so they must stand in the same order on both sides."""
-    text = (ROOT / "ext/panelctl/core/_memory.pxi").read_text()
-    fields = re.findall(r"\b([fs]_\w+)", text.partition("cdef struct Memory:")[2])
+def test_the_compiled_rules_are_those_of_the_package() -> None:
+    """Nobody tests one and ships the other."""
+    made = (ROOT / "build/rules/_rules.pxi").read_text()
+    assert made == rules_source()
+    struct = made.partition("cdef struct Memory:")[2]
+    fields = re.findall(r"^    cells (\w+)$", struct, re.MULTILINE)
+    assert fields[:3] == ["value", "quality", "sampled_ns"]
     fixed = [f"f_{name}" for name in Fixed.names]
-    assert fields == fixed + [f"s_{name}" for name in Changing.names]
+    changing = [f"s_{name}" for name in Changing.names]
+    assert fields[3:] == fixed + changing + [f"x_{name}" for name in SCRATCH]
+
+
+def test_the_interpreted_rules_are_read_from_their_text() -> None:
+    """A compiled module beside the text would be taken in its place, and C tested against C."""
+    for name in (*MODULES, "serve", "cells", "interpreted"):
+        module = importlib.import_module(f"panelctl.core.decide.{name}")
+        assert module.__file__ == str(ROOT / f"panelctl/core/decide/{name}.py")
+    assert Interpreted.step.__code__.co_filename == str(
+        ROOT / "panelctl/core/decide/interpreted.py"
+    )
 
 
 @pytest.mark.slow
@@ -76,7 +91,7 @@ def test_the_suite_passes_under_sanitizers(tmp_path: Path) -> None:
     """Address and undefined-behaviour sanitizers, with the loop bounds asserted.
 
     Everything that runs compiled code in one process, the comparison with HiGHS and the scenarios
-    among it; not what is run over the Python reference.
+    among it; not what is run over the rules interpreted.
     """
     flags = ["-O1", "-g", "-w", "-shared", "-fPIC", "-DPANELCTL_CHECKS"]
     flags += ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]

@@ -1,4 +1,4 @@
-"""The compiled core and its Python reference agree to the bit, whatever is thrown at them."""
+"""The rules compiled and interpreted agree to the bit, whatever is thrown at them."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 from pathlib import Path
@@ -21,8 +22,10 @@ TRACKED = [
 CODE = [
     path
     for path in TRACKED
-    if path.suffix in (".py", ".pyx", ".pxi") and path.parts[0] in ("panelctl", "ext")
+    if path.suffix in (".py", ".pyx", ".pxi") and path.parts[0] in ("panelctl", "ext", "tools")
 ]
+RULES = sorted(Path("panelctl/core/decide").glob("*.py"))
+LONGEST = 70  # lines of a rule
 BANNED = {
     r"\btime\.sleep\(": "wait for a condition, or on the injected clock",
     r"except Exception:\s*$": "catch what is expected, by name",
@@ -37,6 +40,14 @@ BANNED = {
 def test_files_fit_in_the_head(path: Path) -> None:
     lines = len(path.read_text().splitlines())
     assert lines <= 400, f"{path} has {lines} lines: does it do one thing?"
+
+
+@pytest.mark.parametrize("path", RULES, ids=str)
+def test_rules_fit_in_the_head(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef):
+            lines = node.end_lineno - node.lineno + 1 if node.end_lineno else 0
+            assert lines <= LONGEST, f"{path}: {node.name} has {lines} lines"
 
 
 @pytest.mark.parametrize("path", CODE, ids=str)

@@ -22,8 +22,9 @@ from array import array
 from bisect import bisect_left
 from dataclasses import dataclass
 
+from panelctl.core.decide.margins import SEEN, bin_of
+from panelctl.core.decide.words import RELIEF_COUNTS, WEAR_BURST
 from panelctl.core.engine import Engine
-from panelctl.core.follow import RELIEF_COUNTS, WEAR_BURST
 from panelctl.core.layout import (
     FIXED_PER_LOAD,
     FIXED_SCALARS,
@@ -39,7 +40,6 @@ from panelctl.core.layout import (
     STATE_SCALARS,
     STEP_BINS,
 )
-from panelctl.core.sight import SEEN, bin_of
 from panelctl.units import NS_PER_S
 
 HOUR_NS = 3600 * NS_PER_S

@@ -1,0 +1,1 @@
+"""What the build needs besides setup.py."""
