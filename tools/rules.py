@@ -30,6 +30,9 @@ MODULES = (
     "shed",
     "restore",
     "setpoints",
+    "plausible",
+    "hidden",
+    "counters",
     "step",
 )
 NATIVE = {"floordiv", "ceildiv", "serve"}  # the header's and _serve.pxi's

@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 
 from panelctl.control.store import replace_file
-from panelctl.core.energy import KeptCounts
+from panelctl.core.doubt.energy import KeptCounts
 from panelctl.core.engine import Learned
 from panelctl.core.layout import HOURS, MAX_ROWS, STEP_BINS
 from panelctl.field.ledger import Ledger

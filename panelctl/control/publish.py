@@ -7,12 +7,12 @@ from array import array
 from dataclasses import asdict
 
 from panelctl.control.bulk import Bulk
-from panelctl.core.energy import MAINS
+from panelctl.core.doubt.build import MAINS
 from panelctl.core.engine import Engine
 from panelctl.core.layout import LEG_ROWS, NO_LIMIT_MA
-from panelctl.core.plausible import Doubt
 from panelctl.field.scan import Scanner
 from panelctl.model.command import Command, Verdict, command_to_plain
+from panelctl.model.doubt import Doubt
 from panelctl.model.limit import LimitName
 from panelctl.model.reason import Reason, State
 from panelctl.model.record import (

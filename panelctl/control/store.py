@@ -20,8 +20,8 @@ import orjson
 
 from panelctl.core.caps import KeptCaps
 from panelctl.core.engine import Tiers
-from panelctl.core.plausible import Doubt
 from panelctl.model.command import MAX_NUMBER, MAX_TIER
+from panelctl.model.doubt import Doubt
 from panelctl.model.limit import KeptLimits
 from panelctl.units import NS_PER_S
 

@@ -14,13 +14,13 @@ from collections.abc import Iterable, Iterator
 
 from panelctl.core.caps import Caps
 from panelctl.core.chosen import COMPILED, build_core
-from panelctl.core.energy import Energy
-from panelctl.core.hidden import Hidden
+from panelctl.core.doubt.energy import Energy
+from panelctl.core.doubt.missing_ct import MissingCt
+from panelctl.core.doubt.plausibility import Plausibility
 from panelctl.core.image import Image
 from panelctl.core.layout import HOURS, LEG_ROWS, MODULATED, STEP_BINS
 from panelctl.core.limits import Limits
 from panelctl.core.memory import Memory
-from panelctl.core.plausible import Doubt, Plausible
 from panelctl.errors import CommandRefused
 from panelctl.model.circuit import Role
 from panelctl.model.command import (
@@ -37,6 +37,7 @@ from panelctl.model.command import (
     SetTier,
     Verdict,
 )
+from panelctl.model.doubt import Doubt
 from panelctl.model.limit import Amount, LimitName
 from panelctl.model.panel import Panel
 from panelctl.model.reason import Reason, State
@@ -73,9 +74,9 @@ class Engine:
         self.core = build_core(
             self.fixed, self.state, image.value, image.quality, image.sampled_ns, compiled
         )
-        self.plausible = Plausible(panel, image)
-        self.energy = Energy(panel, image)
-        self.hidden = Hidden(panel, image, self.loads, self.fixed, self.state)
+        self.plausible = Plausibility(self.fixed, self.state)
+        self.energy = Energy(memory.counted, image, self.fixed, self.state)
+        self.hidden = MissingCt(self.loads, self.state)
         self._voltage_slots = [image.slot[f"main.{leg}_mv"] for leg in LEGS]
         self._circuits = {circuit.id: circuit for circuit in panel.circuits}
         self.compute = next((i for i, c in enumerate(self.loads) if c.is_compute), -1)
@@ -86,9 +87,7 @@ class Engine:
 
     def step(self, now_ns: int, commands: Iterable[Command] = ()) -> list[Verdict]:
         """Judge the readings and the commands, decide, and return a verdict per command."""
-        self.plausible.judge(now_ns)
-        self.hidden.judge(now_ns, self.energy.convicted)
-        self.energy.judge(now_ns)
+        self.core.judge(now_ns)
         verdicts = []
         for command in commands:
             try:

@@ -12,8 +12,10 @@ Rules
 from __future__ import annotations
 
 from array import array
+from collections.abc import Mapping, Sequence
 from typing import Final
 
+from panelctl.core.doubt import fields as doubt
 from panelctl.core.states import table
 from panelctl.core.thermal import HOT_START, TICK_BITS
 from panelctl.model.circuit import MAX_FEEDS
@@ -285,9 +287,19 @@ class Fixed(_Flat):
         + FIXED_PER_FEED_ROW
         + FIXED_TABLES
         + FIXED_SCALARS
+        + doubt.FIXED_PER_LEG
+        + doubt.FIXED_LISTS
+        + doubt.FIXED_SCALARS
     )
 
-    def __init__(self, loads: int, rows: int = 2, feeds: int = 0) -> None:
+    def __init__(
+        self,
+        loads: int,
+        rows: int = 2,
+        feeds: int = 0,
+        lists: Mapping[str, Sequence[int]] | None = None,
+    ) -> None:
+        """`lists` are those that doubts go through; without them nothing is doubted."""
         if not 0 <= loads <= MAX_LOADS:
             raise ValueError(f"{loads} loads: a panel has at most {MAX_LOADS}")
         if not 1 <= rows <= MAX_ROWS:
@@ -313,8 +325,12 @@ class Fixed(_Flat):
         self.keep_slow = _zeros(rows * TICK_BITS)
         self.branch_keep_fast = _zeros(loads * TICK_BITS)
         self.branch_keep_slow = _zeros(loads * TICK_BITS)
-        for name in FIXED_SCALARS:
+        for name in FIXED_SCALARS + doubt.FIXED_SCALARS:
             setattr(self, name, _zeros(1))
+        for name in doubt.FIXED_PER_LEG:
+            setattr(self, name, _zeros(LEG_ROWS))
+        for name in doubt.FIXED_LISTS:
+            setattr(self, name, array("q", (lists or {}).get(name, ())))
         for r in range(rows):
             self.scale[r] = 1
             self.row_slot2[r] = self.less_slot[r] = -1
@@ -336,6 +352,7 @@ class Changing(_Flat):
         + STATE_PER_LIMIT
         + STATE_PER_LIMIT_ROW
         + STATE_SCALARS
+        + tuple(doubt.STATE)
     )
 
     def __init__(self, fixed: Fixed, limits: int) -> None:
@@ -365,3 +382,18 @@ class Changing(_Flat):
         for name in STATE_SCALARS:
             setattr(self, name, _zeros(1))
         self.hour[0] = -1
+        for name, each in doubt.STATE.items():
+            setattr(self, name, _zeros(_count_of(each, fixed)))
+
+
+def _count_of(each: str, fixed: Fixed) -> int:
+    """How many there are of what a doubt's field holds one of."""
+    counts = {
+        "scalar": 1,
+        "leg": LEG_ROWS,
+        "leg_fall": LEG_ROWS * doubt.FALLS_KEPT,
+        "digit": doubt.DIGITS,
+        "load": fixed.loads,
+        "load_leg": LEG_ROWS * fixed.loads,
+    }
+    return counts[each] if each in counts else len(getattr(fixed, each))

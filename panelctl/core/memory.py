@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from panelctl.core.doubt.build import Watched
 from panelctl.core.image import Image
 from panelctl.core.layout import MODULATED, SWITCHED, Changing, Fixed
 from panelctl.core.thermal import ONE, TICK_BITS, Pole, keep_table
@@ -123,8 +124,11 @@ class Memory:
         self.rows = rows_of(panel)
         self.loads = [circuit for circuit in panel.circuits if circuit.controlled]
         self.feeds = feeds_of(panel)
-        self.fixed = Fixed(len(self.loads), len(self.rows), len(self.feeds))
+        watched = Watched(panel, image, self.loads)
+        self.fixed = Fixed(len(self.loads), len(self.rows), len(self.feeds), watched.lists)
         self.state = Changing(self.fixed, len(LimitName))
+        watched.fill(self.fixed, self.state)
+        self.counted = watched.items  # the names of what has energy counters
         self._image = image
         self._panel = panel
         self._scalars()

@@ -18,8 +18,8 @@ from panelctl.control.history import History
 from panelctl.control.start import Start
 from panelctl.control.store import Kept
 from panelctl.core.engine import Engine
-from panelctl.core.plausible import Doubt
 from panelctl.core.thermal import ONE
+from panelctl.model.doubt import Doubt
 from panelctl.model.reason import Reason, State, Wait
 from panelctl.model.relay import Claim
 from tests.baseline.homes import panel_of

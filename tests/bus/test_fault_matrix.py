@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from panelctl.core.plausible import Plausible
+from panelctl.core.engine import Engine
 from panelctl.modbus.maps import load_map
 from panelctl.model.metering import Quality
 from panelctl.sim.devices import SimMeter
@@ -164,11 +164,17 @@ def test_a_meter_that_starts_anew(kind: str) -> None:
     on_rig(kind, body)
 
 
-def qualities(rig: BusRig, judge: Plausible) -> tuple[int, int]:
+def qualities(rig: BusRig, judge: Engine) -> tuple[int, int]:
     """What is thought of the mains after a cycle, and leg a as it was read, mA."""
-    rig.image.latch()
-    judge.judge(rig.clock.now_ns())
-    return rig.image.quality[0], rig.image.value[0]
+    mine, theirs = judge.image, rig.image
+    for name, slot in theirs.slot.items():
+        here = mine.slot[name]
+        mine.next_value[here] = theirs.next_value[slot]
+        mine.next_quality[here] = theirs.next_quality[slot]
+        mine.next_sampled_ns[here] = theirs.next_sampled_ns[slot]
+    mine.latch()
+    judge.core.judge(rig.clock.now_ns())
+    return mine.quality[0], mine.value[0]
 
 
 def test_mains_that_show_nothing_are_doubted() -> None:
@@ -177,7 +183,7 @@ def test_mains_that_show_nothing_are_doubted() -> None:
     """
 
     async def body(rig: BusRig) -> None:
-        judge, meter = Plausible(rig.panel, rig.image), rig.wire.units[rig.unit[OTHER]]
+        judge, meter = Engine(rig.panel), rig.wire.units[rig.unit[OTHER]]
         assert isinstance(meter, SimMeter)
         for _ in range(5):
             await rig.cycle()
@@ -200,7 +206,7 @@ def test_mains_that_show_nothing_are_doubted() -> None:
 
 def test_mains_that_stand_still_are_doubted_once_a_circuit_moves() -> None:
     async def body(rig: BusRig) -> None:
-        judge, meter = Plausible(rig.panel, rig.image), rig.wire.units[rig.unit[OTHER]]
+        judge, meter = Engine(rig.panel), rig.wire.units[rig.unit[OTHER]]
         assert isinstance(meter, SimMeter)
         await rig.cycle()
         meter.frozen = True

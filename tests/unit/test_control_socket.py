@@ -15,7 +15,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from panelctl.control.store import Kept, StateStore
-from panelctl.core.plausible import Doubt
 from panelctl.errors import ConfigError, SocketError
 from panelctl.link.recording import header, open_recording, read_recording
 from panelctl.link.server import MOST_COMMANDS, MOST_LINES, QUEUE, ControlServer, encode
@@ -27,6 +26,7 @@ from panelctl.model.command import (
     command_from_plain,
     command_to_plain,
 )
+from panelctl.model.doubt import Doubt
 from panelctl.model.limit import KeptLimits
 from panelctl.units import NS_PER_S as S
 

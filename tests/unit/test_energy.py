@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from pathlib import Path
 
 import pytest
@@ -10,19 +11,42 @@ from hypothesis import strategies as st
 
 from panelctl.config.load import read_panel
 from panelctl.control.history import History, HistoryStore
-from panelctl.core.energy import MAINS, Counter, Energy
-from panelctl.core.image import Image
-from panelctl.core.plausible import Doubt
+from panelctl.core.decide.cells import Cells
+from panelctl.core.decide.counters import take_count
+from panelctl.core.doubt.build import MAINS
+from panelctl.core.engine import Engine
+from panelctl.core.layout import Changing, Fixed
 from panelctl.errors import ConfigError
 from panelctl.field.ledger import Budget, Ledger
+from panelctl.model.doubt import Doubt
 from panelctl.model.metering import Quality
-from panelctl.model.slots import image_slots
 from tests.engine_rig import EngineRig
 
 DEMO = Path("panelctl/sim/demo.toml")
 PANEL = read_panel(DEMO)
 S = 1_000_000_000
 TEN_S = 10 * S
+
+
+class Counter:
+    """One counter through which 10 kW can flow, and nothing else."""
+
+    def __init__(self) -> None:
+        fixed = Fixed(0, lists={"counter_slot": [0], "counter_most_w": [10_000]})
+        self.state = Changing(fixed, 1)
+        none = array("q")
+        self._memory = Cells(fixed, self.state, none, none, none)
+
+    def take(self, raw_wh: int, at_ns: int) -> None:
+        take_count(self._memory, 0, raw_wh, at_ns)
+
+    @property
+    def total_wh(self) -> int:
+        return self.state.count_total_wh[0]
+
+    @property
+    def raw_wh(self) -> int:
+        return self.state.count_raw_wh[0]
 
 
 @pytest.mark.parametrize(
@@ -40,7 +64,7 @@ TEN_S = 10 * S
     ],
 )
 def test_a_counter_that_goes_on_jumps_or_begins_again(shown: list[int], total: int) -> None:
-    counter = Counter(most_w=10_000)
+    counter = Counter()
     for n, raw_wh in enumerate(shown):
         counter.take(raw_wh, n * TEN_S)
     assert counter.total_wh == total
@@ -51,13 +75,13 @@ def test_a_counter_that_goes_on_jumps_or_begins_again(shown: list[int], total: i
 def test_a_total_never_falls_and_never_outruns_what_can_flow(
     shown: list[int], data: st.DataObject
 ) -> None:
-    counter = Counter(most_w=10_000)
+    counter = Counter()
     counter.take(0, 0)
     now_ns = 0
     for raw_wh in shown:
         now_ns += data.draw(st.integers(1, 100)) * S
         before = counter.total_wh
-        near = data.draw(st.sampled_from([raw_wh, (counter.raw_wh or 0) + raw_wh % 20]))
+        near = data.draw(st.sampled_from([raw_wh, counter.raw_wh + raw_wh % 20]))
         counter.take(near, now_ns)
         assert counter.total_wh >= before
     readings = len(shown)
@@ -68,8 +92,8 @@ class Bench:
     """The demo's image, each second; what the readings say and what the counters count."""
 
     def __init__(self) -> None:
-        self.image = Image([slot.name for slot in image_slots(PANEL)])
-        self.energy = Energy(PANEL, self.image)
+        self.engine = Engine(PANEL)
+        self.image, self.energy = self.engine.image, self.engine.energy
         self.now_ns = S
         self.count_wh = 5_000.0
         self.shown_wh = 5_000
@@ -89,7 +113,7 @@ class Bench:
             self.count_wh += counted_w / 3600
             if self.unread:
                 self.image.latch()
-                self.energy.judge(self.now_ns)
+                self.engine.core.judge(self.now_ns)
                 continue
             for name in ("main", "compute"):
                 for leg in "ab":
@@ -101,7 +125,7 @@ class Bench:
             self.put("compute.0_wh", self.shown_wh)
             self.put("main.import_wh", self.shown_wh)
             self.image.latch()
-            self.energy.judge(self.now_ns)
+            self.engine.core.judge(self.now_ns)
 
 
 @pytest.mark.parametrize(("every_s", "of_wh"), [(1, 1), (10, 1), (900, 1), (1, 100), (1, 1000)])
@@ -165,7 +189,7 @@ def test_two_counters_that_are_read_one_after_the_other() -> None:
                 bench.put("dryer.1_w", 1_200)
                 bench.put(legs[n % 2], int(count[n % 2]))
             bench.image.latch()
-            bench.energy.judge(bench.now_ns)
+            bench.engine.core.judge(bench.now_ns)
             assert bench.energy.doubts == {}
 
     run(60, True)
@@ -184,7 +208,7 @@ def test_the_counter_of_a_single_transformer_stands_for_both_legs() -> None:
             bench.put("water_heater.0_w", round(per_counter_w))
             bench.put("water_heater.0_wh", int(bench.count_wh))
             bench.image.latch()
-            bench.energy.judge(bench.now_ns)
+            bench.engine.core.judge(bench.now_ns)
 
     run(3_600, 2_400)
     shown_wh = bench.energy.total_wh("water_heater")

@@ -9,9 +9,9 @@ import pytest
 
 from panelctl.config.load import parse_panel, read_panel
 from panelctl.core.engine import Engine
-from panelctl.core.plausible import Doubt
 from panelctl.model.circuit import Source, SourceKind
 from panelctl.model.command import Command, RequestLimit
+from panelctl.model.doubt import Doubt
 from panelctl.model.panel import Panel
 from panelctl.model.reason import State
 from tests.engine_rig import EngineRig
@@ -55,8 +55,13 @@ class House(EngineRig):
 
     @property
     def suspected(self) -> set[str]:
-        legs = self.engine.hidden._legs
-        return {self.engine.loads[i].id for leg in legs for i in leg.suspects}
+        state, loads = self.engine.state, self.engine.loads
+        return {
+            circuit.id
+            for i, circuit in enumerate(loads)
+            for leg in (0, 1)
+            if state.hidden_suspects[leg] and state.suspected[2 * i + leg]
+        }
 
     def is_open(self, name: str) -> bool:
         return self.engine.state.closed[self.engine.index[name]] == 0
@@ -111,7 +116,7 @@ def test_who_hides_a_draw_is_doubted_and_opened_for_room(compiled: bool) -> None
 
 def test_without_the_doubt_it_would_stay_on() -> None:
     house = House()
-    house.engine.hidden.judge = lambda *_: None  # type: ignore[method-assign]  # on purpose
+    house.engine.fixed.hidden_judged[0] = house.engine.fixed.hidden_judged[1] = 0  # on purpose
     house.draws = {"dryer": 20_000, "hot_tub": 20_000}
     house.live(10)
     house.blank = {"dryer"}
@@ -224,7 +229,8 @@ def test_who_is_convicted_by_its_counter_counts_with_its_demand(compiled: bool) 
     house.live(15, limit(22.0))
     assert house.suspected == set()
     assert not house.is_open("dryer")
-    house.engine.energy._metered["dryer"].doubts.add(Doubt.ENERGY)
-    house.engine.energy._metered["dryer"].until_ns = 1 << 60
+    state = house.engine.state
+    k = house.engine.fixed.item_load.index(house.engine.index["dryer"])
+    state.item_energy[k], state.item_until_ns[k] = 1, 1 << 60
     house.live(5)
     assert house.is_open("dryer")

@@ -11,12 +11,10 @@ from hypothesis import strategies as st
 
 from panelctl.config.load import read_panel
 from panelctl.core.engine import Engine
-from panelctl.core.image import Image
-from panelctl.core.plausible import Doubt, Plausible
 from panelctl.model.circuit import Source, SourceKind
+from panelctl.model.doubt import Doubt
 from panelctl.model.metering import Quality
 from panelctl.model.reason import State
-from panelctl.model.slots import image_slots
 
 DEMO = Path("panelctl/sim/demo.toml")
 TENTH_NS = 100_000_000
@@ -34,8 +32,8 @@ class Bench:
         if sources:
             first = dataclasses.replace(panel.circuits[-1], source=Source(SourceKind.PV, 0.0, 60.0))
             panel = dataclasses.replace(panel, circuits=(*panel.circuits[:-1], first))
-        self.image = Image([slot.name for slot in image_slots(panel)])
-        self.judge = Plausible(panel, self.image)
+        self.engine = Engine(panel)
+        self.image, self.judge = self.engine.image, self.engine.plausible
         self.now_ns = 1_000_000_000
         self.digit = self.cycles = 0
 
@@ -61,7 +59,7 @@ class Bench:
                 if f"{name}.{leg}_ma" in self.image.slot:
                     self.put(f"{name}.{leg}_ma", ma if lagging else ma + self.cycles % 5)
         self.image.latch()
-        self.judge.judge(self.now_ns)
+        self.engine.core.judge(self.now_ns)
         return self.judge.doubts.get("a", [])
 
     @property

@@ -69,6 +69,11 @@ cdef class Core:
             raise IndexError(f"load {i} of {self.memory.n}")
         return 0
 
+    def judge(self, i64 now_ns):
+        """Mark in the latched image what cannot be true. Before the commands, and the step."""
+        with nogil:
+            judge(&self.memory, now_ns)
+
     def step(self, i64 now_ns):
         """Decide on the latched image. Changes `state` only; bounded, no allocation."""
         with nogil:

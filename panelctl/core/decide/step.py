@@ -8,8 +8,11 @@ whole number.
 from __future__ import annotations
 
 from panelctl.core.decide.cells import Cells
+from panelctl.core.decide.counters import judge_energy
 from panelctl.core.decide.estimate import be_wary, measure, see_mains, see_sources
+from panelctl.core.decide.hidden import judge_hidden
 from panelctl.core.decide.margins import learn
+from panelctl.core.decide.plausible import judge_mains
 from panelctl.core.decide.restore import restore
 from panelctl.core.decide.setpoints import fill
 from panelctl.core.decide.shed import cool, keep, promote
@@ -31,6 +34,13 @@ def begin(m: Cells, now_ns: int) -> None:
         m.s_since_ns[i] = now_ns
         if m.s_claims[i] and m.f_kind[i] == MODULATED:
             m.s_opened_ns[i] = now_ns  # it may have been paused just before the start
+
+
+def judge(m: Cells, now_ns: int) -> None:
+    """Hold the latched readings against each other, and mark those that cannot be true."""
+    judge_mains(m)
+    judge_hidden(m, now_ns)
+    judge_energy(m, now_ns)
 
 
 def step(m: Cells, now_ns: int) -> None:
