@@ -1,39 +1,21 @@
-"""What the compiled core promises about itself: no Python inside, and clean under sanitizers."""
+"""What the compiled core promises of itself: its rules are the written ones, no Python inside."""
 
 from __future__ import annotations
 
 import importlib
-import os
 import re
-import shutil
-import subprocess
-import sys
-import sysconfig
 from pathlib import Path
 
 import pytest
 
 from panelctl.core.decide.interpreted import Core as Interpreted
 from panelctl.core.layout import SCRATCH, Changing, Fixed
+from tests.contract.generated_c import ROOT, c_source
 from tools.rules import MODULES, rules_source
 
-ROOT = Path(__file__).parents[2]
-SOURCES = sorted(path.relative_to(ROOT / "ext") for path in (ROOT / "ext").rglob("*.pyx"))
 CORE = Path("panelctl/core")
 # Of the CPython API, of its own run-time and of allocation; in Cython's C each has such a name.
 FOREIGN = re.compile(r"\b(Py[A-Z_]\w*|__Pyx_\w+|_Py\w+|malloc|calloc|realloc|free|alloca)\b")
-
-
-def c_source(module: Path, folder: Path) -> Path:
-    """The C that Cython makes of a module of ext/, with setup.py's directives."""
-    name = module.with_suffix("").as_posix().replace("/", ".")
-    target = folder / f"{name}.c"
-    command = [sys.executable, "-m", "cython", "-3", "-I", "ext", "-I", "build/rules"]
-    for directive in ("cdivision=True", "boundscheck=False", "wraparound=False"):
-        command += ["-X", directive]
-    command += ["-X", "initializedcheck=False", "--module-name", name]
-    subprocess.run([*command, f"ext/{module}", "-o", str(target)], check=True, cwd=ROOT)
-    return target
 
 
 def functions(source: Path) -> dict[str, str]:
@@ -84,54 +66,3 @@ def test_the_interpreted_rules_are_read_from_their_text() -> None:
     assert Interpreted.step.__code__.co_filename == str(
         ROOT / "panelctl/core/decide/interpreted.py"
     )
-
-
-@pytest.mark.slow
-def test_the_suite_passes_under_sanitizers(tmp_path: Path) -> None:
-    """Address and undefined-behaviour sanitizers, with the loop bounds asserted.
-
-    Everything that runs compiled code in one process, the comparison with HiGHS and the scenarios
-    among it; not what is run over the rules interpreted.
-    """
-    flags = ["-O1", "-g", "-w", "-shared", "-fPIC", "-DPANELCTL_CHECKS"]
-    flags += ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-    shutil.copytree(ROOT / "panelctl", tmp_path / "panelctl", ignore=shutil.ignore_patterns("*.so"))
-    for folder in ("tests", "fixtures", "docs"):
-        (tmp_path / folder).symlink_to(ROOT / folder)
-    shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    include = f"-I{sysconfig.get_paths()['include']}"
-    builds = [
-        subprocess.Popen(
-            ["gcc", *flags, include, "-o", module.with_suffix(".so"), c_source(module, tmp_path)],
-            cwd=tmp_path,
-        )
-        for module in SOURCES
-    ]
-    assert {build.wait() for build in builds} == {0}
-    library = subprocess.check_output(["gcc", "-print-file-name=libasan.so"], text=True).strip()
-    environment = os.environ | {
-        "LD_PRELOAD": library,
-        "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1",
-        "UBSAN_OPTIONS": "print_stacktrace=1",
-        "PYTHONMALLOC": "malloc",
-        "PYTHONDONTWRITEBYTECODE": "1",
-    }
-    names = [module.with_suffix("").as_posix().replace("/", ".") for module in SOURCES]
-    code = f"import importlib; [print(importlib.import_module(n).__file__) for n in {names}]"
-    used = subprocess.check_output(
-        [sys.executable, "-c", code], cwd=tmp_path, env=environment, text=True
-    )
-    assert [Path(line) for line in used.split()] == [
-        tmp_path / module.with_suffix(".so") for module in SOURCES
-    ]
-    suite = ["tests/unit", "tests/property", "tests/scenario", "-q", "-x"]
-    suite += ["-p", "no:cacheprovider", "-k", "not reference"]
-    run = subprocess.run(
-        [sys.executable, "-m", "pytest", *suite],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert run.returncode == 0, run.stdout[-4000:] + run.stderr[-4000:]

@@ -40,7 +40,7 @@ class Follower:
         return total
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     panel=loads(),
     days=DAYS,
@@ -114,7 +114,7 @@ def check_limit(rig: Rig, plant: Follower, house: tuple[int, int], over_ns: list
     assert rig.now_ns >= S
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(
     panel=loads(),
     more=mores(),

@@ -40,7 +40,7 @@ TEXT = DEMO.read_text()
 PANEL = read_panel(DEMO)
 QUESTION = read_question(7, "input", 12, 3)
 ODD = ["", "0", "-1", "1e309", "nan", "true", '""', "[]", "{}", "9" * 40, '"\\u0000"', "1979-05-27"]
-SLOW = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+SLOW = settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow])
 
 
 def mutated(text: str, seed: int) -> str:
@@ -66,7 +66,7 @@ def mutated(text: str, seed: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.lists(st.binary(max_size=80), max_size=12))
 def test_any_bytes_of_a_serial_line(pieces: list[bytes]) -> None:
     receiver = RtuReceiver(QUESTION)
@@ -77,7 +77,7 @@ def test_any_bytes_of_a_serial_line(pieces: list[bytes]) -> None:
             return
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.binary(max_size=600))
 def test_any_bytes_of_a_connection(data: bytes) -> None:
     buffer = bytearray(data)
@@ -130,7 +130,7 @@ KEYS = [
 VERBS = ["open", "close", "limit", "tier", "envelope", "grid", "lease", "status", "watch", "x", 3]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.sampled_from(VERBS),
     st.dictionaries(st.sampled_from(KEYS), PLAIN, max_size=6),

@@ -9,7 +9,7 @@ from panelctl.core.layout import MODULATED
 from tests.core_cases import MS, Load, Rig, S, compute_load
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_every_interleaving_of_ramps_keeps_the_row(data: st.DataObject) -> None:
     """The household stands still and the wishes change; each load is anywhere on its way.

@@ -36,7 +36,7 @@ def entries(ladder: Ladder, i: int) -> list[tuple[int, int]]:
     return [(ladder.row[e], ladder.coefficient[e]) for e in range(*ladder.first[i : i + 2])]
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(ladders())
 def test_both_solvers_and_every_promise(ladder: Ladder) -> None:
     taken, left, proved = served(ladder)
@@ -55,7 +55,7 @@ def test_both_solvers_and_every_promise(ladder: Ladder) -> None:
         assert used[r] <= max(0, ladder.room_ma[r])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(ladders())
 def test_feeding_the_answer_back_changes_nothing(ladder: Ladder) -> None:
     taken, _, _ = served(ladder)
@@ -71,7 +71,7 @@ def test_feeding_the_answer_back_changes_nothing(ladder: Ladder) -> None:
     assert served(ladder)[0] == again
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(ladders(), st.integers(0, 1000))
 def test_more_room_serves_the_first_tier_no_worse(ladder: Ladder, more: int) -> None:
     first = [i for i in range(ladder.count) if ladder.tier[i] == min(ladder.tier)]

@@ -119,6 +119,5 @@ TestHousehold = Household.TestCase
 TestHousehold.settings = settings(
     max_examples=60,
     stateful_step_count=20,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )

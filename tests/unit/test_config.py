@@ -144,7 +144,7 @@ def test_the_schema_is_json_schema() -> None:
     assert "circuit" in plain["properties"]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_no_text_makes_the_reader_fall_over(data: st.DataObject) -> None:
     """A number of the file replaced by anything: it is read, or refused as a whole."""

@@ -223,7 +223,7 @@ def test_recordings(tmp_path: Path) -> None:
         list(read_recording(tmp_path / "c"))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.dictionaries(
         st.sampled_from(["do", "id", "circuit", "limit_a", "expires_s", "tier", "v", "x"]),

@@ -13,7 +13,7 @@ FULL = (157_000, 157_000)  # of 160 A: less than the floor of 5 A is left
 IDLE_MA = 600  # what a node draws that has stopped, more than an open relay lets through
 
 
-@pytest.fixture(params=[True, False], ids=["compiled", "reference"])
+@pytest.fixture(params=[True, False], ids=["compiled", "interpreted"])
 def compiled(request: pytest.FixtureRequest) -> bool:
     return bool(request.param)
 

@@ -10,7 +10,7 @@ from panelctl.model.relay import BY_HAND
 from tests.core_cases import MS, Heat, Load, More, Rig, Row, S, compute_load, evse_load
 
 
-@pytest.fixture(params=[True, False], ids=["compiled", "reference"])
+@pytest.fixture(params=[True, False], ids=["compiled", "interpreted"])
 def compiled(request: pytest.FixtureRequest) -> bool:
     return bool(request.param)
 

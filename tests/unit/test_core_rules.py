@@ -12,7 +12,7 @@ from tests.core_cases import MS, Load, Rig, S, compute_load, evse_load
 HOUSE = (30_000, 30_000)
 
 
-@pytest.fixture(params=[True, False], ids=["compiled", "reference"])
+@pytest.fixture(params=[True, False], ids=["compiled", "interpreted"])
 def compiled(request: pytest.FixtureRequest) -> bool:
     return bool(request.param)
 

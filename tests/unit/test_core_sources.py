@@ -9,7 +9,7 @@ from panelctl.model.reason import Reason, State
 from tests.core_cases import MS, Feed, Load, More, Rig, Row, S, compute_load, evse_load
 
 
-@pytest.fixture(params=[True, False], ids=["compiled", "reference"])
+@pytest.fixture(params=[True, False], ids=["compiled", "interpreted"])
 def compiled(request: pytest.FixtureRequest) -> bool:
     return bool(request.param)
 

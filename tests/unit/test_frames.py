@@ -76,7 +76,7 @@ def test_a_write_is_answered_by_its_echo_only() -> None:
     assert receiver.feed(question.rtu) is not None
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.binary(max_size=300), max_size=6), st.integers(1, 247), st.integers(1, 60))
 def test_noise_never_becomes_a_value(noise: list[bytes], unit: int, count: int) -> None:
     question = read_question(unit, "holding", 0, count)

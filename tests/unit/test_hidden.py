@@ -90,7 +90,7 @@ def test_a_meter_that_shows_what_flows_raises_no_doubt() -> None:
     assert house.doubted == set()
 
 
-@pytest.mark.parametrize("compiled", [True, False], ids=["compiled", "reference"])
+@pytest.mark.parametrize("compiled", [True, False], ids=["compiled", "interpreted"])
 def test_who_hides_a_draw_is_doubted_and_opened_for_room(compiled: bool) -> None:
     house = House(compiled=compiled)
     house.draws = {"dryer": 20_000, "hot_tub": 20_000}
@@ -219,7 +219,7 @@ def test_a_feeder_whose_row_is_a_sum_is_not_loaded_by_suspects() -> None:
     assert not any(house.is_open(name) for name in members)
 
 
-@pytest.mark.parametrize("compiled", [True, False], ids=["compiled", "reference"])
+@pytest.mark.parametrize("compiled", [True, False], ids=["compiled", "interpreted"])
 def test_who_is_convicted_by_its_counter_counts_with_its_demand(compiled: bool) -> None:
     """Too little for the mains to give it away, and enough to pass a tight limit."""
     house = House(compiled=compiled)

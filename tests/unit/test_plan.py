@@ -126,7 +126,7 @@ def cost_of(group: list[tuple[int, str]], named: set[int], rules: Rules) -> int 
     return WIRE.read_ns("input", end - start, rules.turnround_ns)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     layout=st.lists(
         st.tuples(st.integers(0, 5), st.sampled_from(["u16", "i32"])), min_size=1, max_size=8

@@ -311,7 +311,7 @@ def test_the_node_stays_near_its_floor_until_the_mains_are_proven(compiled: bool
     assert engine.setpoint_a(engine.compute) > 40.0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.tuples(st.integers(0, 14_000), st.integers(0, 52_000), st.sampled_from([0, 0, 20_000])),

@@ -54,7 +54,7 @@ FAULTS = list(
 )
 
 
-@pytest.mark.parametrize("compiled", [True, False], ids=["compiled", "reference"])
+@pytest.mark.parametrize("compiled", [True, False], ids=["compiled", "interpreted"])
 @pytest.mark.parametrize("begin", ["fresh", "running", "shed", "blind"])
 def test_every_sequence_of_faults(begin: str, compiled: bool) -> None:
     """From each kind of start every sequence of two faults; of three where both fail together."""
