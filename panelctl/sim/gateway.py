@@ -76,11 +76,11 @@ class Gateway:
 
     def begin_shift(self, shift: int, at_once: bool = False) -> None:
         """From now on each request gets the reply to the one `shift` before. The first ones are
-        told that nobody answered; or, `at_once`, they get the last replies that were given.
+        told that nobody answered; or, `at_once`, they get the last replies that were given: out of
+        a silence of `shift_idle_ms` it does not begin in this way, for nothing is on its way then.
         """
         self.end_shift()
         self.shift = shift
-        self._asked_ns = self.now_ns()
         if at_once:
             self._queue.extend(list(self._last)[-shift:])
 
@@ -92,8 +92,7 @@ class Gateway:
     def ask(self, caller: Caller, header: bytes, pdu: bytes) -> None:
         """A request: the seven bytes of its header, and its PDU."""
         self.requests += 1
-        if self.shift:
-            self._heed_idle()
+        self._heed_idle()
         if self.stamps != "own":
             caller.note(self._number(header), header[6])
         if self.one_by_one:
