@@ -70,10 +70,10 @@ def make(
     The publisher's password is in FOLDER/panelctl.password, the passphrase with which clients
     register in FOLDER/passphrase.
     """
+    from panelctl.files import PRIVATE, PUBLIC, put
     from panelctl.services.access import Clients, Role, broker_file, reload_broker
     from panelctl.services.certificates import Files, ensure
     from panelctl.services.discovery import local_addresses
-    from panelctl.services.files import PRIVATE, PUBLIC, put
     from panelctl.services.homie import homie_id
 
     before = _before(folder)

@@ -89,13 +89,14 @@ def command(
     from panelctl.control.supervisor import Supervisor
     from panelctl.field.links import open_link, open_read_only
     from panelctl.field.timing import TimerfdClock
+    from panelctl.files import Writer
     from panelctl.link.watchdog import Watchdog
 
     log = logging.getLogger("panelctl")
 
     async def serve() -> None:
         clock, watchdog, places = TimerfdClock(), Watchdog(), Places(socket_path, state_path)
-        store = StateStore(places.state, clock.boot)
+        store = StateStore(places.state, clock.boot, Writer())
 
         def make(panel: Panel, text: str) -> App:
             if read_only:

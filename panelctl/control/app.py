@@ -12,10 +12,9 @@ from pathlib import Path
 
 from panelctl.clock import Clock
 from panelctl.control.describe import describe_panel
-from panelctl.control.history import HistoryStore
 from panelctl.control.loop import ControlLoop
 from panelctl.control.start import Start
-from panelctl.control.store import StateStore
+from panelctl.control.store import HistoryStore, StateStore
 from panelctl.core.engine import Engine
 from panelctl.field.links import OpenLink, open_link
 from panelctl.field.outputs import Outputs
@@ -50,14 +49,14 @@ class App:
         self.engine = Engine(panel)
         self.links = {link.name: opener(link, clock) for link in panel.links}
         self.scanner = Scanner(plan_bus(panel), self.links, self.engine.image, clock)
-        self.history = HistoryStore(places.state)
         self.store = store or StateStore(places.state, clock.boot)
+        self.history = HistoryStore(places.state, self.store.writes)
         now_ns, wall_s = clock.now_ns(), clock.wall_s()
-        start = Start(self.store.load(now_ns, wall_s), self.history.load(), now_ns, wall_s)
+        kept, history = self.store.load(now_ns, wall_s), self.history.load()
+        start = Start.of(kept, history, now_ns, wall_s)
         start.resume(self.engine)
         self.scanner.take_known(start.kept.serials)
-        ledger = start.history.ledger
-        self.outputs = Outputs(panel, self.engine, self.links, self.scanner, clock, ledger)
+        self.outputs = Outputs(panel, self.engine, self.links, self.scanner, clock, start.ledger)
         hello = {**describe_panel(panel, config), "start": start.to_plain()}
         self.server = ControlServer(places.socket, hello)
         self.loop = ControlLoop(

@@ -14,17 +14,17 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from panelctl.clock import Clock
-from panelctl.control.history import History, HistoryStore
 from panelctl.control.publish import Publisher
 from panelctl.control.realtime import collect_idle
-from panelctl.control.store import Kept, StateStore
+from panelctl.control.store import FINISH_S, HistoryStore, Kept, StateStore
 from panelctl.core.engine import Engine
+from panelctl.core.snapshot import Part, Snapshot
 from panelctl.field.outputs import Outputs
 from panelctl.field.scan import Scanner
-from panelctl.link.server import ControlServer, encode
+from panelctl.link.server import ControlServer, Reader, encode
 from panelctl.link.watchdog import Watchdog
 from panelctl.modbus.busplan import FAST_SHARE
-from panelctl.model.command import AcceptDevice
+from panelctl.model.command import AcceptDevice, Verdict
 from panelctl.units import NS_PER_S
 
 JITTER_KEPT = 10_000
@@ -32,6 +32,8 @@ FULL_COLLECTION_CYCLES = 600
 YOUNG_COLLECTION_CYCLES = 10  # little of what a cycle leaves behind is in circles
 HEAT_NS = 60 * NS_PER_S
 FLUSH_S = 1.0
+ANSWER_NS = NS_PER_S
+NOTHING = Snapshot()
 
 
 @dataclass(slots=True)
@@ -68,8 +70,10 @@ class ControlLoop:
         self._watchdog = watchdog
         self._clock = clock
         self._publisher = Publisher(engine, scanner)
-        self._heat: dict[str, list[int]] = {}
+        self._taken = NOTHING  # what was last taken of the engine
         self._heat_ns = 0
+        self._unanswered: list[tuple[Reader, Verdict]] = []
+        self._asked_ns = 0  # since when the first of them waits
         self._hour = -1  # of the day, when the history was last saved
         self._period_ns = int(NS_PER_S / engine.panel.timing.rate_hz)
 
@@ -90,34 +94,42 @@ class ControlLoop:
         self._outputs.apply(self._clock.now_ns())
         await self._outputs.flush(FLUSH_S)
         self._keep(self._clock.now_ns(), last=True)
+        self._store.writes.finish(FINISH_S)
+        self._answer([], self._clock.now_ns() + ANSWER_NS)
 
     def _keep(self, now_ns: int, last: bool = False) -> None:
         """Hand the stores what outlives a restart; they write only what changed.
 
         Heat always changes: it is taken down every minute, and at the end; history every hour.
         """
+        wall_s = self._clock.wall_s()
+        parts = Part.STATE
+        if now_ns - self._heat_ns >= HEAT_NS or last:
+            parts |= Part.HEAT
+            self._heat_ns = now_ns
         hour = self._engine.state.hour[0]
         if last or (hour != self._hour >= 0):
-            learned, energy = self._engine.learned(), self._engine.energy.keep()
-            self._history.save(History(learned, self._outputs.ledger, energy, self._clock.wall_s()))
+            parts |= Part.HISTORY
         self._hour = hour
-        if now_ns - self._heat_ns >= HEAT_NS or last:
-            self._heat, self._heat_ns = self._engine.heat(), now_ns
-        engine = self._engine
-        limit_a, until_ns = engine.requested(now_ns) or (None, 0)
-        kept = Kept(
-            engine.claims(),
-            limit_a,
-            until_ns,
-            self._heat,
-            engine.limits.keep(),
-            engine.plausible.keep(),
-            engine.caps.keep(),
-            engine.tiers(),
-            engine.blind_since_ns(),
-            self._scanner.known(),
-        )
-        self._store.save(kept, now_ns, self._clock.wall_s(), last)
+        self._taken = self._engine.snapshot(now_ns, wall_s, self._taken, parts)
+        if Part.HISTORY in parts:
+            self._history.save(self._taken, self._outputs.ledger)
+        kept = Kept(self._taken.with_history(NOTHING), self._scanner.known())
+        self._store.save(kept, now_ns, wall_s, last)
+
+    def _answer(self, answers: list[tuple[Reader, Verdict]], now_ns: int) -> None:
+        """Tell people what became of their commands, once that is on the disk. A disk that takes
+        longer than ANSWER_NS is not waited for.
+        """
+        if answers and not self._unanswered:
+            self._asked_ns = now_ns
+        self._unanswered += answers
+        if self._unanswered:
+            late = now_ns - self._asked_ns >= ANSWER_NS
+            if late or not self._store.writes.busy:
+                for reader, verdict in self._unanswered:
+                    reader.answer(verdict)
+                self._unanswered.clear()
 
     async def _cycle(self, tick_ns: int) -> None:
         engine, counts = self._engine, self.counts
@@ -136,9 +148,8 @@ class ControlLoop:
             if isinstance(command, AcceptDevice) and verdict.accepted:
                 self._scanner.accept(command.device)
         self._outputs.apply(now_ns)
-        self._keep(now_ns)  # before anything that only tells about it
-        for (_, reader), verdict in zip(queued, verdicts, strict=True):
-            reader.answer(verdict)
+        self._keep(now_ns)
+        self._answer([(r, v) for (_, r), v in zip(queued, verdicts, strict=True)], now_ns)
         work_ns = self._clock.now_ns() - tick_ns
         record = self._publisher.record(
             now_ns,

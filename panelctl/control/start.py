@@ -6,13 +6,19 @@ cycle replays to the bit.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from panelctl.control.history import History, history_from, history_to_plain
-from panelctl.control.store import Kept, kept_from, kept_to_plain
+from panelctl.control.store import (
+    Kept,
+    history_from,
+    history_to_plain,
+    kept_from,
+    kept_to_plain,
+)
 from panelctl.core.engine import Engine
-from panelctl.units import NS_PER_S
+from panelctl.core.snapshot import Snapshot
+from panelctl.field.ledger import Ledger
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,33 +26,25 @@ class Start:
     """What was kept and learned before, and what the clocks show at the start."""
 
     kept: Kept
-    history: History
     now_ns: int
     wall_s: float
+    ledger: Ledger = field(default_factory=Ledger)
+
+    @classmethod
+    def of(cls, kept: Kept, history: tuple[Snapshot, Ledger], now_ns: int, wall_s: float) -> Start:
+        """From what both files hold."""
+        learned, ledger = history
+        return cls(Kept(kept.engine.with_history(learned), kept.serials), now_ns, wall_s, ledger)
 
     def resume(self, engine: Engine) -> None:
         """Put a new engine where the earlier runs left it."""
-        kept = self.kept
-        engine.take_claims(kept.claims)
-        engine.take_heat(kept.heat)
-        engine.plausible.take(kept.doubts, self.now_ns)
-        hour_offset_ns = round(self.wall_s * NS_PER_S) - self.now_ns
-        engine.take_learned(self.history.steps, hour_offset_ns)
-        engine.energy.take(
-            self.history.energy, round(self.history.at_s * NS_PER_S) - hour_offset_ns
-        )
-        engine.limits.take(kept.limits)
-        engine.caps.take(kept.caps, self.now_ns)
-        engine.take_tiers(kept.tiers)
-        engine.take_blind(kept.blind_ns, self.now_ns)
-        if kept.limit_a is not None:
-            engine.take_request(kept.limit_a, kept.until_ns, self.now_ns)
+        engine.resume(self.kept.engine, self.now_ns, self.wall_s)
 
     def to_plain(self) -> dict[str, Any]:
         """Ready for JSON."""
         return {
             "kept": kept_to_plain(self.kept),
-            "history": history_to_plain(self.history),
+            "history": history_to_plain(self.kept.engine, self.ledger),
             "now_ns": self.now_ns,
             "wall_s": self.wall_s,
         }
@@ -54,9 +52,6 @@ class Start:
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> Start:
         """What `to_plain` made of it. Raises ValueError, KeyError or TypeError out of shape."""
-        return cls(
-            kept_from(plain["kept"]),
-            history_from(plain["history"]),
-            int(plain["now_ns"]),
-            float(plain["wall_s"]),
-        )
+        history = history_from(plain["history"])
+        now_ns, wall_s = int(plain["now_ns"]), float(plain["wall_s"])
+        return cls.of(kept_from(plain["kept"]), history, now_ns, wall_s)

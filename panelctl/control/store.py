@@ -1,7 +1,9 @@
-"""What outlives a restart: claims that hold relays open, limits, caps and tiers. A small file.
+"""What outlives a restart, on the disk: `state.json`, which follows every change, and
+`history.json`, written once an hour and at a stop. What is in them is core/snapshot's; here it is
+only put down.
 
-It is replaced whole. A file that is missing, torn or foreign counts as empty: what is then found
-open stays open until a user closes it. A disk that is full costs the record, never a cycle.
+A file that is missing, torn or foreign counts as the one before it, and that as empty: what is then
+found open stays open until a user closes it. A disk that is full costs the record, never a cycle.
 
 Ends are monotonic times, so that a wall clock that was set ends nothing. Another boot has another
 monotonic clock: what passed in between the wall clock tells, and where that went back, nothing did.
@@ -10,59 +12,53 @@ monotonic clock: what passed in between the wall clock tells, and where that wen
 from __future__ import annotations
 
 import json
-import math
-import os
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
-from panelctl.core.caps import KeptCaps
-from panelctl.core.engine import Tiers
-from panelctl.model.command import MAX_NUMBER, MAX_TIER
-from panelctl.model.doubt import Doubt
-from panelctl.model.limit import KeptLimits
+from panelctl.core.snapshot import Snapshot
+from panelctl.field.ledger import Ledger
+from panelctl.files import WriteNow, Writes, backup_of
 from panelctl.units import NS_PER_S
 
-FORMAT = 3
-MOST_BYTES = 65_536
-MOST_CLAIM = 63
+STATE_FORMAT = 3
+HISTORY_FORMAT = 1
+MOST_STATE, MOST_HISTORY = 65_536, 1_048_576  # bytes
 MOST_SERIAL = 128
-MOST_HEAT = 64 << 32
-MOST_NS = 1 << 62
+MOST_COUNT = 1 << 50
+MOST_PLACES = 10_000
 LAZY_NS = 60 * NS_PER_S  # flash wears
+FINISH_S = 5.0  # so long a disk is waited for
 SET_S = 2.0  # a wall clock that is so far off was set, or has drifted
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
 class Kept:
-    """What is kept: claims by circuit, the requested limit (A) with its end (monotonic, ns), the
-    heat of watched breakers (fast and slow, in 2^-32), the envelope and the grid's state, what was
-    in doubt about the mains, what people asked of circuits (caps and tiers), since when the mains
-    could not be seen (ns; 0: they could), and the serial numbers of the devices.
-    """
+    """The engine's snapshot, and the serial numbers of the devices."""
 
-    claims: dict[str, int] = field(default_factory=dict)
-    limit_a: float | None = None
-    until_ns: int = 0
-    heat: dict[str, list[int]] = field(default_factory=dict)
-    limits: KeptLimits = field(default_factory=KeptLimits)
-    doubts: tuple[Doubt, ...] = ()
-    caps: KeptCaps = field(default_factory=dict)
-    tiers: Tiers = field(default_factory=dict)
-    blind_ns: int = 0
+    engine: Snapshot = field(default_factory=Snapshot)
     serials: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def settled(self) -> Kept:
+        """The same without what comes and goes."""
+        return Kept(self.engine.settled, self.serials)
 
 
 class StateStore:
     """The file `state.json` in the state directory. `boot` names the run of the monotonic clock."""
 
-    def __init__(self, folder: Path, boot: str) -> None:
+    def __init__(self, folder: Path, boot: str, writes: Writes | None = None) -> None:
+        self.writes = writes or WriteNow()
         self._path = folder / "state.json"
         self._boot = boot
-        self._saved: Kept | None = None
+        self._saved: Kept | None = None  # handed to the writer
         self._saved_ns = 0
+        self._written: Kept | None = None  # and on the disk
         self._unwritten: Kept | None = None  # the disk did not take it
         self._ahead_s = 0.0  # of the monotonic clock, the wall clock when it was saved
         self.failures = 0
@@ -71,17 +67,20 @@ class StateStore:
         """What the last run kept, its ends on the present monotonic clock; of this process's own
         last run also what could not be written.
         """
+        if not self.writes.finish(FINISH_S) and self._saved is not None:
+            return self._saved
         if self._unwritten is not None:
             return self._unwritten
-        try:
-            plain = orjson.loads(self._path.read_bytes()[:MOST_BYTES])
-            kept = kept_from(plain)
+
+        def kept(plain: dict[str, Any]) -> Kept:
+            found = kept_from(plain)
             if self._boot and plain["boot"] == self._boot:
-                return kept
+                return found
             passed_ns = max(0, round((wall_s - float(plain["wall_s"])) * NS_PER_S))
-            return _moved(kept, now_ns - passed_ns - _time(plain["now_ns"]))
-        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
-            return Kept()
+            by_ns = now_ns - passed_ns - _whole(plain["now_ns"])
+            return Kept(found.engine.moved(by_ns), found.serials)
+
+        return _read(self._path, MOST_STATE, kept) or Kept()
 
     def save(self, kept: Kept, now_ns: int, wall_s: float, last: bool = False) -> None:
         """Write it down if it changed, or the wall clock was set: the next boot goes by that. What
@@ -92,129 +91,99 @@ class StateStore:
             if kept == self._saved:
                 return
             lazy = not last and now_ns - self._saved_ns < LAZY_NS
-            if lazy and _settled(kept) == _settled(self._saved):
+            if lazy and kept.settled == self._saved.settled:
                 return
         when = {"boot": self._boot, "now_ns": now_ns, "wall_s": wall_s}
         plain = {**kept_to_plain(kept), **when}
+        self._saved, self._saved_ns, self._ahead_s = kept, now_ns, ahead_s
+
+        def done(written: bool) -> None:
+            if written:
+                self._written, self._unwritten = kept, None
+            else:
+                self._unwritten, self._saved = kept, self._written  # it is tried again
+                self.failures += 1
+
+        self.writes.put(self._path, json.dumps(plain).encode(), done)
+
+
+class HistoryStore:
+    """The file `history.json` in the state directory: what was learned and counted, and the ledger
+    of writes. A card wears out by bytes: it is a file of its own for that.
+    """
+
+    def __init__(self, folder: Path, writes: Writes | None = None) -> None:
+        self._writes = writes or WriteNow()
+        self._path = folder / "history.json"
+        self.failures = 0
+
+    def load(self) -> tuple[Snapshot, Ledger]:
+        """What the runs before this one left."""
+        return _read(self._path, MOST_HISTORY, history_from) or (Snapshot(), Ledger())
+
+    def save(self, engine: Snapshot, ledger: Ledger) -> None:
+        """Write it down. A disk that is full costs the file, never a cycle."""
+        plain = history_to_plain(engine, ledger)
+
+        def done(written: bool) -> None:
+            self.failures += not written
+
+        self._writes.put(self._path, json.dumps(plain).encode(), done)
+
+
+def _read(path: Path, most_bytes: int, made: Callable[[dict[str, Any]], T]) -> T | None:
+    """What is made of a file, or of the one before it; None where both are of no use."""
+    for each in (path, backup_of(path)):
         try:
-            replace_file(self._path, json.dumps(plain))
-            self._saved, self._saved_ns, self._ahead_s = kept, now_ns, ahead_s
-            self._unwritten = None
-        except OSError:
-            self._unwritten = kept
-            self.failures += 1
+            with each.open("rb") as file:
+                return made(orjson.loads(file.read(most_bytes)))
+        except (OSError, ValueError, LookupError, TypeError, AttributeError):
+            continue
+        except (OverflowError, RecursionError):
+            continue
+    return None
 
 
 def kept_to_plain(kept: Kept) -> dict[str, Any]:
     """What is kept, ready for JSON."""
-    return {
-        "format": FORMAT,
-        "claims": kept.claims,
-        "limit_a": kept.limit_a,
-        "until_ns": kept.until_ns,
-        "heat": kept.heat,
-        "limits": asdict(kept.limits),
-        "doubts": list(kept.doubts),
-        "caps": {ident: list(cap) for ident, cap in kept.caps.items()},
-        "tiers": {ident: list(pair) for ident, pair in kept.tiers.items()},
-        "blind_ns": kept.blind_ns,
-        "serials": kept.serials,
-    }
+    return {"format": STATE_FORMAT, **kept.engine.state_to_plain(), "serials": kept.serials}
 
 
 def kept_from(plain: dict[str, Any]) -> Kept:
     """What `kept_to_plain` made of it. Raises ValueError, KeyError or TypeError out of shape."""
-    if plain["format"] != FORMAT:
-        raise ValueError(f"format {plain['format']!r} is not {FORMAT}")
-    claims = {
-        str(name): int(claim)
-        for name, claim in dict(plain["claims"]).items()
-        if isinstance(claim, int) and 0 < claim <= MOST_CLAIM
-    }
-    heat = {
-        str(row): [int(fast), int(slow)]
-        for row, (fast, slow) in dict(plain["heat"]).items()
-        if 0 <= int(fast) <= MOST_HEAT and 0 <= int(slow) <= MOST_HEAT
-    }
-    limits = _limits(plain["limits"])
-    caps = {
-        str(ident): (_whole(most_w), _time(until_ns))
-        for ident, (most_w, until_ns) in dict(plain["caps"]).items()
-    }
-    tiers = {
-        str(ident): (_whole(filed, MAX_TIER), _whole(tier, MAX_TIER))
-        for ident, (filed, tier) in dict(plain["tiers"]).items()
-    }
-    doubts = tuple(Doubt(name) for name in plain["doubts"])
-    kept = Kept(claims, heat=heat, limits=limits, doubts=doubts, caps=caps, tiers=tiers)
-    kept.blind_ns = _whole(plain["blind_ns"])
+    if plain["format"] != STATE_FORMAT:
+        raise ValueError(f"format {plain['format']!r} is not {STATE_FORMAT}")
     serials = dict(plain.get("serials", {}))  # earlier files have none
-    kept.serials = {str(name): str(serial)[:MOST_SERIAL] for name, serial in serials.items()}
-    limit_a, until_ns = plain["limit_a"], _time(plain["until_ns"])
-    if limit_a is not None and 0 <= float(limit_a) < math.inf:
-        kept.limit_a, kept.until_ns = float(limit_a), until_ns
-    return kept
-
-
-def _settled(kept: Kept) -> Kept:
-    """The same without what comes and goes."""
-    caps = {ident: (most_w, 0) for ident, (most_w, _) in kept.caps.items()}
-    return replace(kept, caps=caps, blind_ns=0)
-
-
-def _moved(kept: Kept, by_ns: int) -> Kept:
-    """The same, with every end so much later."""
-    windows = [
-        (_time(start_ns + by_ns), _time(end_ns + by_ns), limit_a, import_w)
-        for start_ns, end_ns, limit_a, import_w in kept.limits.windows
-    ]
-    caps = {
-        ident: (most_w, _time(until_ns + by_ns)) for ident, (most_w, until_ns) in kept.caps.items()
-    }
-    limits = replace(kept.limits, windows=windows)
-    blind_ns = 0  # the power was away: what was blind then says nothing of now
-    until_ns = _time(kept.until_ns + by_ns)
-    return replace(kept, until_ns=until_ns, limits=limits, caps=caps, blind_ns=blind_ns)
-
-
-def replace_file(path: Path, text: str) -> None:
-    """Put `text` into a file, which is then the old one or the new one whole. Raises OSError."""
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(text)
-    os.replace(temporary, path)
-
-
-def _limits(plain: Any) -> KeptLimits:
-    """The kept limits. Raises ValueError, KeyError or TypeError when they are out of shape."""
-
-    def amount(value: Any) -> float | None:
-        number = None if value is None else float(value)
-        if number is not None and not 0 <= number < math.inf:
-            raise ValueError(f"{number}: is no limit")
-        return number
-
-    windows = []
-    for start_ns, end_ns, limit_a, import_w in plain["windows"]:
-        times = (_time(start_ns), _time(end_ns))
-        if times[0] > times[1]:
-            raise ValueError("a window ends before it starts")
-        windows.append((*times, amount(limit_a), amount(import_w)))
-    return KeptLimits(
-        plain["off_grid"] is True,
-        plain["shedding"] is True,
-        str(plain["source"])[:64],
-        windows,
-        _whole(plain["lease_number"], MAX_NUMBER),
+    return Kept(
+        Snapshot.state_from_plain(plain),
+        {str(name): str(serial)[:MOST_SERIAL] for name, serial in serials.items()},
     )
 
 
-def _time(value: Any) -> int:
-    """A monotonic time, ns: below 0 what was before the machine started. Raises ValueError."""
-    return _whole(value, MOST_NS, -MOST_NS)
+def history_to_plain(engine: Snapshot, ledger: Ledger) -> dict[str, Any]:
+    """A history, ready for JSON."""
+    return {"format": HISTORY_FORMAT, **asdict(ledger), **engine.history_to_plain()}
 
 
-def _whole(value: Any, most: int = MOST_NS, least: int = 0) -> int:
-    """A whole number in these bounds. Raises ValueError."""
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise ValueError(f"{value!r}: is no whole number from {least} to {most}")
+def history_from(plain: dict[str, Any]) -> tuple[Snapshot, Ledger]:
+    """What `history_to_plain` made of it. Raises ValueError and the like when out of shape."""
+    if plain["format"] != HISTORY_FORMAT:
+        raise ValueError(f"format {plain['format']!r} is not {HISTORY_FORMAT}")
+    ledger = Ledger(_counts(plain["registers"]), _counts(plain["relays"]))
+    return Snapshot.history_from_plain(plain), ledger
+
+
+def _counts(given: Any) -> dict[str, int]:
+    """Counts by name. Raises ValueError."""
+    if len(given) > MOST_PLACES:
+        raise ValueError(f"{len(given)} counts: at most {MOST_PLACES}")
+    counts = {str(name): _whole(count) for name, count in dict(given).items()}
+    if any(not 0 <= count < MOST_COUNT for count in counts.values()):
+        raise ValueError("a count is out of bounds")
+    return counts
+
+
+def _whole(value: Any) -> int:
+    if type(value) is not int or abs(value) > 1 << 62:
+        raise ValueError(f"{value!r}: is no whole number")
     return value

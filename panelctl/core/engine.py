@@ -3,14 +3,12 @@
 Rules
 - Synchronous and pure: the image, the time and the commands come in, the plan is read from `self`.
 - Every command is judged here and nowhere else: refused with a reason, or carried out at once.
-- What outlives a restart (claims, limits, caps, tiers, heat) is given out as plain data; storing it
-  is control's work.
+- What outlives a restart is snapshot.py's; storing it is control's work.
 """
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from panelctl.core.caps import Caps
 from panelctl.core.chosen import COMPILED, build_core
@@ -18,13 +16,13 @@ from panelctl.core.doubt.energy import Energy
 from panelctl.core.doubt.missing_ct import MissingCt
 from panelctl.core.doubt.plausibility import Plausibility
 from panelctl.core.image import Image
-from panelctl.core.layout import HOURS, LEG_ROWS, MODULATED, STEP_BINS
+from panelctl.core.layout import MODULATED
 from panelctl.core.limits import Limits
 from panelctl.core.memory import Memory
+from panelctl.core.snapshot import Part, Snapshot, Tiers, put, take
 from panelctl.errors import CommandRefused
 from panelctl.model.circuit import Role
 from panelctl.model.command import (
-    MAX_EXPIRY_S,
     AcceptDevice,
     Cap,
     CloseRelay,
@@ -44,9 +42,6 @@ from panelctl.model.reason import Reason, State
 from panelctl.model.relay import BY_HAND, Claim
 from panelctl.model.slots import LEGS, image_slots
 from panelctl.units import NS_PER_S, ns_from_s, w_from_ma
-
-Learned = dict[str, dict[str, dict[str, int]]]
-Tiers = dict[str, tuple[int, int]]  # by circuit: the panel file's tier, and what a person made it
 
 # From one restore to the next on mains that are not proven: what the first one draws convicts them
 # within 15 s (plausible.py), or proves them.
@@ -81,7 +76,7 @@ class Engine:
         self._circuits = {circuit.id: circuit for circuit in panel.circuits}
         self.compute = next((i for i, c in enumerate(self.loads) if c.is_compute), -1)
         self._interval_ns = self.fixed.restore_interval_ns[0]
-        self._moved: Tiers = {}
+        self.moved: Tiers = {}  # the tiers that people have set
 
     # -- one cycle --------------------------------------------------------------------------------
 
@@ -176,114 +171,36 @@ class Engine:
 
     # -- what outlives a restart ------------------------------------------------------------------
 
-    def claims(self) -> dict[str, int]:
-        """The claims to open, by circuit, that have to survive a restart."""
-        pairs = zip(self.loads, self.state.claims, strict=True)
-        return {circuit.id: claims for circuit, claims in pairs if claims}
+    def snapshot(
+        self,
+        now_ns: int,
+        wall_s: float,
+        before: Snapshot | None = None,
+        parts: Part = Part.ALL,
+    ) -> Snapshot:
+        """What has to outlive a restart: these parts as they are, the others as they were."""
+        return take(self, now_ns, wall_s, before or Snapshot(), parts)
 
-    def take_claims(self, claims: dict[str, int]) -> None:
-        """Put back what `claims()` gave out, before the first step. Unknown ones are dropped."""
-        for ident, claim in claims.items():
-            i = self.index.get(ident)
-            if i is not None:
-                self.state.claims[i] = claim
-                self.state.reason[i] = int(Reason.USER if claim & Claim.USER else Reason.LIMIT)
-                if self.fixed.kind[i] == MODULATED:
-                    self.state.set_ma[i] = 0
+    def resume(self, kept: Snapshot, now_ns: int, wall_s: float) -> None:
+        """Go on, before the first step, where the engine that it was taken of left off."""
+        put(self, kept, now_ns, wall_s)
 
-    def blind_since_ns(self) -> int:
-        """Since when the mains cannot be seen, once that is HOLD or SHED; 0 while they can."""
-        held = self.now in (State.HOLD, State.SHED) and self.state.good[0] == 0
-        return self.state.mains_ns[0] if held else 0
-
-    def take_blind(self, since_ns: int, now_ns: int) -> None:
-        """Go on counting where an earlier run was blind, before the first step: else restarts would
-        put SHED off. What a reading takes to come is left.
-        """
-        most_ns = self.fixed.shed_ns[0] - self.fixed.hold_ns[0]
-        if 0 < since_ns <= now_ns:
-            self.state.mains_ns[0] = max(since_ns, now_ns - most_ns)
-
-    def tiers(self) -> Tiers:
-        """The tiers that people have set, which outlive a restart."""
-        return dict(self._moved)
-
-    def take_tiers(self, tiers: Tiers) -> None:
-        """Put back what `tiers()` gave out. Where the panel file has changed, it counts."""
-        for ident, (filed, tier) in tiers.items():
-            i = self.index.get(ident)
-            if i is not None and self.loads[i].tier == filed and not self.loads[i].is_compute:
-                self._set_tier(i, tier)
-
-    def _set_tier(self, i: int, tier: int) -> None:
+    def set_tier(self, i: int, tier: int) -> None:
+        """Move load `i` to another tier than the panel file's, or back."""
         self.state.tier[i] = tier
         circuit = self.loads[i]
         if tier == circuit.tier:
-            self._moved.pop(circuit.id, None)
+            self.moved.pop(circuit.id, None)
         else:
-            self._moved[circuit.id] = (circuit.tier, tier)
+            self.moved[circuit.id] = (circuit.tier, tier)
 
     def requested(self, now_ns: int) -> tuple[float, int] | None:
-        """The requested limit in force (A) and its end (ns), which also outlive a restart."""
+        """The requested limit in force (A) and its end (ns)."""
         k = int(LimitName.REQUESTED)
         until_ns = self.state.limit_until_ns[k]
         if not self.state.limit_on[k] or now_ns >= until_ns:
             return None
         return self.state.limit_value_ma[k * self.fixed.rows] / 1000, until_ns
-
-    def heat(self) -> dict[str, list[int]]:
-        """The fast and slow heat of every watched pole by name, which outlive a restart."""
-        return {name: [fast[n], slow[n]] for name, fast, slow, n in self._poles()}
-
-    def take_heat(self, heat: dict[str, list[int]]) -> None:
-        """Put `heat()` back, before the first step; none starts colder than without."""
-        for name, fast, slow, n in self._poles():
-            if name in heat:
-                fast[n] = max(fast[n], heat[name][0])
-                slow[n] = max(slow[n], heat[name][1])
-
-    def _poles(self) -> Iterator[tuple[str, array[int], array[int], int]]:
-        """Every watched pole: its name (a branch's is `circuit.leg`), and where its heats lie."""
-        fixed, state = self.fixed, self.state
-        for r, row in enumerate(self.rows):
-            if fixed.ref_ma[r]:
-                yield row.name, state.fast, state.slow, r
-        for i, circuit in enumerate(self.loads):
-            if fixed.branch_ref_ma[i]:
-                for leg in circuit.legs:
-                    n = i * LEG_ROWS + leg
-                    yield f"{circuit.id}.{LEGS[leg]}", state.branch_fast, state.branch_slow, n
-
-    def learned(self) -> Learned:
-        """What was learned of the household's steps, which outlives a restart: by row and hour, the
-        bins that are not empty.
-        """
-        steps: Learned = {}
-        for r, row in enumerate(self.rows):
-            for hour in range(HOURS):
-                first = (r * HOURS + hour) * STEP_BINS
-                bins = self.state.steps[first : first + STEP_BINS]
-                if any(bins):
-                    kept = {str(n): count for n, count in enumerate(bins) if count}
-                    steps.setdefault(row.name, {})[str(hour)] = kept
-        return steps
-
-    def take_learned(self, steps: Learned, hour_offset_ns: int) -> None:
-        """Put `learned()` back, before the first step. `hour_offset_ns` is what the time of day is
-        ahead of the monotonic clock.
-        """
-        self.state.hour_offset_ns[0] = hour_offset_ns
-        for r, row in enumerate(self.rows):
-            for hour, bins in steps.get(row.name, {}).items():
-                for number, count in bins.items():
-                    place = (r * HOURS + int(hour)) * STEP_BINS + int(number)
-                    self.state.steps[place] = count
-
-    def take_request(self, limit_a: float, until_ns: int, now_ns: int) -> None:
-        """Put a requested limit back for the time that it has left."""
-        in_time = now_ns < until_ns <= now_ns + ns_from_s(MAX_EXPIRY_S)
-        if in_time and limit_a <= self.panel.service.control_setting_a:
-            self.limits.put(LimitName.REQUESTED, Amount(limit_a=limit_a), until_ns, "user")
 
     # -- commands ---------------------------------------------------------------------------------
 
@@ -300,7 +217,7 @@ class Engine:
                 i = self._managed(ident)
                 if self.loads[i].is_compute:
                     raise CommandRefused("the compute load stands after the household")
-                self._set_tier(i, tier)
+                self.set_tier(i, tier)
             case Envelope():
                 self.limits.put_windows(command.windows(now_ns), command.source)
             case Grid(_, islanded, soc):

@@ -22,7 +22,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from panelctl.errors import ServiceError
-from panelctl.services.files import PRIVATE, put
+from panelctl.files import PRIVATE, put
 
 ITERATIONS = 1_000  # passwords are 192 random bits: more would only slow the broker down
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")

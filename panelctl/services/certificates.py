@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from panelctl.errors import ServiceError
-from panelctl.services.files import PRIVATE, PUBLIC, SECRET, put
+from panelctl.files import PRIVATE, PUBLIC, SECRET, put
 
 CA_DAYS, SERVER_DAYS, RENEW_DAYS = 3650, 397, 30
 BACK = timedelta(days=1)  # a gateway's clock may be behind when it first starts

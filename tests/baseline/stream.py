@@ -14,10 +14,8 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from panelctl.control.history import History
-from panelctl.control.start import Start
-from panelctl.control.store import Kept
 from panelctl.core.engine import Engine
+from panelctl.core.snapshot import Snapshot
 from panelctl.core.thermal import ONE
 from panelctl.model.doubt import Doubt
 from panelctl.model.reason import Reason, State, Wait
@@ -70,17 +68,17 @@ def started(seed: int, engine: Engine) -> None:
     """Every third controller starts from what an earlier one kept."""
     if seed % 3:
         return
-    kept = Kept(doubts=(Doubt.BRANCHES,) if seed % 9 == 3 else ())
-    for n, circuit in enumerate(engine.loads):
-        if (n + seed) % 4 == 0:
-            kept.claims[circuit.id] = int(
-                (Claim.PCS, Claim.USER, Claim.CONFIGURATION)[seed % 9 // 3]
-            )
-        kept.heat[f"{circuit.id}.a"] = [ONE // 2, ONE - 1]
-    kept.blind_ns = 500_000_000 if seed % 2 else 0
-    kept.limit_a = engine.panel.service.control_setting_a * 0.8
-    kept.until_ns = 30_000_000_000
-    Start(kept, History(), 1_000_000_000, 1_700_000_000.0 + 977.0 * seed).resume(engine)
+    claim = (Claim.PCS, Claim.USER, Claim.CONFIGURATION)[seed % 9 // 3]
+    circuits = [circuit.id for circuit in engine.loads]
+    kept = Snapshot(
+        claims={ident: int(claim) for n, ident in enumerate(circuits) if (n + seed) % 4 == 0},
+        heat={f"{ident}.a": [ONE // 2, ONE - 1] for ident in circuits},
+        doubts=(Doubt.BRANCHES,) if seed % 9 == 3 else (),
+        blind_ns=500_000_000 if seed % 2 else 0,
+        limit_a=engine.panel.service.control_setting_a * 0.8,
+        until_ns=30_000_000_000,
+    )
+    engine.resume(kept, 1_000_000_000, 1_700_000_000.0 + 977.0 * seed)
 
 
 def projection(engine: Engine, now_ns: int, doubts: dict[str, list[Doubt]]) -> bytes:

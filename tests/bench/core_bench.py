@@ -98,9 +98,8 @@ def engine_rows() -> list[Row]:
         inside.append((time.perf_counter_ns() - begin) / 1000)
         now_ns += 50_000_000
     assert len(engine.loads) == 48
-    what = (
-        f"48 circuits on {engine.fixed.rows} rows, {2 + len(engine.heat())} breaker poles watched"
-    )
+    poles = len(engine.snapshot(now_ns, 0.0).heat)
+    what = f"48 circuits on {engine.fixed.rows} rows, {poles} breaker poles watched"
     tail = f"p99.9 {quantile(whole, 0.999):.1f} us"
     core = f"the compiled part {median(inside):.2f} us"
     note = f"one engine.step, warm: {what}, limits and reasons; {tail}; {core}"

@@ -19,10 +19,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from panelctl.config.load import parse_panel, read_panel
-from panelctl.control.history import History
 from panelctl.control.replay import replay
 from panelctl.control.start import Start
 from panelctl.control.store import Kept, StateStore
+from panelctl.core.snapshot import Snapshot
 from panelctl.errors import BadReply, ConfigError, DeviceRefused, PanelctlError
 from panelctl.field.frames import RtuReceiver, read_question, split_tcp, tcp_answers
 from panelctl.link.recording import read_recording
@@ -277,16 +277,17 @@ def test_a_damaged_state_file_does_not_stop_the_controller(
     tmp_path: Path, before: str, after: str
 ) -> None:
     """What is taken from it goes out again in the first message of the control socket."""
-    StateStore(tmp_path, "1").save(Kept({"dryer": 1}, 10.0, 5), 7, 1.0)
+    StateStore(tmp_path, "1").save(Kept(Snapshot({"dryer": 1}, 10.0, 5)), 7, 1.0)
     text = (tmp_path / "state.json").read_text()
     assert before in text
     store = StateStore(tmp_path, "2")
-    assert store.load(9, 2.0).claims == {"dryer": 1}
+    assert store.load(9, 2.0).engine.claims == {"dryer": 1}
     (tmp_path / "state.json").write_text(text.replace(before, after))
     kept = store.load(9, 2.0)
-    plain = Start(kept, History(), 1, 1.0).to_plain()
-    assert Start.from_plain(json.loads(encode(plain))) == Start(kept, History(), 1, 1.0)
-    assert kept in (Kept(), Kept({"dryer": 1}, 10.0, kept.until_ns)), "all of it, or nothing"
+    plain = Start(kept, 1, 1.0).to_plain()
+    assert Start.from_plain(json.loads(encode(plain))) == Start(kept, 1, 1.0)
+    whole = Kept(Snapshot({"dryer": 1}, 10.0, kept.engine.until_ns))
+    assert kept in (Kept(), whole), "all of it, or nothing"
 
 
 def test_maps_of_the_library_are_read_once() -> None:

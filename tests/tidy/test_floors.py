@@ -12,6 +12,7 @@ FLOOR = {
     "errors": 0,
     "units": 0,
     "clock": 0,
+    "files": 1,
     "model": 1,
     "core": 2,
     "modbus": 2,
@@ -115,6 +116,8 @@ def test_clock_and_loop_have_their_floors(path: Path) -> None:
             "uuid",
             "concurrent.futures",
         )
+        if name == "threading" and mine == "files":
+            continue  # no decision waits for it or reads what it writes; storms write at once
         if name in unrepeatable and mine not in ("sim", "cli", "services"):
             raise AssertionError(f"{path}:{line}: {name} makes a run unrepeatable")
 

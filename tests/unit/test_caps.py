@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from panelctl.config.load import read_panel
-from panelctl.control.history import History
 from panelctl.control.start import Start
 from panelctl.control.store import Kept, StateStore
 from panelctl.model.command import Cap, SetTier, command_from_plain, command_to_plain
@@ -86,11 +85,11 @@ def test_a_cap_goes_over_the_socket_and_back() -> None:
 def restarted(panel: Panel, before: EngineRig, after_s: float, folder: Path) -> EngineRig:
     """Another engine on what the first one kept, so long after, with another boot between."""
     engine = before.engine
-    kept = Kept(caps=engine.caps.keep(), tiers=engine.tiers())
+    kept = Kept(engine.snapshot(before.now_ns, 1e9))
     StateStore(folder, "1").save(kept, before.now_ns, 1e9)
     after = EngineRig(panel)
     loaded = StateStore(folder, "2").load(after.now_ns, 1e9 + after_s)
-    start = Start(loaded, History(), after.now_ns, 1e9 + after_s)
+    start = Start(loaded, after.now_ns, 1e9 + after_s)
     start.resume(after.engine)
     after.run(20)
     return after
@@ -126,11 +125,11 @@ def test_a_tier_outlives_a_restart_until_the_file_has_another(
     dryer = rig.engine.index["dryer"]
     filed = rig.engine.state.tier[dryer]
     assert rig.step(SetTier("1", "dryer", 42)) == []
-    assert rig.engine.tiers() == {"dryer": (filed, 42)}
+    assert rig.engine.snapshot(rig.now_ns, 1e9).tiers == {"dryer": (filed, 42)}
     after = restarted(PANEL, rig, 1.0, tmp_path)
     assert after.engine.state.tier[dryer] == 42
     circuits = tuple(replace(c, tier=filed + 1) if c.id == "dryer" else c for c in PANEL.circuits)
     edited = restarted(replace(PANEL, circuits=circuits), rig, 1.0, tmp_path)
     assert edited.engine.state.tier[dryer] == filed + 1
     rig.step(SetTier("4", "dryer", filed))
-    assert rig.engine.tiers() == {}
+    assert rig.engine.snapshot(rig.now_ns, 1e9).tiers == {}

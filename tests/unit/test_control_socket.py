@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from panelctl.control.store import Kept, StateStore
+from panelctl.core.snapshot import Snapshot
 from panelctl.errors import ConfigError, SocketError
 from panelctl.link.recording import header, open_recording, read_recording
 from panelctl.link.server import MOST_COMMANDS, MOST_LINES, QUEUE, ControlServer, encode
@@ -30,7 +31,7 @@ from panelctl.model.doubt import Doubt
 from panelctl.model.limit import KeptLimits
 from panelctl.units import NS_PER_S as S
 
-KEPT = Kept(
+SNAPSHOT = Snapshot(
     {"dryer": 2},
     80.0,
     90 * S,
@@ -39,6 +40,8 @@ KEPT = Kept(
     tiers={"dryer": (4, 9)},
     doubts=(Doubt.BRANCHES, Doubt.FROZEN),
 )
+KEPT = Kept(SNAPSHOT, {"mains": "123"})
+DRYER = Kept(Snapshot({"dryer": 1}))
 
 
 @pytest.mark.parametrize(
@@ -280,7 +283,7 @@ def test_a_wall_clock_that_is_set_is_noted_for_the_next_boot(tmp_path: Path) -> 
     assert json.loads((tmp_path / "state.json").read_text())["now_ns"] == 10 * S
     store.save(KEPT, 21 * S, 1e9 + 3611.0)  # an hour forward
     found = StateStore(tmp_path, "2").load(3 * S, 1e9 + 3620.0)  # 9 s later
-    assert found.until_ns == KEPT.until_ns - 21 * S - 9 * S + 3 * S
+    assert found.engine.until_ns == SNAPSHOT.until_ns - 21 * S - 9 * S + 3 * S
 
 
 @pytest.mark.parametrize(
@@ -295,11 +298,11 @@ def test_another_boot_has_another_clock(
     StateStore(tmp_path, boot and "1").save(KEPT, 10 * S, 1e9)
     by_ns = round(3 * S - 10 * S - passed_s * S)  # the new one shows 3 s
     found = StateStore(tmp_path, boot).load(3 * S, 1e9 + later_s)
-    assert found.claims == KEPT.claims
-    assert found.until_ns == KEPT.until_ns + by_ns
-    assert found.caps == {"evse": (3_000, 70 * S + by_ns)}
-    assert found.doubts == KEPT.doubts
-    assert found.limits.windows == [(by_ns, 60 * S + by_ns, 70.0, None)]
+    assert found.engine.claims == SNAPSHOT.claims
+    assert found.engine.until_ns == SNAPSHOT.until_ns + by_ns
+    assert found.engine.caps == {"evse": (3_000, 70 * S + by_ns)}
+    assert found.engine.doubts == SNAPSHOT.doubts
+    assert found.engine.limits.windows == [(by_ns, 60 * S + by_ns, 70.0, None)]
     again = StateStore(tmp_path, "3")
     again.save(found, 3 * S, 1e9)
     assert again.load(4 * S, 1e9) == found, "also what began before the machine did"
@@ -308,12 +311,12 @@ def test_another_boot_has_another_clock(
 def test_what_could_not_be_written_outlives_a_reload(tmp_path: Path) -> None:
     """The process is the same; its disk is full."""
     store = StateStore(tmp_path, "1")
-    store.save(Kept({"dryer": 1}), 10 * S, 1e9)
-    (tmp_path / "state.tmp").mkdir()
+    store.save(DRYER, 10 * S, 1e9)
+    (tmp_path / ".state.json.new").mkdir()
     store.save(KEPT, 11 * S, 1e9 + 1)
     assert store.load(12 * S, 1e9 + 2) == KEPT
-    assert StateStore(tmp_path, "1").load(12 * S, 1e9 + 2) == Kept({"dryer": 1})
-    (tmp_path / "state.tmp").rmdir()
+    assert StateStore(tmp_path, "1").load(12 * S, 1e9 + 2) == DRYER
+    (tmp_path / ".state.json.new").rmdir()
     store.save(KEPT, 13 * S, 1e9 + 3)
     assert StateStore(tmp_path, "1").load(14 * S, 1e9 + 4) == KEPT
 
@@ -321,24 +324,24 @@ def test_what_could_not_be_written_outlives_a_reload(tmp_path: Path) -> None:
 def test_what_comes_and_goes_does_not_wear_the_disk(tmp_path: Path) -> None:
     """A cap that is renewed, mains that flicker; what is new, and the end, are written at once."""
     store = StateStore(tmp_path, "1")
-    store.save(KEPT, 10 * S, 1e9)
+    store.save(Kept(SNAPSHOT), 10 * S, 1e9)
 
     def written_ns() -> int:
         return int(json.loads((tmp_path / "state.json").read_text())["now_ns"])
 
     for n in range(1, 130):
         caps = {"evse": (3_000, (70 + n) * S)}
-        kept = replace(KEPT, caps=caps, blind_ns=n * S * (n % 2))
-        store.save(kept, (10 + n) * S, 1e9 + n)
+        kept = replace(SNAPSHOT, caps=caps, blind_ns=n * S * (n % 2))
+        store.save(Kept(kept), (10 + n) * S, 1e9 + n)
         assert written_ns() == (10 + n // 60 * 60) * S
     lower = replace(kept, caps={"evse": (2_000, 90 * S)})
-    store.save(lower, 140 * S, 1e9 + 130)
+    store.save(Kept(lower), 140 * S, 1e9 + 130)
     assert written_ns() == 140 * S
-    store.save(replace(lower, blind_ns=7), 141 * S, 1e9 + 131, last=True)
+    store.save(Kept(replace(lower, blind_ns=7)), 141 * S, 1e9 + 131, last=True)
     assert written_ns() == 141 * S
 
 
 def test_a_window_that_is_no_longer_than_a_moment_costs_nothing_else(tmp_path: Path) -> None:
-    kept = replace(KEPT, limits=KeptLimits(windows=[(5 * S, 5 * S, 70.0, None)]))
+    kept = Kept(replace(SNAPSHOT, limits=KeptLimits(windows=[(5 * S, 5 * S, 70.0, None)])))
     StateStore(tmp_path, "1").save(kept, 1 * S, 1e9)
     assert StateStore(tmp_path, "1").load(2 * S, 1e9) == kept

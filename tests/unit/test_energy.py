@@ -10,12 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from panelctl.config.load import read_panel
-from panelctl.control.history import History, HistoryStore
+from panelctl.control.store import HistoryStore
 from panelctl.core.decide.cells import Cells
 from panelctl.core.decide.counters import take_count
 from panelctl.core.doubt.build import MAINS
 from panelctl.core.engine import Engine
 from panelctl.core.layout import Changing, Fixed
+from panelctl.core.snapshot import Snapshot
 from panelctl.errors import ConfigError
 from panelctl.field.ledger import Budget, Ledger
 from panelctl.model.doubt import Doubt
@@ -255,8 +256,8 @@ def test_totals_outlive_a_restart(tmp_path: Path) -> None:
     before = bench.energy.total_wh("compute")
     assert before is not None
     store = HistoryStore(tmp_path)
-    store.save(History({}, Ledger(), bench.energy.keep(), at_s=1000.0))
-    kept = store.load()
+    store.save(bench.engine.snapshot(bench.now_ns, 1000.0), Ledger())
+    kept, _ = store.load()
     assert kept.at_s == 1000.0
     later = Bench()
     later.energy.take(kept.energy, -3600 * S)
@@ -288,7 +289,7 @@ def test_totals_outlive_a_restart(tmp_path: Path) -> None:
 def test_a_spoilt_history_counts_as_none(tmp_path: Path, energy: str) -> None:
     text = f'{{"format": 1, "steps": {{}}, "registers": {{}}, "relays": {{}}, "energy": {energy}}}'
     (tmp_path / "history.json").write_text(text)
-    assert HistoryStore(tmp_path).load() == History()
+    assert HistoryStore(tmp_path).load() == (Snapshot(), Ledger())
 
 
 def test_a_doubted_mains_meter_ends_in_hold() -> None:

@@ -13,11 +13,12 @@ from panelctl.config.curves import load_curve
 from panelctl.config.load import parse_panel
 from panelctl.control.store import Kept, StateStore
 from panelctl.core.engine import Engine
+from panelctl.core.snapshot import Snapshot
 from panelctl.model.command import Envelope, EnvelopeWindow, Grid, RequestLimit
 from panelctl.model.limit import LimitName
 from panelctl.model.panel import Backup, Panel
 from panelctl.model.relay import Claim
-from tests.engine_rig import EngineRig
+from tests.engine_rig import EngineRig, S
 
 DEMO = Path("panelctl/sim/demo.toml")
 
@@ -155,10 +156,11 @@ def watched(panel: Panel, curve: str, derate: float = 0.9) -> Panel:
 def test_heat_outlives_a_restart_and_never_starts_cold() -> None:
     panel = watched(demo_panel(), "home-fast")
     engine = Engine(panel)
-    cold = engine.heat()
+    cold = engine.snapshot(S, 1e9).heat
     assert set(cold) == {"a", "b"}
-    engine.take_heat({"a": [5 << 30, 6 << 30], "b": [0, 0], "gone": [1, 1]})
-    assert engine.heat() == {"a": [5 << 30, 6 << 30], "b": cold["b"]}
+    kept = Snapshot(heat={"a": [5 << 30, 6 << 30], "b": [0, 0], "gone": [1, 1]})
+    engine.resume(kept, S, 1e9)
+    assert engine.snapshot(S, 1e9).heat == {"a": [5 << 30, 6 << 30], "b": cold["b"]}
 
 
 def test_an_assumed_curve_gives_no_credit() -> None:
@@ -175,15 +177,14 @@ def test_the_envelope_and_the_island_outlive_a_restart(tmp_path: Path) -> None:
     before.step(Envelope("e", "utility", (window(0, 600, 70), window(600, 900, None, 9_000))))
     before.step(Grid("g", True, 40.0))
     assert before.limit() == (48, "OFF_GRID")
-    kept = Kept(before.engine.claims(), limits=before.engine.limits.keep())
+    kept = Kept(before.engine.snapshot(before.now_ns, 5_000.0))
     StateStore(tmp_path, "1").save(kept, before.now_ns, 5_000.0)
 
     after = Desk(backup=Backup(inverter_a=48.0, shed_tier=5))
     store = StateStore(tmp_path, "2")  # another boot, 100 s later
     loaded = store.load(after.now_ns, 5_100.0)
-    assert loaded.claims == kept.claims
-    after.engine.take_claims(loaded.claims)
-    after.engine.limits.take(loaded.limits)
+    assert loaded.engine.claims == kept.engine.claims
+    after.engine.resume(loaded.engine, after.now_ns, 5_100.0)
     after.run(2)
     assert after.limit() == (48, "OFF_GRID")
     assert after.engine.state.hard[0] == 1

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from panelctl.config.load import parse_panel
-from panelctl.control.history import History, HistoryStore
-from panelctl.control.store import Kept, StateStore
+from panelctl.control.store import HistoryStore, Kept, StateStore
 from panelctl.core.engine import Engine
 from panelctl.core.layout import HOURS, NO_LIMIT_MA, STEP_BINS
+from panelctl.core.snapshot import Snapshot
 from panelctl.errors import ConfigError
 from panelctl.field.ledger import Ledger
 from panelctl.model.command import Grid, Lease, command_from_plain, command_to_plain
@@ -225,9 +225,9 @@ def test_after_a_restart_the_default_holds_and_old_leases_are_old(tmp_path: Path
     desk = Desk(text)
     desk.step(lease(7, 20_000, 3_600))
     store = StateStore(tmp_path, "1")
-    store.save(Kept(limits=desk.engine.limits.keep()), desk.now_ns, 1e9)
+    store.save(Kept(desk.engine.snapshot(desk.now_ns, 1e9)), desk.now_ns, 1e9)
     again = Desk(text)
-    again.engine.limits.take(store.load(again.now_ns, 1e9).limits)
+    again.engine.resume(store.load(again.now_ns, 1e9).engine, again.now_ns, 1e9)
     again.run(1)
     assert again.limit_w("import") == pytest.approx(6_000, abs=1)
     assert again.step(lease(7, 20_000)) != []
@@ -236,7 +236,8 @@ def test_after_a_restart_the_default_holds_and_old_leases_are_old(tmp_path: Path
         plain = json.loads((tmp_path / "state.json").read_text())
         plain["limits"]["lease_number"] = wrong
         (tmp_path / "state.json").write_text(json.dumps(plain))
-        assert store.load(again.now_ns, 1e9).limits == KeptLimits()
+        (tmp_path / "state.json.bak").unlink(missing_ok=True)
+        assert store.load(again.now_ns, 1e9).engine.limits == KeptLimits()
 
 
 @pytest.mark.parametrize(
@@ -271,13 +272,12 @@ def test_a_branchs_curve_is_watched_and_its_heat_kept() -> None:
     dryer = engine.index["dryer"]
     assert engine.fixed.branch_ref_ma[dryer] == round(1.05 * 30_000 * 0.8)
     assert engine.fixed.branch_most_ma[dryer] == 30_000
-    assert set(engine.heat()) == {"dryer.a", "dryer.b"}
+    assert set(engine.snapshot(S, 1e9).heat) == {"dryer.a", "dryer.b"}
     engine.state.branch_fast[2 * dryer + 1] = 77
     again = Engine(panel(text))
-    again.take_heat({"dryer.b": [1 << 33, 1 << 32], "gone.a": [1, 1]})
-    assert again.heat()["dryer.b"] == [1 << 33, 1 << 32]
-    again.take_heat({"dryer.b": [0, 0]})
-    assert again.heat()["dryer.b"] == [1 << 33, 1 << 32], "none starts colder"
+    for heat in ([1 << 33, 1 << 32], [0, 0]):  # none starts colder
+        again.resume(Snapshot(heat={"dryer.b": heat, "gone.a": [1, 1]}), S, 1e9)
+        assert again.snapshot(S, 1e9).heat["dryer.b"] == [1 << 33, 1 << 32]
 
 
 def test_history_outlives_a_restart(tmp_path: Path) -> None:
@@ -286,13 +286,13 @@ def test_history_outlives_a_restart(tmp_path: Path) -> None:
     engine.state.steps[place + 7] = 12_345
     engine.state.steps[place + 9] = 1
     ledger = Ledger({"node:holding:100": 7}, {"dryer": 3})
-    HistoryStore(tmp_path).save(History(engine.learned(), ledger))
-    before = HistoryStore(tmp_path).load()
+    HistoryStore(tmp_path).save(engine.snapshot(S, 4.0), ledger)
+    kept, counts = HistoryStore(tmp_path).load()
     again = Engine(panel(TEXT))
-    again.take_learned(before.steps, 3 * S)
+    again.resume(kept, S, 4.0)
     assert again.state.steps == engine.state.steps
     assert again.state.hour_offset_ns[0] == 3 * S
-    assert before.ledger == ledger
+    assert counts == ledger
 
 
 REST = '"registers": {}, "relays": {}}'
@@ -310,12 +310,12 @@ REST = '"registers": {}, "relays": {}}'
 )  # fmt: skip
 def test_a_file_out_of_shape_is_no_history(tmp_path: Path, text: str) -> None:
     (tmp_path / "history.json").write_text(text)
-    assert HistoryStore(tmp_path).load() == History()
+    assert HistoryStore(tmp_path).load() == (Snapshot(), Ledger())
 
 
 def test_a_full_disk_costs_the_file_and_no_cycle(tmp_path: Path) -> None:
     store = HistoryStore(tmp_path / "gone")
-    store.save(History())
+    store.save(Snapshot(), Ledger())
     assert store.failures == 1
 
 

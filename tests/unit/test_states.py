@@ -9,6 +9,7 @@ import pytest
 
 from panelctl.config.load import read_panel
 from panelctl.core.layout import MODULATED
+from panelctl.core.snapshot import Snapshot
 from panelctl.core.states import Age, diagram, first_match, place, table
 from panelctl.model.metering import Quality
 from panelctl.model.reason import State
@@ -123,14 +124,15 @@ def test_a_start_does_not_put_shed_off(blind_s: float, sheds_after_s: float) -> 
     rig = EngineRig(read_panel(Path("panelctl/sim/demo.toml")))
     rig.now_ns = 1000 * S
     rig.unread = {name for name in rig.engine.image.slot if name.startswith("main.")}
-    rig.engine.take_blind(rig.now_ns - round(blind_s * S) if blind_s else 0, rig.now_ns)
+    since_ns = rig.now_ns - round(blind_s * S) if blind_s else 0
+    rig.engine.resume(Snapshot(blind_ns=since_ns), rig.now_ns, 1e9)
     begun_ns = rig.now_ns
     while rig.engine.now is not State.SHED:
         rig.step()
         assert rig.now_ns - begun_ns < 20 * S
     took_s = (rig.now_ns - begun_ns) / S
     assert took_s == pytest.approx(sheds_after_s, abs=0.25)
-    assert rig.engine.blind_since_ns() > 0
+    assert rig.engine.snapshot(rig.now_ns, 1e9).blind_ns > 0
     rig.unread.clear()
     rig.run(2)
-    assert rig.engine.blind_since_ns() == 0, "it sees again"
+    assert rig.engine.snapshot(rig.now_ns, 1e9).blind_ns == 0, "it sees again"

@@ -25,6 +25,7 @@ from panelctl.errors import PanelctlError
 from panelctl.field.bus import BusLink
 from panelctl.field.rtu import RtuLink
 from panelctl.field.tcp import TcpLink
+from panelctl.files import WriteNow
 from panelctl.model.panel import Link, Panel
 from panelctl.sim.bus import VirtualHost, VirtualLine
 from panelctl.sim.devices import SimDevice, build_devices
@@ -167,7 +168,7 @@ class World:
 
     def start(self) -> None:
         """Start the controller, as the service manager does."""
-        self._store = StateStore(self._state, self.clock.boot)
+        self._store = StateStore(self._state, self.clock.boot, WriteNow(flush=False))
         self.supervisor = Supervisor(self.believed, self._config, self._make, self._read)
         self._task = self.loop.create_task(self._run(self.supervisor), name="controller")
 
@@ -240,7 +241,7 @@ class World:
 
     def fill_disk(self) -> Undo:
         """Until undone nothing can be written to the state directory; it can be read."""
-        blocked = [(self._state / name).with_suffix(".tmp") for name in STATE_FILES]
+        blocked = [self._state / f".{name}.new" for name in STATE_FILES]
         self._fillers += 1
         if self.full_s is None:
             self.full_s = self.now_s

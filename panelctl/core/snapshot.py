@@ -1,0 +1,347 @@
+"""What of an engine outlives a restart: taken out, put back, and as plain data. All of it is here.
+
+Rules
+- Whatever a start takes over only makes it more careful, or is what people asked for.
+- Plain data comes from files that may be torn or foreign: every value is checked, and one that is
+  out of shape costs all of it (ValueError, KeyError, TypeError), never a start.
+- Ends are monotonic times: `moved` puts them where they are on another boot's clock.
+- Some of it changes in every cycle, heat all the time, and what was learned once an hour: `take`
+  takes anew what it is asked for and keeps the rest of the one before.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
+from enum import Flag, auto
+from typing import TYPE_CHECKING, Any
+
+from panelctl.core.caps import KeptCaps
+from panelctl.core.doubt.energy import KeptCounts
+from panelctl.core.layout import HOURS, LEG_ROWS, MAX_ROWS, MODULATED, STEP_BINS
+from panelctl.model.command import MAX_EXPIRY_S, MAX_NUMBER, MAX_TIER
+from panelctl.model.doubt import Doubt
+from panelctl.model.limit import Amount, KeptLimits, LimitName
+from panelctl.model.reason import Reason, State
+from panelctl.model.relay import Claim
+from panelctl.model.slots import LEGS, MOST_WH
+from panelctl.units import NS_PER_S, ns_from_s
+
+if TYPE_CHECKING:
+    from panelctl.core.engine import Engine
+
+Learned = dict[str, dict[str, dict[str, int]]]  # by row, hour and bin: the household's steps
+Tiers = dict[str, tuple[int, int]]  # by circuit: the panel file's tier, and what a person made it
+
+MOST_CLAIM = 63
+MOST_HEAT = 64 << 32
+MOST_NS = 1 << 62
+MOST_COUNT = 1 << 50
+MOST_COUNTERS = 10_000
+MOST_S = 1e11  # a wall time that fits everything it is used for
+
+
+class Part(Flag):
+    """What is taken together."""
+
+    STATE = auto()  # what people and programs asked, what is in doubt: may change in every cycle
+    HEAT = auto()  # changes all the time
+    HISTORY = auto()  # what was learned and counted
+    ALL = STATE | HEAT | HISTORY
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Claims by circuit; the requested limit (A) with its end (monotonic, ns); the heat of watched
+    breakers (fast and slow, in 2^-32); the envelope and the grid's state; what was in doubt about
+    the mains; what people asked of circuits (caps and tiers); since when the mains could not be
+    seen (ns; 0: they could); the household's steps; and the energy counters with their totals, as
+    they stood at `at_s`, wall time.
+    """
+
+    claims: dict[str, int] = field(default_factory=dict)
+    limit_a: float | None = None
+    until_ns: int = 0
+    heat: dict[str, list[int]] = field(default_factory=dict)
+    limits: KeptLimits = field(default_factory=KeptLimits)
+    doubts: tuple[Doubt, ...] = ()
+    caps: KeptCaps = field(default_factory=dict)
+    tiers: Tiers = field(default_factory=dict)
+    blind_ns: int = 0
+    steps: Learned = field(default_factory=dict)
+    energy: KeptCounts = field(default_factory=dict)
+    at_s: float = 0.0
+
+    @property
+    def settled(self) -> Snapshot:
+        """The same without what comes and goes."""
+        caps = {ident: (most_w, 0) for ident, (most_w, _) in self.caps.items()}
+        return replace(self, caps=caps, blind_ns=0)
+
+    def moved(self, by_ns: int) -> Snapshot:
+        """The same, with every end so much later. What was blind before says nothing of now."""
+        windows = [
+            (_time(start_ns + by_ns), _time(end_ns + by_ns), limit_a, import_w)
+            for start_ns, end_ns, limit_a, import_w in self.limits.windows
+        ]
+        return replace(
+            self,
+            until_ns=_time(self.until_ns + by_ns),
+            limits=replace(self.limits, windows=windows),
+            caps={ident: (w, _time(end_ns + by_ns)) for ident, (w, end_ns) in self.caps.items()},
+            blind_ns=0,
+        )
+
+    def with_history(self, other: Snapshot) -> Snapshot:
+        """The same, with another one's history."""
+        return replace(self, steps=other.steps, energy=other.energy, at_s=other.at_s)
+
+    # -- plain data -------------------------------------------------------------------------------
+
+    def state_to_plain(self) -> dict[str, Any]:
+        """State and heat, ready for JSON."""
+        return {
+            "claims": self.claims,
+            "limit_a": self.limit_a,
+            "until_ns": self.until_ns,
+            "heat": self.heat,
+            "limits": asdict(self.limits),
+            "doubts": list(self.doubts),
+            "caps": {ident: list(cap) for ident, cap in self.caps.items()},
+            "tiers": {ident: list(pair) for ident, pair in self.tiers.items()},
+            "blind_ns": self.blind_ns,
+        }
+
+    def history_to_plain(self) -> dict[str, Any]:
+        """What was learned and counted, ready for JSON."""
+        return {"steps": self.steps, "energy": self.energy, "at_s": round(self.at_s, 3)}
+
+    @classmethod
+    def state_from_plain(cls, plain: dict[str, Any]) -> Snapshot:
+        """What `state_to_plain` made of it. Raises ValueError, KeyError or TypeError."""
+        limit_a, until_ns = plain["limit_a"], _time(plain["until_ns"])
+        if limit_a is None or not 0 <= float(limit_a) < math.inf:
+            limit_a, until_ns = None, 0
+        return cls(
+            claims={
+                str(name): int(claim)
+                for name, claim in dict(plain["claims"]).items()
+                if isinstance(claim, int) and 0 < claim <= MOST_CLAIM
+            },
+            limit_a=None if limit_a is None else float(limit_a),
+            until_ns=until_ns,
+            heat={
+                str(row): [int(fast), int(slow)]
+                for row, (fast, slow) in dict(plain["heat"]).items()
+                if 0 <= int(fast) <= MOST_HEAT and 0 <= int(slow) <= MOST_HEAT
+            },
+            limits=_limits(plain["limits"]),
+            doubts=tuple(Doubt(name) for name in plain["doubts"]),
+            caps={
+                str(ident): (_whole(most_w), _time(until_ns))
+                for ident, (most_w, until_ns) in dict(plain["caps"]).items()
+            },
+            tiers={
+                str(ident): (_whole(filed, MAX_TIER), _whole(tier, MAX_TIER))
+                for ident, (filed, tier) in dict(plain["tiers"]).items()
+            },
+            blind_ns=_whole(plain["blind_ns"]),
+        )
+
+    @classmethod
+    def history_from_plain(cls, plain: dict[str, Any]) -> Snapshot:
+        """What `history_to_plain` made of it. Raises ValueError, KeyError or TypeError."""
+        steps = dict(plain["steps"])
+        at_s = float(plain.get("at_s", 0.0))  # earlier files have none,
+        if len(steps) > MAX_ROWS or not 0 <= at_s <= MOST_S:
+            raise ValueError("that is no history")
+        learned = {
+            str(row): {
+                str(_below(hour, HOURS)): {
+                    str(_below(number, STEP_BINS)): _below(count, MOST_COUNT)
+                    for number, count in dict(bins).items()
+                }
+                for hour, bins in dict(hours).items()
+            }
+            for row, hours in steps.items()
+        }
+        return cls(steps=learned, energy=_energy(plain.get("energy", {})), at_s=at_s)
+
+
+# -- taken from an engine, and put back -----------------------------------------------------------
+
+
+def take(engine: Engine, now_ns: int, wall_s: float, before: Snapshot, parts: Part) -> Snapshot:
+    """The engine as it is now in these parts, and as it was before in the others."""
+    made = before
+    if Part.STATE in parts:
+        claims = zip(engine.loads, engine.state.claims, strict=True)
+        limit_a, until_ns = engine.requested(now_ns) or (None, 0)
+        made = replace(
+            made,
+            claims={circuit.id: held for circuit, held in claims if held},
+            limit_a=limit_a,
+            until_ns=until_ns,
+            limits=engine.limits.keep(),
+            doubts=engine.plausible.keep(),
+            caps=engine.caps.keep(),
+            tiers=dict(engine.moved),
+            blind_ns=_blind_since_ns(engine),
+        )
+    if Part.HEAT in parts:
+        made = replace(made, heat={n: [fast[k], slow[k]] for n, fast, slow, k in _poles(engine)})
+    if Part.HISTORY in parts:
+        made = replace(made, steps=_learned(engine), energy=engine.energy.keep(), at_s=wall_s)
+    return made
+
+
+def put(engine: Engine, kept: Snapshot, now_ns: int, wall_s: float) -> None:
+    """Put an engine, before its first step, where the one that was taken left off. What the panel
+    has no more is dropped.
+    """
+    ahead_ns = round(wall_s * NS_PER_S) - now_ns  # of the monotonic clock
+    _put_claims(engine, kept.claims)
+    for name, fast, slow, k in _poles(engine):  # none starts colder than without
+        if name in kept.heat:
+            fast[k] = max(fast[k], kept.heat[name][0])
+            slow[k] = max(slow[k], kept.heat[name][1])
+    engine.plausible.take(kept.doubts, now_ns)
+    _put_learned(engine, kept.steps, ahead_ns)
+    engine.energy.take(kept.energy, round(kept.at_s * NS_PER_S) - ahead_ns)
+    engine.limits.take(kept.limits)
+    engine.caps.take(kept.caps, now_ns)
+    _put_tiers(engine, kept.tiers)
+    _put_blind(engine, kept.blind_ns, now_ns)
+    in_time = now_ns < kept.until_ns <= now_ns + ns_from_s(MAX_EXPIRY_S)
+    setting_a = engine.panel.service.control_setting_a
+    if kept.limit_a is not None and in_time and kept.limit_a <= setting_a:
+        amount = Amount(limit_a=kept.limit_a)
+        engine.limits.put(LimitName.REQUESTED, amount, kept.until_ns, "user")
+
+
+def _put_claims(engine: Engine, claims: dict[str, int]) -> None:
+    state = engine.state
+    for ident, claim in claims.items():
+        i = engine.index.get(ident)
+        if i is not None:
+            state.claims[i] = claim
+            state.reason[i] = int(Reason.USER if claim & Claim.USER else Reason.LIMIT)
+            if engine.fixed.kind[i] == MODULATED:
+                state.set_ma[i] = 0
+
+
+def _put_tiers(engine: Engine, tiers: Tiers) -> None:
+    """Where the panel file has changed, it counts."""
+    for ident, (filed, tier) in tiers.items():
+        i = engine.index.get(ident)
+        if i is not None and engine.loads[i].tier == filed and not engine.loads[i].is_compute:
+            engine.set_tier(i, tier)
+
+
+def _blind_since_ns(engine: Engine) -> int:
+    """Since when the mains cannot be seen, once that is HOLD or SHED; 0 while they can."""
+    held = engine.now in (State.HOLD, State.SHED) and engine.state.good[0] == 0
+    return engine.state.mains_ns[0] if held else 0
+
+
+def _put_blind(engine: Engine, since_ns: int, now_ns: int) -> None:
+    """Go on counting where an earlier run was blind: else restarts would put SHED off. What a
+    reading takes to come is left.
+    """
+    most_ns = engine.fixed.shed_ns[0] - engine.fixed.hold_ns[0]
+    if 0 < since_ns <= now_ns:
+        engine.state.mains_ns[0] = max(since_ns, now_ns - most_ns)
+
+
+def _poles(engine: Engine) -> Iterator[tuple[str, array[int], array[int], int]]:
+    """Every watched pole: its name (a branch's is `circuit.leg`), and where its heats lie."""
+    fixed, state = engine.fixed, engine.state
+    for r, row in enumerate(engine.rows):
+        if fixed.ref_ma[r]:
+            yield row.name, state.fast, state.slow, r
+    for i, circuit in enumerate(engine.loads):
+        if fixed.branch_ref_ma[i]:
+            for leg in circuit.legs:
+                n = i * LEG_ROWS + leg
+                yield f"{circuit.id}.{LEGS[leg]}", state.branch_fast, state.branch_slow, n
+
+
+def _learned(engine: Engine) -> Learned:
+    """By row and hour, the bins that are not empty."""
+    steps: Learned = {}
+    for r, row in enumerate(engine.rows):
+        for hour in range(HOURS):
+            first = (r * HOURS + hour) * STEP_BINS
+            bins = engine.state.steps[first : first + STEP_BINS]
+            if any(bins):
+                kept = {str(n): count for n, count in enumerate(bins) if count}
+                steps.setdefault(row.name, {})[str(hour)] = kept
+    return steps
+
+
+def _put_learned(engine: Engine, steps: Learned, hour_offset_ns: int) -> None:
+    """`hour_offset_ns` is what the time of day is ahead of the monotonic clock."""
+    engine.state.hour_offset_ns[0] = hour_offset_ns
+    for r, row in enumerate(engine.rows):
+        for hour, bins in steps.get(row.name, {}).items():
+            for number, count in bins.items():
+                place = (r * HOURS + int(hour)) * STEP_BINS + int(number)
+                engine.state.steps[place] = count
+
+
+# -- what plain data may be ------------------------------------------------------------------------
+
+
+def _limits(plain: Any) -> KeptLimits:
+    def amount(value: Any) -> float | None:
+        number = None if value is None else float(value)
+        if number is not None and not 0 <= number < math.inf:
+            raise ValueError(f"{number}: is no limit")
+        return number
+
+    windows = []
+    for start_ns, end_ns, limit_a, import_w in plain["windows"]:
+        times = (_time(start_ns), _time(end_ns))
+        if times[0] > times[1]:
+            raise ValueError("a window ends before it starts")
+        windows.append((*times, amount(limit_a), amount(import_w)))
+    return KeptLimits(
+        plain["off_grid"] is True,
+        plain["shedding"] is True,
+        str(plain["source"])[:64],
+        windows,
+        _whole(plain["lease_number"], MAX_NUMBER),
+    )
+
+
+def _energy(given: Any) -> KeptCounts:
+    """Counters and totals by slot."""
+    if len(given) > MOST_COUNTERS:
+        raise ValueError(f"{len(given)} counters: at most {MOST_COUNTERS}")
+    for raw, total in given.values():
+        if type(raw) is not int or type(total) is not int or abs(raw) > MOST_WH:
+            raise ValueError(f"{raw!r}, {total!r}: no counter and its total")
+        _below(total, MOST_COUNT)
+    return {str(slot): [raw, total] for slot, (raw, total) in given.items()}
+
+
+def _time(value: Any) -> int:
+    """A monotonic time, ns: below 0 what was before the machine started. Raises ValueError."""
+    return _whole(value, MOST_NS, -MOST_NS)
+
+
+def _whole(value: Any, most: int = MOST_NS, least: int = 0) -> int:
+    """A whole number in these bounds. Raises ValueError."""
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise ValueError(f"{value!r}: is no whole number from {least} to {most}")
+    return value
+
+
+def _below(given: object, most: int) -> int:
+    """A whole number from 0 up to `most`, maybe as the text that a key of JSON is."""
+    number = int(given) if isinstance(given, int | str) else -1
+    if not 0 <= number < most:
+        raise ValueError(f"{given!r} is not below {most}")
+    return number
