@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from panelctl.core import thermal
 from panelctl.core.chosen import CoreLike, build_core
-from panelctl.core.layout import MODULATED, SWITCHED, Changing, Fixed
+from panelctl.core.state.layout import MODULATED, SWITCHED, Changing, Fixed
 from panelctl.model.metering import Quality
 
 S = 1_000_000_000

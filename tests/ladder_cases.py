@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from hypothesis import strategies as st
 
-from panelctl.core.ladder import Ladder, Segment
+from panelctl.core.ladder.reference import Ladder, Segment
 
 LEG_A, LEG_B, TOTAL = 0, 1, 2
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, linprog, milp
 
-from panelctl.core.ladder import Ladder
+from panelctl.core.ladder.reference import Ladder
 from tests.ladder_cases import matrix
 
 TINY = 1e-6

@@ -113,7 +113,7 @@ class Written:
 
 def memory_fields() -> list[str]:
     """The struct's pointers, in order: the image, what is fixed, what changes, scratch."""
-    layout = importlib.import_module("panelctl.core.layout")
+    layout = importlib.import_module("panelctl.core.state.layout")
     return [
         "value",
         "quality",

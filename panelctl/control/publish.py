@@ -9,7 +9,7 @@ from dataclasses import asdict
 from panelctl.control.bulk import Bulk
 from panelctl.core.doubt.build import MAINS
 from panelctl.core.engine import Engine
-from panelctl.core.layout import LEG_ROWS, NO_LIMIT_MA
+from panelctl.core.state.layout import LEG_ROWS, NO_LIMIT_MA
 from panelctl.field.scan import Scanner
 from panelctl.model.command import Command, Verdict, command_to_plain
 from panelctl.model.doubt import Doubt

@@ -2,7 +2,7 @@
 
 from array import array
 
-from panelctl.core.layout import Changing, Fixed
+from panelctl.core.state.layout import Changing, Fixed
 
 class Core:
     fixed: Fixed

@@ -6,7 +6,7 @@ as an object.
 
 from collections.abc import Sequence
 
-from panelctl.core.ladder import Ladder
+from panelctl.core.ladder.reference import Ladder
 
 class Solver:
     def __init__(self, ladder: Ladder) -> None: ...

@@ -9,7 +9,7 @@ import os
 from array import array
 from typing import Protocol
 
-from panelctl.core.layout import Changing, Fixed
+from panelctl.core.state.layout import Changing, Fixed
 
 
 class CoreLike(Protocol):

@@ -10,16 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from panelctl.core.caps import Caps
 from panelctl.core.chosen import COMPILED, build_core
 from panelctl.core.doubt.energy import Energy
 from panelctl.core.doubt.missing_ct import MissingCt
 from panelctl.core.doubt.plausibility import Plausibility
-from panelctl.core.image import Image
-from panelctl.core.layout import MODULATED
-from panelctl.core.limits import Limits
-from panelctl.core.memory import Memory
+from panelctl.core.limits.named import Limits
+from panelctl.core.limits.power_limits import Caps
 from panelctl.core.snapshot import Part, Snapshot, Tiers, put, take
+from panelctl.core.state.build import Memory
+from panelctl.core.state.image import Image
+from panelctl.core.state.layout import MODULATED
 from panelctl.errors import CommandRefused
 from panelctl.model.circuit import Role
 from panelctl.model.command import (

@@ -18,9 +18,9 @@ from dataclasses import asdict, dataclass, field, replace
 from enum import Flag, auto
 from typing import TYPE_CHECKING, Any
 
-from panelctl.core.caps import KeptCaps
 from panelctl.core.doubt.energy import KeptCounts
-from panelctl.core.layout import HOURS, LEG_ROWS, MAX_ROWS, MODULATED, STEP_BINS
+from panelctl.core.limits.power_limits import KeptCaps
+from panelctl.core.state.layout import HOURS, LEG_ROWS, MAX_ROWS, MODULATED, STEP_BINS
 from panelctl.model.command import MAX_EXPIRY_S, MAX_NUMBER, MAX_TIER
 from panelctl.model.doubt import Doubt
 from panelctl.model.limit import Amount, KeptLimits, LimitName

@@ -17,7 +17,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from panelctl.clock import Clock
-from panelctl.core.image import Image
+from panelctl.core.state.image import Image
 from panelctl.errors import DeviceRefused, FieldError
 from panelctl.field.bus import BusLink, Turn
 from panelctl.field.frames import UNREACHED, Question

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 
 from panelctl.clock import Clock
-from panelctl.core.image import Image
+from panelctl.core.state.image import Image
 from panelctl.field.bus import BusLink
 from panelctl.field.lane import Lane
 from panelctl.field.report import Report

@@ -22,7 +22,7 @@ from pathlib import Path
 from statistics import median
 
 from panelctl.config.build import build_link
-from panelctl.core.image import Image
+from panelctl.core.state.image import Image
 from panelctl.field.bus import Turn
 from panelctl.field.frames import read_question
 from panelctl.field.rtu import RtuLink

@@ -16,7 +16,7 @@ import osqp
 import scipy.sparse as sp
 from scipy.optimize import Bounds, LinearConstraint, milp
 
-from panelctl.core.ladder import solve
+from panelctl.core.ladder.reference import solve
 from tests.bench.solve_cases import TIERS, Scenarios, Solve, weights
 
 
@@ -116,7 +116,7 @@ def by_cvxpy(cases: Scenarios) -> Solve:
 
 
 def by_python(cases: Scenarios) -> Solve:
-    """panelctl's own reference, panelctl/core/ladder.py."""
+    """panelctl's own reference, panelctl/core/ladder/reference.py."""
     ladder = cases.ladder
 
     def one(k: int) -> np.ndarray:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from panelctl.core._ladder import Fleet, Solver
-from panelctl.core.ladder import Ladder
+from panelctl.core.ladder.reference import Ladder
 from tests.bench import peers
 from tests.bench.native_build import large_core, plain_c, timed_loop
 from tests.bench.rows import Row, at_least, at_most, quantile, reported

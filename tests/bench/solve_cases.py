@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from panelctl.core.ladder import Ladder
+from panelctl.core.ladder.reference import Ladder
 from tests.ladder_cases import matrix, panel_room, panel_segments
 
 TIERS = 8

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from panelctl.config.build import build_link
 from panelctl.config.load import read_panel
-from panelctl.core.image import Image
+from panelctl.core.state.image import Image
 from panelctl.field.lane import Lane
 from panelctl.field.links import open_link
 from panelctl.field.timing import TimerfdClock

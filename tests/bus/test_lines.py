@@ -11,7 +11,7 @@ import pytest
 
 from panelctl.config.build import build_link
 from panelctl.config.load import read_panel
-from panelctl.core.image import Image
+from panelctl.core.state.image import Image
 from panelctl.errors import DeviceRefused, FieldError, LinkDown, ReplyTimeout
 from panelctl.field.bus import BusLink, Turn, TurnQueue
 from panelctl.field.frames import Question, read_question, write_coil_question

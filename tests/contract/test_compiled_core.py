@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from panelctl.core.decide.interpreted import Core as Interpreted
-from panelctl.core.layout import SCRATCH, Changing, Fixed
+from panelctl.core.state.layout import SCRATCH, Changing, Fixed
 from tests.contract.generated_c import ROOT, c_source
 from tools.rules import MODULES, rules_source
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from panelctl.core.layout import SWITCHED
+from panelctl.core.state.layout import SWITCHED
 from panelctl.model.reason import State
 from tests.core_cases import MS, Load, More, Rig, S, loads, mores
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from panelctl.core.layout import MODULATED
+from panelctl.core.state.layout import MODULATED
 from tests.core_cases import MS, Load, Rig, S, compute_load
 
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from panelctl.core._ladder import Fleet, Solver
-from panelctl.core.ladder import MAX_SEGMENTS, RANGES, Ladder, Segment, solve
+from panelctl.core.ladder.reference import MAX_SEGMENTS, RANGES, Ladder, Segment, solve
 from tests.ladder_cases import ladders
 
 

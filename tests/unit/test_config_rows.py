@@ -9,7 +9,7 @@ import pytest
 from panelctl.config.curves import curve_names, load_curve
 from panelctl.config.load import parse_panel
 from panelctl.core.engine import Engine
-from panelctl.core.layout import NO_LIMIT_MA
+from panelctl.core.state.layout import NO_LIMIT_MA
 from panelctl.errors import ConfigError
 
 TEXT = Path("panelctl/sim/demo.toml").read_text()

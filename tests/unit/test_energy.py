@@ -15,8 +15,8 @@ from panelctl.core.decide.cells import Cells
 from panelctl.core.decide.counters import take_count
 from panelctl.core.doubt.build import MAINS
 from panelctl.core.engine import Engine
-from panelctl.core.layout import Changing, Fixed
 from panelctl.core.snapshot import Snapshot
+from panelctl.core.state.layout import Changing, Fixed
 from panelctl.errors import ConfigError
 from panelctl.field.ledger import Budget, Ledger
 from panelctl.model.doubt import Doubt

@@ -11,8 +11,8 @@ import pytest
 from panelctl.config.load import parse_panel
 from panelctl.control.store import HistoryStore, Kept, StateStore
 from panelctl.core.engine import Engine
-from panelctl.core.layout import HOURS, NO_LIMIT_MA, STEP_BINS
 from panelctl.core.snapshot import Snapshot
+from panelctl.core.state.layout import HOURS, NO_LIMIT_MA, STEP_BINS
 from panelctl.errors import ConfigError
 from panelctl.field.ledger import Ledger
 from panelctl.model.command import Grid, Lease, command_from_plain, command_to_plain

@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-from panelctl.core import layout
+from panelctl.core.state import layout
 from panelctl.model.reason import Reason
 from tools.rules import RuleError, Source, Written, _function, memory_fields
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from panelctl.config.load import read_panel
-from panelctl.core.layout import MODULATED
 from panelctl.core.snapshot import Snapshot
-from panelctl.core.states import Age, diagram, first_match, place, table
+from panelctl.core.state.layout import MODULATED
+from panelctl.core.state.machine import Age, diagram, first_match, place, table
 from panelctl.model.metering import Quality
 from panelctl.model.reason import State
 from tests.core_cases import MS, Load, Rig, S, compute_load

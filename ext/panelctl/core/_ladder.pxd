@@ -1,4 +1,4 @@
-"""The compiled ladder for other compiled modules. Rules and words are in panelctl/core/ladder.py."""
+"""The compiled ladder for other compiled modules. Rules and words are in panelctl/core/ladder/reference.py."""
 
 from libc.stdint cimport int64_t as i64
 

@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""The ladder in Cython: panelctl/core/ladder.py says what it does and why, line by line.
+"""The ladder in Cython: panelctl/core/ladder/reference.py says what it does and why, line by line.
 
 Rules
 - No Python object and no allocation inside `serve`: everything is on the stack and of fixed size.

@@ -1,5 +1,5 @@
 """Water-filling: the continuous segments of a tier rise together, by their weights, until a row or
-their own size ends it. `_fill` of panelctl/core/ladder.py does the same. Part of _ladder.pyx, which
+their own size ends it. `_fill` of panelctl/core/ladder/reference.py does the same. Part of _ladder.pyx, which
 decides who is served whole, and in which order.
 """
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from array import array
 from typing import TypeAlias
 
-from panelctl.core.layout import SCRATCH, Changing, Fixed
+from panelctl.core.state.layout import SCRATCH, Changing, Fixed
 
 Words: TypeAlias = "array[int]"  # a field of the memory, or a scratch one
 

@@ -17,8 +17,8 @@ from __future__ import annotations
 from panelctl.core.decide.arith import ceildiv, floordiv, magnitude
 from panelctl.core.decide.cells import Cells
 from panelctl.core.decide.words import fresh
-from panelctl.core.layout import LEG_ROWS, MODULATED, SWITCHED
-from panelctl.core.states import Age
+from panelctl.core.state.layout import LEG_ROWS, MODULATED, SWITCHED
+from panelctl.core.state.machine import Age
 from panelctl.core.thermal import PPM
 from panelctl.model.metering import Quality
 from panelctl.model.relay import Claim

@@ -21,7 +21,7 @@ from __future__ import annotations
 from panelctl.core.decide.arith import floordiv, magnitude
 from panelctl.core.decide.cells import Cells
 from panelctl.core.decide.words import fresh
-from panelctl.core.layout import LEG_ROWS, SWITCHED
+from panelctl.core.state.layout import LEG_ROWS, SWITCHED
 from panelctl.model.metering import Quality
 from panelctl.units import NS_PER_MS, NS_PER_S
 

@@ -9,7 +9,7 @@ from array import array
 from panelctl.core.decide import supervise
 from panelctl.core.decide.cells import Cells
 from panelctl.core.decide.step import judge, step
-from panelctl.core.layout import Changing, Fixed
+from panelctl.core.state.layout import Changing, Fixed
 
 
 class Core:

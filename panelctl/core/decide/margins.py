@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from panelctl.core.decide.arith import floordiv
 from panelctl.core.decide.cells import Cells
-from panelctl.core.layout import HOURS, LEG_ROWS, STEP_BINS
+from panelctl.core.state.layout import HOURS, LEG_ROWS, STEP_BINS
 
 HOUR_NS = 3_600_000_000_000
 SEEN = 1 << 10  # what one observed step weighs in a bin

@@ -19,7 +19,7 @@ Rules
   Not judged where the panel has sources: there it may be true. What follows (HOLD) leaves little to
   compare, so the doubt stays for a minute, and for twice as long each time that it comes back.
 - UNPROVEN: that doubt has ended by the clock, and nothing speaks for the mains yet. They are
-  believed, but modulated loads get little more than their floor (`PROBE_MA`, caps.py): so much that
+  believed, but modulated loads get little more than their floor (`PROBE_MA`, limits/): so much that
   it shows on mains that work, and convicts mains that don't. Ends when for some seconds the mains
   carry about what the branch circuits draw, and that is enough to tell.
 """
@@ -29,7 +29,7 @@ from __future__ import annotations
 from panelctl.core.decide.arith import floordiv, magnitude
 from panelctl.core.decide.cells import Cells
 from panelctl.core.doubt.fields import FALLS_KEPT
-from panelctl.core.layout import LEG_ROWS
+from panelctl.core.state.layout import LEG_ROWS
 from panelctl.model.metering import Quality
 from panelctl.units import NS_PER_S
 

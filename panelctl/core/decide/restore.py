@@ -28,7 +28,7 @@ from panelctl.core.decide.words import (
     wait,
     wear,
 )
-from panelctl.core.layout import LEG_ROWS, MODULATED, SWITCHED
+from panelctl.core.state.layout import LEG_ROWS, MODULATED, SWITCHED
 from panelctl.model.reason import Reason, Wait
 from panelctl.model.relay import Claim
 

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from panelctl.core.decide.cells import Cells, Words
-from panelctl.core.ladder import Ladder, Segment, solve
+from panelctl.core.ladder.reference import Ladder, Segment, solve
 
 
 def serve(m: Cells, count: int, tier: Words, coef: Words, discrete: bool) -> None:

@@ -23,7 +23,7 @@ from panelctl.core.decide.words import (
     margin_of,
     sort,
 )
-from panelctl.core.layout import MODULATED
+from panelctl.core.state.layout import MODULATED
 from panelctl.model.reason import Reason
 
 SECOND_NS = 1_000_000_000

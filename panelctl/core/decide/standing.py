@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from panelctl.core.decide.cells import Cells
 from panelctl.core.decide.words import disobeys, relay_seen
-from panelctl.core.layout import MODULATED
+from panelctl.core.state.layout import MODULATED
 
 
 def house(m: Cells) -> None:

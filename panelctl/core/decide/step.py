@@ -19,7 +19,7 @@ from panelctl.core.decide.shed import cool, keep, promote
 from panelctl.core.decide.standing import house
 from panelctl.core.decide.supervise import fail_safe, follow_relays, stop_and_open, watch_budgets
 from panelctl.core.decide.thermal import limits
-from panelctl.core.layout import MODULATED
+from panelctl.core.state.layout import MODULATED
 from panelctl.model.reason import State
 
 

@@ -21,7 +21,7 @@ from panelctl.core.decide.words import (
     relay_seen,
     wait,
 )
-from panelctl.core.layout import LEG_ROWS, MODULATED, SWITCHED
+from panelctl.core.state.layout import LEG_ROWS, MODULATED, SWITCHED
 from panelctl.model.reason import Reason, State, Wait
 from panelctl.model.relay import Claim
 

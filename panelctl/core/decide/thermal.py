@@ -14,7 +14,7 @@ from __future__ import annotations
 from panelctl.core.decide.arith import floordiv, magnitude
 from panelctl.core.decide.cells import Cells, Words
 from panelctl.core.decide.words import mains_fresh
-from panelctl.core.layout import LEG_ROWS, NO_LIMIT_MA
+from panelctl.core.state.layout import LEG_ROWS, NO_LIMIT_MA
 from panelctl.core.thermal import MOST_U, ONE, PPM, TICK_BITS, TICK_MS, TICK_NS
 from panelctl.model.limit import LimitName
 from panelctl.model.relay import Claim

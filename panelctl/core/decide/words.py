@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from panelctl.core.decide.arith import floordiv
 from panelctl.core.decide.cells import Cells, Words
-from panelctl.core.layout import LEG_ROWS, MODULATED
+from panelctl.core.state.layout import LEG_ROWS, MODULATED
 from panelctl.core.thermal import PPM
 from panelctl.model.metering import Quality
 from panelctl.model.reason import Wait

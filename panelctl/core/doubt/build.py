@@ -11,8 +11,8 @@ from collections.abc import Iterable
 
 from panelctl.core.decide.counters import ENERGY_LATCH_NS
 from panelctl.core.decide.plausible import LATCH_NS
-from panelctl.core.image import Image
-from panelctl.core.layout import Changing, Fixed
+from panelctl.core.state.image import Image
+from panelctl.core.state.layout import Changing, Fixed
 from panelctl.model.circuit import Circuit, Role, SourceKind
 from panelctl.model.panel import Panel
 from panelctl.model.slots import LEGS, energy_counters

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from panelctl.core.image import Image
-from panelctl.core.layout import Changing, Fixed
+from panelctl.core.state.image import Image
+from panelctl.core.state.layout import Changing, Fixed
 from panelctl.model.doubt import Doubt
 
 KeptCounts = dict[str, list[int]]  # by slot: what the counter showed last, and the total

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from panelctl.core.layout import Changing
+from panelctl.core.state.layout import Changing
 from panelctl.model.circuit import Circuit
 from panelctl.model.doubt import Doubt
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from panelctl.core.layout import LEG_ROWS, Changing, Fixed
+from panelctl.core.state.layout import LEG_ROWS, Changing, Fixed
 from panelctl.model.doubt import Doubt
 from panelctl.model.slots import LEGS
 

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from panelctl.core.decide.margins import SEEN, bin_of
 from panelctl.core.decide.words import RELIEF_COUNTS, WEAR_BURST
 from panelctl.core.engine import Engine
-from panelctl.core.layout import (
+from panelctl.core.state.layout import (
     FIXED_PER_LOAD,
     FIXED_SCALARS,
     HOURS,

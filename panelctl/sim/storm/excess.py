@@ -14,7 +14,7 @@ from panelctl.units import NS_PER_S
 OVER_RATIO = 1.01
 OVER_S = 2.0
 OPENED_S = 0.5  # after its patience a relay is told, and moves
-FOUND_S = 25.0  # what a meter hides takes some seconds to show, and to find (core/hidden.py)
+FOUND_S = 25.0  # what a meter hides takes some seconds to show, and to find (core/decide/hidden.py)
 HIDDEN_SHARE, HIDDEN_A = 1 / 8, 7.0  # of the mains, and more, that others may not notice
 BOUNDS_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 STEP_S = STEP_NS / NS_PER_S

@@ -14,7 +14,7 @@ from panelctl.units import NS_PER_S
 
 REACHED_S = 4.0  # a device is back within a second, and orders are tried every two
 LIE_LASTS_S = 6.0  # a reading is good for seconds
-DOUBT_S, DOUBT_MOST_S = 60.0, 3_600.0  # core/plausible.py
+DOUBT_S, DOUBT_MOST_S = 60.0, 3_600.0  # core/decide/plausible.py
 NOTHING = frozenset({"zero", "ct_off"})  # a meter that shows nothing
 TOO_MUCH = frozenset({"swapped", "frozen"})  # one that may show more than the mains
 TELLS_S = 14.0  # so long it has to, before the mains are doubted for it

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from panelctl.core.layout import NO_LIMIT_MA
+from panelctl.core.state.layout import NO_LIMIT_MA
 from panelctl.model.relay import Claim
 from panelctl.sim.storm.world import World
 

@@ -42,7 +42,7 @@ SHOWN = frozenset({"zero", "nan", "reversed", "ct_off", "wrapped"})  # of these 
 # Of which faults, how long they may take to be found out (s), what of the node may be unnoticed (W)
 # and whether everything has to be safe then. Mains that show nothing are convicted in a second or
 # two by a node that draws, after 15 s by the household alone; when that doubt ends, the node draws
-# a little more, to see (core/plausible.py).
+# a little more, to see (core/decide/plausible.py).
 BLIND = (
     (UNREADABLE, 0.0, 0.0, True),
     (frozenset({"zero"}), 6.0, 2_000.0, False),

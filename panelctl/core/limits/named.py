@@ -20,8 +20,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from panelctl.core.layout import LEG_ROWS, NO_LIMIT_MA, Changing, Fixed
-from panelctl.core.memory import Row, total_a
+from panelctl.core.state.build import Row, total_a
+from panelctl.core.state.layout import LEG_ROWS, NO_LIMIT_MA, Changing, Fixed
 from panelctl.model.limit import Amount, KeptLimits, LimitName, Window
 from panelctl.model.panel import HeatSink, Panel
 from panelctl.units import NS_PER_S, ma_from_a

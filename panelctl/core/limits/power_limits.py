@@ -7,7 +7,7 @@ nothing of it. It never raises anything, and ends by itself.
 
 from __future__ import annotations
 
-from panelctl.core.layout import Fixed
+from panelctl.core.state.layout import Fixed
 from panelctl.errors import CommandRefused
 from panelctl.model.circuit import Circuit, Modulation
 from panelctl.model.command import MAX_EXPIRY_S

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from panelctl.core.doubt.build import Watched
-from panelctl.core.image import Image
-from panelctl.core.layout import MODULATED, SWITCHED, Changing, Fixed
+from panelctl.core.state.image import Image
+from panelctl.core.state.layout import MODULATED, SWITCHED, Changing, Fixed
 from panelctl.core.thermal import ONE, TICK_BITS, Pole, keep_table
 from panelctl.model.breaker import BETWEEN_SHARE, CONTINUOUS_SHARE, NEUTRAL_SHARE, Breaker, Curve
 from panelctl.model.circuit import Circuit, Role, SafeState, SourceKind

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from panelctl.core.doubt import fields as doubt
-from panelctl.core.states import table
+from panelctl.core.state.machine import table
 from panelctl.core.thermal import HOT_START, TICK_BITS
 from panelctl.model.circuit import MAX_FEEDS
 from panelctl.model.command import MAX_TIER
