@@ -2,7 +2,7 @@
 
 Rules
 - Synchronous and pure: the image, the time and the commands come in, the plan is read from `self`.
-- Every command is judged here and nowhere else: refused with a reason, or carried out at once.
+- Commands are judged in orders.py and nowhere else: refused with a reason, or carried out at once.
 - What outlives a restart is snapshot.py's; storing it is control's work.
 """
 
@@ -16,30 +16,18 @@ from panelctl.core.doubt.missing_ct import MissingCt
 from panelctl.core.doubt.plausibility import Plausibility
 from panelctl.core.limits.named import Limits
 from panelctl.core.limits.power_limits import Caps
+from panelctl.core.orders import carry_out
 from panelctl.core.snapshot import Part, Snapshot, Tiers, put, take
 from panelctl.core.state.build import Memory
 from panelctl.core.state.image import Image
 from panelctl.core.state.layout import MODULATED
 from panelctl.errors import CommandRefused
-from panelctl.model.circuit import Role
-from panelctl.model.command import (
-    AcceptDevice,
-    Cap,
-    CloseRelay,
-    Command,
-    Envelope,
-    Grid,
-    Lease,
-    OpenRelay,
-    RequestLimit,
-    SetTier,
-    Verdict,
-)
+from panelctl.model.command import Command, Verdict
 from panelctl.model.doubt import Doubt
-from panelctl.model.limit import Amount, LimitName
+from panelctl.model.limit import LimitName
 from panelctl.model.panel import Panel
 from panelctl.model.reason import Reason, State
-from panelctl.model.relay import BY_HAND, Claim
+from panelctl.model.relay import Claim
 from panelctl.model.slots import LEGS, image_slots
 from panelctl.units import NS_PER_S, ns_from_s, w_from_ma
 
@@ -73,7 +61,7 @@ class Engine:
         self.energy = Energy(memory.counted, image, self.fixed, self.state)
         self.hidden = MissingCt(self.loads, self.state)
         self._voltage_slots = [image.slot[f"main.{leg}_mv"] for leg in LEGS]
-        self._circuits = {circuit.id: circuit for circuit in panel.circuits}
+        self.circuits = {circuit.id: circuit for circuit in panel.circuits}
         self.compute = next((i for i, c in enumerate(self.loads) if c.is_compute), -1)
         self._interval_ns = self.fixed.restore_interval_ns[0]
         self.moved: Tiers = {}  # the tiers that people have set
@@ -86,7 +74,7 @@ class Engine:
         verdicts = []
         for command in commands:
             try:
-                self._judge(command, now_ns)
+                carry_out(self, command, now_ns)
                 verdicts.append(Verdict(command.id, True))
             except CommandRefused as refusal:
                 verdicts.append(Verdict(command.id, False, refusal.why))
@@ -202,57 +190,6 @@ class Engine:
             return None
         return self.state.limit_value_ma[k * self.fixed.rows] / 1000, until_ns
 
-    # -- commands ---------------------------------------------------------------------------------
-
-    def _judge(self, command: Command, now_ns: int) -> None:
-        match command:
-            case OpenRelay(_, ident):
-                i = self._managed(ident)
-                self.core.claim(i, int(Claim.USER), int(Reason.USER), now_ns)
-            case CloseRelay(_, ident):
-                self._close(self._managed(ident), now_ns)
-            case RequestLimit(_, limit_a, expires_s):
-                self._request(limit_a, expires_s, now_ns)
-            case SetTier(_, ident, tier):
-                i = self._managed(ident)
-                if self.loads[i].is_compute:
-                    raise CommandRefused("the compute load stands after the household")
-                self.set_tier(i, tier)
-            case Envelope():
-                self.limits.put_windows(command.windows(now_ns), command.source)
-            case Grid(_, islanded, soc):
-                self._grid(islanded, soc)
-            case Lease():
-                self._lease(command, now_ns)
-            case Cap(_, ident, most_w, expires_s):
-                i = self._managed(ident)
-                if most_w is None:
-                    self.caps.take_back(i)
-                else:
-                    self.caps.put(i, most_w, now_ns + ns_from_s(expires_s))
-            case AcceptDevice(_, device):  # the field carries it out
-                names = [known.name for known in self.panel.devices]
-                if device not in names:
-                    listed = ", ".join(names)
-                    raise CommandRefused(f"there is no device {device!r}; there is {listed}")
-
-    def _grid(self, islanded: bool, soc: float | None) -> None:
-        if self.panel.backup is None:
-            raise CommandRefused("the panel file has no [backup]: it cannot run off the grid")
-        if islanded:
-            self.limits.go_off_grid(soc)
-        else:
-            self.limits.go_on_grid()
-
-    def _lease(self, lease: Lease, now_ns: int) -> None:
-        if self.panel.service.lease_default_w is None:
-            raise CommandRefused("the panel file has no service.lease_default_w: nothing is shared")
-        newest = self.limits.lease_number
-        if lease.number <= newest:
-            raise CommandRefused(f"lease {lease.number} is not newer than {newest}")
-        until_ns = now_ns + ns_from_s(lease.expires_s)
-        self.limits.put_lease(lease.import_w, until_ns, lease.number, lease.source)
-
     def _back_up(self, now_ns: int) -> None:
         """Off the grid with a low battery, circuits of the shed tier and later stay open."""
         backup = self.panel.backup
@@ -265,38 +202,3 @@ class Engine:
                 self.core.claim(i, int(Claim.LOAD_SHED), int(Reason.BACKUP), now_ns)
             elif held and not wanted:
                 self.core.release(i, int(Claim.LOAD_SHED), now_ns)
-
-    def _managed(self, ident: str) -> int:
-        circuit = self._circuits.get(ident)
-        if circuit is None:
-            raise CommandRefused(f"there is no circuit {ident!r}")
-        if circuit.role is Role.ALWAYS_ON:
-            raise CommandRefused(f"{circuit.name} is always on and never switched")
-        if circuit.role is Role.MONITORED:
-            raise CommandRefused(f"{circuit.name} is monitored only: it has no relay of ours")
-        if not circuit.armed:
-            raise CommandRefused(f"{circuit.name} is not armed: an installer has to arm it first")
-        return self.index[ident]
-
-    def _close(self, i: int, now_ns: int) -> None:
-        claims = Claim(self.state.claims[i])
-        name = self.loads[i].name
-        self.state.worn_ns[i] = 0  # a person asked: the relay does not rest
-        if claims & ~BY_HAND:
-            self.core.release(i, int(BY_HAND), now_ns)
-            if claims & BY_HAND:
-                return
-            raise CommandRefused(f"{name} is held open by {claims.named.name}, not by a user")
-        if not claims:
-            raise CommandRefused(f"{name} is not open")
-        self.core.release(i, int(BY_HAND), now_ns)
-
-    def _request(self, limit_a: float | None, expires_s: float, now_ns: int) -> None:
-        if limit_a is None:
-            self.limits.take_back(LimitName.REQUESTED)
-            return
-        setting = self.panel.service.control_setting_a
-        if limit_a > setting:
-            raise CommandRefused(f"{limit_a:g} A is above the control setting of {setting:g} A")
-        until_ns = now_ns + ns_from_s(expires_s)
-        self.limits.put(LimitName.REQUESTED, Amount(limit_a=limit_a), until_ns, "user")
