@@ -26,26 +26,38 @@ ABI3 = sys.implementation.name == "cpython" and sys.version_info >= (3, 11)
 # Every .pyx, .pxd and .pxi is named as a dependency: without it an sdist would not hold them.
 SOURCES = [*sorted(glob("ext/**/*.p[xy][xdi]", recursive=True)), "build/rules/_rules.pxi"]
 
+# Text that is compiled as it is, into a module of another name; its types are in ext/.
+TEXTS = {
+    "panelctl.control._bulk": "panelctl/control/bulk_text.py",
+    "panelctl.modbus._crc": "panelctl/modbus/crc_text.py",
+    "panelctl.modbus._fields": "panelctl/modbus/fields_text.py",
+}
+for name, path in TEXTS.items():  # Cython does not see that the types of a text have changed
+    made, types = Path("build/cython", path).with_suffix(".c"), Path("ext", *name.split("."))
+    if made.exists() and made.stat().st_mtime < types.with_suffix(".pxd").stat().st_mtime:
+        made.unlink()
+NATIVE = (
+    "panelctl.core._ladder",
+    "panelctl.core._core",
+    "panelctl.sim.breakers",
+    "panelctl.sim.plant",
+    "panelctl.sim.registers",
+    "panelctl.sim.virtual_loop",
+)
+
 extensions = [
     Extension(
         name,
-        [f"ext/{name.replace('.', '/')}.pyx"],
+        [path],
         depends=SOURCES,
         extra_compile_args=["-O3", "-fno-fast-math", "-ffp-contract=off"],
         define_macros=[("Py_LIMITED_API", "0x030B0000")] if ABI3 else [],
         py_limited_api=ABI3,
     )
-    for name in (
-        "panelctl.control.bulk",
-        "panelctl.core._ladder",
-        "panelctl.core._core",
-        "panelctl.modbus.crc",
-        "panelctl.modbus.fields",
-        "panelctl.sim.breakers",
-        "panelctl.sim.plant",
-        "panelctl.sim.registers",
-        "panelctl.sim.virtual_loop",
-    )
+    for name, path in {
+        **{name: f"ext/{name.replace('.', '/')}.pyx" for name in NATIVE},
+        **TEXTS,
+    }.items()
 ]
 
 
@@ -70,6 +82,7 @@ setup(
             "wraparound": False,
             "initializedcheck": DEBUG,
             "cdivision": True,
+            "annotation_typing": False,  # the types are the .pxd's
         },
     ),
     cmdclass={"bdist_wheel": Abi3Wheel},

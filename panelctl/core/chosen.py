@@ -5,11 +5,11 @@ There is no silent fall back: a package without its compiled core does not start
 
 from __future__ import annotations
 
-import os
 from array import array
 from typing import Protocol
 
 from panelctl.core.state.layout import Changing, Fixed
+from panelctl.pure import PURE
 
 
 class CoreLike(Protocol):
@@ -21,7 +21,7 @@ class CoreLike(Protocol):
     def step(self, now_ns: int) -> None: ...
 
 
-COMPILED = os.environ.get("PANELCTL_PURE") != "1"
+COMPILED = not PURE
 
 
 def build_core(

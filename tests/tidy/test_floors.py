@@ -12,6 +12,7 @@ FLOOR = {
     "errors": 0,
     "units": 0,
     "clock": 0,
+    "pure": 0,
     "files": 1,
     "model": 1,
     "core": 2,
