@@ -141,7 +141,7 @@ def matrix_rows() -> list[Row]:
 
 def wire_is_free(kind: str, fault: Fault) -> bool:
     """Whether others could be asked meanwhile."""
-    slow = fault.kind == "late" and not fault.every and CYCLE_MS < fault.ms < LISTENED_MS
+    slow = fault.kind == "late" and fault.every == 1 and CYCLE_MS < fault.ms < LISTENED_MS
     return (kind, fault.kind) not in CLOGS and not (slow and kind in ("rtu+tcp", "rtu+udp"))
 
 
