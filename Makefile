@@ -14,16 +14,16 @@ SOURCES := $(shell find ext -name '*.p[xy][xdi]') $(wildcard panelctl/core/decid
 demo: setup
 	@$(BIN)/panelctl demo $(ARGS)
 
-# What computes runs on all cores, what waits for wires many at a time, what watches a whole panel
-# in real time alone.
+# What computes runs on all cores; what waits, for wires and for whole panels in real time, many at
+# a time; what counts the cycles that a busy machine costs, alone.
 test: setup lint broker foreign
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
 	$(BIN)/python -m pytest tests --ignore tests/bus --ignore tests/e2e --ignore $(FOREIGN) \
 	  -n auto --dist worksteal
-	$(BIN)/python -m pytest tests/bus $(FOREIGN) -n 6
-	$(BIN)/python -m pytest tests/e2e
+	$(BIN)/python -m pytest tests/bus $(FOREIGN) tests/e2e -m 'not alone' -n 8 --dist loadgroup
+	$(BIN)/python -m pytest tests/e2e -m alone
 endif
 
 # The tests of MQTT use a real broker; Debian's is fetched where there is none.

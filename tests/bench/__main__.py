@@ -1,8 +1,8 @@
 """`python -m tests.bench`: measure, print the table, write build/bench.json.
 
 Exit code 1 when a target is missed. `--seconds 60` shortens the two runs of the controller, which
-take ten minutes each otherwise; `--only core` (or `bus`, `vices`, `storm`, `run`, `serve`) omits
-others.
+take ten minutes each otherwise; `--only core` (or `house`, `bus`, `vices`, `storm`, `run`, `serve`)
+omits others. `--only test` measures how long `make test` takes, and is never done unasked.
 `--docs` measures nothing and writes docs/reference/performance.md from the last build/bench.json.
 """
 
@@ -15,6 +15,7 @@ from pathlib import Path
 
 from tests.bench.bus_bench import bus_rows
 from tests.bench.core_bench import step_rows
+from tests.bench.house_bench import house_rows, test_seconds_row
 from tests.bench.mismatch import mismatch_rows
 from tests.bench.panel48 import panel48_rows
 from tests.bench.rows import Row, machine, page, write
@@ -25,6 +26,7 @@ from tests.bench.storm_bench import storm_rows
 from tests.bench.vice_bench import vice_rows
 
 OUT = Path("build/bench.json")
+PARTS = ("core", "house", "bus", "vices", "storm", "run", "serve")
 PAGE = Path("docs/reference/performance.md")
 
 
@@ -32,7 +34,7 @@ def main() -> None:
     """See the module."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench")
     parser.add_argument("--seconds", type=float, default=600.0)
-    parser.add_argument("--only", choices=["core", "bus", "vices", "storm", "run", "serve"])
+    parser.add_argument("--only", choices=[*PARTS, "test"])
     parser.add_argument("--docs", action="store_true", help="only write the docs page")
     options = parser.parse_args()
     if options.docs:
@@ -41,17 +43,19 @@ def main() -> None:
         return
     parts: dict[str, Callable[[], list[Row]]] = {
         "core": lambda: solve_rows() + step_rows() + mismatch_rows(),
+        "house": house_rows,
         "bus": lambda: bus_rows() + panel48_rows(options.seconds),
         "vices": vice_rows,
         "storm": storm_rows,
         "run": lambda: run_rows(options.seconds),
         "serve": serve_rows,
+        "test": lambda: [test_seconds_row()],
     }
     rows: list[Row] = []
     broken: list[str] = []
     print(machine())
     for name, part in parts.items():
-        if options.only in (None, name):
+        if options.only == name or (options.only is None and name in PARTS):
             print(f"measuring {name} …", flush=True)
             try:
                 rows += part()

@@ -1,22 +1,40 @@
-"""The C that Cython makes of the modules of ext/, for tests that read it or build it otherwise."""
+"""The C that Cython makes of the compiled modules, for tests that read it or build it otherwise."""
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-SOURCES = sorted(path.relative_to(ROOT / "ext") for path in (ROOT / "ext").rglob("*.pyx"))
+NATIVE = {
+    ".".join(path.relative_to(ROOT / "ext").with_suffix("").parts): path.relative_to(ROOT)
+    for path in sorted((ROOT / "ext").rglob("*.pyx"))
+}
+# Plain text that is compiled under another name: `panelctl.modbus._crc` of modbus/crc_text.py.
+TEXTS = {
+    re.sub(r"(\w+)_text$", r"_\1", ".".join(path.relative_to(ROOT).with_suffix("").parts)): (
+        path.relative_to(ROOT)
+    )
+    for path in sorted((ROOT / "panelctl").rglob("*_text.py"))
+}
+MODULES = NATIVE | TEXTS
+DIRECTIVES = [
+    "cdivision=True",
+    "boundscheck=False",
+    "wraparound=False",
+    "initializedcheck=False",
+    "annotation_typing=False",
+]
 
 
-def c_source(module: Path, folder: Path) -> Path:
-    """The C of a module of ext/, made into `folder` with setup.py's directives."""
-    name = module.with_suffix("").as_posix().replace("/", ".")
+def c_source(name: str, folder: Path) -> Path:
+    """The C of a module, made into `folder` with setup.py's directives."""
     target = folder / f"{name}.c"
     command = [sys.executable, "-m", "cython", "-3", "-I", "ext", "-I", "build/rules"]
-    for directive in ("cdivision=True", "boundscheck=False", "wraparound=False"):
+    for directive in DIRECTIVES:
         command += ["-X", directive]
-    command += ["-X", "initializedcheck=False", "--module-name", name]
-    subprocess.run([*command, f"ext/{module}", "-o", str(target)], check=True, cwd=ROOT)
+    command += ["--module-name", name, str(MODULES[name]), "-o", str(target)]
+    subprocess.run(command, check=True, cwd=ROOT)
     return target

@@ -13,7 +13,6 @@ from panelctl.core.state.layout import SCRATCH, Changing, Fixed
 from tests.contract.generated_c import ROOT, c_source
 from tools.rules import MODULES, rules_source
 
-CORE = Path("panelctl/core")
 # Of the CPython API, of its own run-time and of allocation; in Cython's C each has such a name.
 FOREIGN = re.compile(r"\b(Py[A-Z_]\w*|__Pyx_\w+|_Py\w+|malloc|calloc|realloc|free|alloca)\b")
 
@@ -31,7 +30,7 @@ def functions(source: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize(("name", "entry"), [("_ladder", "_ladder_serve"), ("_core", "_core_step")])
 def test_no_python_object_and_no_allocation_inside(name: str, entry: str, tmp_path: Path) -> None:
-    bodies = functions(c_source(CORE / f"{name}.pyx", tmp_path))
+    bodies = functions(c_source(f"panelctl.core.{name}", tmp_path))
     todo = [function for function in bodies if function.endswith(entry)]
     assert len(todo) == 1
     reached = set(todo)

@@ -18,12 +18,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.generated_c import ROOT, SOURCES, c_source
+from tests.contract.generated_c import MODULES, ROOT, c_source
 
 FOLDER = ROOT / "build" / "sanitized"
 FLAGS = ["-O1", "-g", "-w", "-shared", "-fPIC", "-DPANELCTL_CHECKS"]
 FLAGS += ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-MODULES = [module.with_suffix("").as_posix().replace("/", ".") for module in SOURCES]
 UNIT = sorted(path.name for path in (ROOT / "tests/unit").glob("test_*.py"))
 SHARES = 6
 OPTIONS = ["-q", "-p", "no:cacheprovider", "-k", "not interpreted"]
@@ -37,10 +36,16 @@ GROUPS |= {
 }
 
 
+def _place(name: str) -> Path:
+    """Where a compiled module lies."""
+    return Path(*name.split(".")).with_suffix(".so")
+
+
 def _stamp() -> str:
     """What the build was made of."""
     digest = hashlib.sha256(" ".join(FLAGS).encode())
-    for path in [*sorted((ROOT / "ext").rglob("*.p*")), ROOT / "build/rules/_rules.pxi"]:
+    texts = [ROOT / path for path in MODULES.values()]
+    for path in [*sorted((ROOT / "ext").rglob("*.p*")), *texts, ROOT / "build/rules/_rules.pxi"]:
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
@@ -53,10 +58,10 @@ def _build() -> None:
     include = f"-I{sysconfig.get_paths()['include']}"
     builds = [
         subprocess.Popen(
-            ["gcc", *FLAGS, include, "-o", name + ".so", c_source(module, FOLDER / "ext")],
+            ["gcc", *FLAGS, include, "-o", name + ".so", c_source(name, FOLDER / "ext")],
             cwd=FOLDER / "ext",
         )
-        for name, module in zip(MODULES, SOURCES, strict=True)
+        for name in MODULES
     ]
     assert {build.wait() for build in builds} == {0}
     (FOLDER / "stamp").write_text(_stamp())
@@ -76,8 +81,8 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("tests", "fixtures", "docs", "tools"):
         (folder / name).symlink_to(ROOT / name)
     shutil.copy(ROOT / "pyproject.toml", folder)
-    for name, module in zip(MODULES, SOURCES, strict=True):
-        shutil.copy(FOLDER / "ext" / f"{name}.so", folder / module.with_suffix(".so"))
+    for name in MODULES:
+        shutil.copy(FOLDER / "ext" / f"{name}.so", folder / _place(name))
     return folder
 
 
@@ -97,13 +102,12 @@ def environment() -> dict[str, str]:
 def test_the_sanitized_modules_are_those_that_are_used(
     tree: Path, environment: dict[str, str]
 ) -> None:
-    code = f"import importlib; [print(importlib.import_module(n).__file__) for n in {MODULES}]"
+    names = list(MODULES)
+    code = f"import importlib; [print(importlib.import_module(n).__file__) for n in {names}]"
     used = subprocess.check_output(
         [sys.executable, "-c", code], cwd=tree, env=environment, text=True
     )
-    assert [Path(line) for line in used.split()] == [
-        tree / module.with_suffix(".so") for module in SOURCES
-    ]
+    assert [Path(line) for line in used.split()] == [tree / _place(name) for name in MODULES]
 
 
 @pytest.mark.slow

@@ -180,6 +180,7 @@ def test_a_recording_from_the_first_cycle_on_is_decided_again(tmp_path: Path) ->
         rig.stop()
 
 
+@pytest.mark.alone
 def test_a_reader_that_is_stuck_costs_no_cycle(rig: PanelRig) -> None:
     with socket.socket(socket.AF_UNIX) as stuck, socket.socket(socket.AF_UNIX) as hostile:
         stuck.connect(str(rig.folder / "control.sock"))

@@ -278,6 +278,7 @@ def test_a_killed_broker_gets_the_whole_tree_again(rig: BrokerRig, owner: Listen
     owner.until(lambda t: f"{PREFIX}/{ROOT}-dryer/meter/current" in t, 3)
 
 
+@pytest.mark.alone
 def test_a_frozen_broker_comes_back(rig: BrokerRig, panel: PanelRig, owner: Listener) -> None:
     """SIGSTOP for longer than anybody waits for it; the controller does not notice."""
     assert rig.broker is not None
@@ -338,6 +339,7 @@ def test_the_tree_comes_in_its_order(rig: BrokerRig, owner: Listener) -> None:
     assert next(reversed([t for _, t, x in fresh.heard if t.endswith("$state")])) == STATE
 
 
+@pytest.mark.alone
 def test_a_flood_of_commands_costs_the_controller_nothing(rig: BrokerRig, panel: PanelRig) -> None:
     """Two seconds of as many hostile messages as a client can send."""
     quiet = [r["timing"]["late_us"] for r in records(panel, 2.0)]

@@ -1,0 +1,81 @@
+"""PANELCTL_PURE=1: the rules, the ladder, the fields, the records and the checksum as their text
+says, without a compiled module among them. The simulator stays compiled.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ENVIRONMENT = os.environ | {"PANELCTL_PURE": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+TEXTS = """
+import sys
+from panelctl.control.bulk import Bulk
+from panelctl.core.chosen import build_core
+from panelctl.core.engine import Engine
+from panelctl.config.load import read_panel
+from panelctl.modbus.crc import crc16
+from panelctl.modbus.fields import Field
+from pathlib import Path
+engine = Engine(read_panel(Path("panelctl/sim/demo.toml")))
+for thing in (Bulk, type(engine.core), crc16, Field):
+    module = sys.modules[thing.__module__]
+    print(thing.__module__, module.__file__.endswith(".py"))
+compiled = [name for name, module in sys.modules.items()
+            if name.startswith("panelctl.") and str(module.__file__).endswith(".so")]
+print(sorted(compiled))
+"""
+
+
+def test_nothing_that_decides_is_compiled() -> None:
+    told = subprocess.check_output(
+        [sys.executable, "-c", TEXTS], cwd=ROOT, env=ENVIRONMENT, text=True
+    )
+    assert told.splitlines() == [
+        "panelctl.control.bulk_text True",
+        "panelctl.core.decide.interpreted True",
+        "panelctl.modbus.crc_text True",
+        "panelctl.modbus.fields_text True",
+        "[]",
+    ]
+
+
+UNIT = sorted(path.name for path in (ROOT / "tests/unit").glob("test_*.py"))
+SHARES = 4
+CLOUDS = ["scenario/test_sources.py"]
+GROUPS: dict[str, tuple[list[str], str]] = {  # files, and what of them
+    **{
+        f"unit {n + 1} of {SHARES}": ([f"unit/{name}" for name in UNIT[n::SHARES]], "not compiled")
+        for n in range(SHARES)
+    },
+    "property": (
+        [f"property/test_{name}.py" for name in ("fields", "bulk", "doors", "snapshot")],
+        "test",
+    ),
+    "contract": (["contract/test_pymodbus.py", "contract/test_ebus_panel_sim.py"], "test"),
+    "what is decided": (["baseline/test_baseline.py"], "test_what_is_decided and (3 or 34)"),
+    **{f"clouds {n}": (CLOUDS, f"clouds_keeps_every_row and {n}") for n in (1, 2)},
+    "the sun": (CLOUDS, "the_sun_alone_never_passes_a_limit and 1"),
+    "a storm": (["storm/test_storm.py"], "a_recording_of_a_storm_replays"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("group", GROUPS)
+def test_the_text_passes(group: str) -> None:
+    files, only = GROUPS[group]
+    names = [f"tests/{name}" for name in files]
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", *names, "-q", "-p", "no:cacheprovider", "-k", only],
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout[-4000:] + run.stderr[-4000:]
