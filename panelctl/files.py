@@ -11,6 +11,7 @@ a thread, the newest content of each file last.
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Callable
@@ -19,11 +20,11 @@ from pathlib import Path
 from typing import Protocol
 
 PRIVATE, SECRET, PUBLIC = 0o600, 0o640, 0o644  # ours alone, the broker's too, everybody's
-Done = Callable[[bool], None]  # told whether it is on the disk; maybe by another thread
+Done = Callable[[bool], None]  # told whether it is on the disk; by another thread, maybe
 
 
 def put(
-    path: Path, data: bytes, mode: int = PRIVATE, backup: bool = False, flush: bool = True
+    path: Path, data: bytes, mode: int = SECRET, backup: bool = False, flush: bool = True
 ) -> None:
     """Replace a file, with `mode` from its first byte on, and the group of its folder: who could
     read the old one can read the new one. Raises OSError; then the old file is still there.
@@ -38,7 +39,8 @@ def put(
         if flush:
             os.fsync(file.fileno())
     if backup:
-        _keep(path)
+        with suppress(OSError):  # no hard links here, or not of another's file: never a reason
+            _keep(path)  # not to write
     new.replace(path)
     if flush:
         _flush_folder(path.parent)
@@ -54,16 +56,18 @@ def _keep(path: Path) -> None:
     old = backup_of(path)
     link = old.with_name(f".{old.name}.new")
     link.unlink(missing_ok=True)
-    with suppress(FileNotFoundError):  # there is none yet
-        os.link(path, link)
-        link.replace(old)
+    os.link(path, link)
+    link.replace(old)
 
 
 def _flush_folder(folder: Path) -> None:
-    """Have the names in a folder on the disk."""
+    """Have the names in a folder on the disk, where its file system can."""
     number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(number)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
     finally:
         os.close(number)
 
@@ -80,9 +84,6 @@ class Writes(Protocol):
         newer content comes before it was begun, it is left out and `done` is not told.
         """
 
-    def finish(self, timeout_s: float) -> bool:
-        """Wait until nothing is left to write; False when that takes longer."""
-
 
 class WriteNow:
     """Writes at once. `flush`: also through to the disk."""
@@ -95,15 +96,11 @@ class WriteNow:
     def put(self, path: Path, data: bytes, done: Done) -> None:
         """See Writes."""
         try:
-            put(path, data, backup=True, flush=self._flush)
+            put(path, data, PRIVATE, backup=True, flush=self._flush)
         except OSError:
             done(False)
         else:
             done(True)
-
-    def finish(self, timeout_s: float) -> bool:
-        """See Writes."""
-        return True
 
 
 class Writer:
@@ -118,7 +115,7 @@ class Writer:
     @property
     def busy(self) -> bool:
         """See Writes."""
-        return self._writing or bool(self._waiting)
+        return bool(self._waiting) or self._writing
 
     def put(self, path: Path, data: bytes, done: Done) -> None:
         """See Writes."""
@@ -127,7 +124,7 @@ class Writer:
             self._changed.notify_all()
 
     def finish(self, timeout_s: float) -> bool:
-        """See Writes."""
+        """Wait until nothing is left to write; False when that takes longer."""
         with self._changed:
             return self._changed.wait_for(lambda: not self.busy, timeout_s)
 

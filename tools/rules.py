@@ -39,8 +39,10 @@ NATIVE = {"floordiv", "ceildiv", "serve"}  # the header's and _serve.pxi's
 BUILT_IN = {"range", "min", "max"}
 MOST_INLINE = 6  # lines of a function that is worth inlining everywhere
 MOST_INT = (1 << 31) - 1
+LENGTHS = {"MAX_LOADS"}  # _serve.pxi's
 
-TYPES = {"int": "i64", "bool": "bint", "None": "void", "Words": "i64 *", "Cells": "Memory *"}
+# A bool is an int64 as well: what `and` gives in Python is not cut to C's int then.
+TYPES = {"int": "i64", "bool": "i64", "None": "void", "Words": "i64 *", "Cells": "Memory *"}
 RESULTS = TYPES | {"tuple[int, int]": "(i64, i64)"}
 STATEMENTS = (
     ast.Assign, ast.AugAssign, ast.Expr, ast.For, ast.While, ast.If, ast.Return, ast.Break,
@@ -160,14 +162,11 @@ def _is_text(node: ast.AST) -> bool:
 
 
 def _constants(constants: dict[str, int]) -> str:
-    """Small ones as an enum, which may also be the length of an array."""
+    """All of them int64, but for those that are lengths of arrays."""
     lines = ['cdef extern from *:\n    """']
     lines += [f"    #define RULE_{name} {n}LL" for name, n in sorted(constants.items())]
-    lines += ['    """', "    enum:"]
-    small = sorted(name for name, n in constants.items() if n <= MOST_INT)
-    lines += [f'        {name} "RULE_{name}"' for name in small]
-    large = sorted(set(constants) - set(small))
-    lines += [f'    const i64 {name} "RULE_{name}"' for name in large]
+    lines += ['    """', "    enum:", *(f'        {name} "RULE_{name}"' for name in LENGTHS)]
+    lines += [f'    const i64 {name} "RULE_{name}"' for name in sorted(set(constants) - LENGTHS)]
     return "\n".join(lines) + "\n"
 
 
@@ -239,9 +238,12 @@ class _Checker(ast.NodeVisitor):
             raise self._source.refuse(node, f"{node.value!r} is no number of a rule: name it")
 
     def visit_BinOp(self, node: ast.BinOp) -> None:
-        """C would shift a literal as an int."""
-        if isinstance(node.op, ast.LShift) and isinstance(node.left, ast.Constant):
-            raise self._source.refuse(node, "shift a variable, not a literal")
+        """C would reckon with literals, and with what is so, as an int."""
+        wide = ast.Name | ast.Subscript | ast.Attribute
+        if isinstance(node.op, ast.LShift) and not isinstance(node.left, wide):
+            raise self._source.refuse(node, "shift a variable, nothing else")
+        if isinstance(node.left, ast.Constant) and isinstance(node.right, ast.Constant):
+            raise self._source.refuse(node, "name what two literals make")
         self.generic_visit(node)
 
     def visit_Call(self, node: ast.Call) -> None:
@@ -251,6 +253,9 @@ class _Checker(ast.NodeVisitor):
             raise self._source.refuse(node, f"a rule cannot call {name}")
         if name in self._local:
             raise self._source.refuse(node, f"{name} is a local name as well")
+        rule = getattr(self._source.module, name, None)
+        if name not in BUILT_IN and PACKAGE not in getattr(rule, "__module__", ""):
+            raise self._source.refuse(node, f"{name} is not the rule of that name here")
         for argument in node.args:
             self.visit(argument)
 
@@ -265,7 +270,7 @@ class _Checker(ast.NodeVisitor):
         if not isinstance(words, type) or not issubclass(words, int):
             raise self._source.refuse(node, f"{owner} is no enumeration")
         name = f"{owner}_{node.attr}"
-        self._written.constants[name] = int(getattr(words, node.attr))
+        self._constant(node, name, int(getattr(words, node.attr)))
         self._put(node, name)
 
     def visit_Name(self, node: ast.Name) -> None:
@@ -275,8 +280,11 @@ class _Checker(ast.NodeVisitor):
         number = getattr(self._source.module, node.id, None)
         if not isinstance(number, int):
             raise self._source.refuse(node, f"{node.id} is no constant")
-        if self._written.constants.setdefault(node.id, int(number)) != number:
-            raise self._source.refuse(node, f"{node.id} is another number elsewhere")
+        self._constant(node, node.id, int(number))
+
+    def _constant(self, node: ast.AST, name: str, number: int) -> None:
+        if self._written.constants.setdefault(name, number) != number:
+            raise self._source.refuse(node, f"{name} is another number elsewhere")
 
     def _put(self, node: ast.expr, text: str) -> None:
         assert node.end_col_offset is not None

@@ -14,7 +14,7 @@ from panelctl.clock import Clock
 from panelctl.control.describe import describe_panel
 from panelctl.control.loop import ControlLoop
 from panelctl.control.start import Start
-from panelctl.control.store import HistoryStore, StateStore
+from panelctl.control.store import StateStore
 from panelctl.core.engine import Engine
 from panelctl.field.links import OpenLink, open_link
 from panelctl.field.outputs import Outputs
@@ -50,9 +50,8 @@ class App:
         self.links = {link.name: opener(link, clock) for link in panel.links}
         self.scanner = Scanner(plan_bus(panel), self.links, self.engine.image, clock)
         self.store = store or StateStore(places.state, clock.boot)
-        self.history = HistoryStore(places.state, self.store.writes)
         now_ns, wall_s = clock.now_ns(), clock.wall_s()
-        kept, history = self.store.load(now_ns, wall_s), self.history.load()
+        kept, history = self.store.load(now_ns, wall_s), self.store.history.load()
         start = Start.of(kept, history, now_ns, wall_s)
         start.resume(self.engine)
         self.scanner.take_known(start.kept.serials)
@@ -65,7 +64,6 @@ class App:
             self.outputs,
             self.server,
             self.store,
-            self.history,
             watchdog or Watchdog(),
             clock,
         )

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from panelctl.clock import Clock
 from panelctl.control.publish import Publisher
 from panelctl.control.realtime import collect_idle
-from panelctl.control.store import FINISH_S, HistoryStore, Kept, StateStore
+from panelctl.control.store import Kept, StateStore
 from panelctl.core.engine import Engine
 from panelctl.core.snapshot import Part, Snapshot
 from panelctl.field.outputs import Outputs
@@ -33,6 +33,7 @@ YOUNG_COLLECTION_CYCLES = 10  # little of what a cycle leaves behind is in circl
 HEAT_NS = 60 * NS_PER_S
 FLUSH_S = 1.0
 ANSWER_NS = NS_PER_S
+FINISH_NS = 5 * NS_PER_S  # at a stop
 NOTHING = Snapshot()
 
 
@@ -56,7 +57,6 @@ class ControlLoop:
         outputs: Outputs,
         server: ControlServer,
         store: StateStore,
-        history: HistoryStore,
         watchdog: Watchdog,
         clock: Clock,
     ) -> None:
@@ -66,12 +66,11 @@ class ControlLoop:
         self._outputs = outputs
         self._server = server
         self._store = store
-        self._history = history
         self._watchdog = watchdog
         self._clock = clock
         self._publisher = Publisher(engine, scanner)
         self._taken = NOTHING  # what was last taken of the engine
-        self._heat_ns = 0
+        self._heat_ns = -HEAT_NS
         self._unanswered: list[tuple[Reader, Verdict]] = []
         self._asked_ns = 0  # since when the first of them waits
         self._hour = -1  # of the day, when the history was last saved
@@ -94,7 +93,15 @@ class ControlLoop:
         self._outputs.apply(self._clock.now_ns())
         await self._outputs.flush(FLUSH_S)
         self._keep(self._clock.now_ns(), last=True)
-        self._store.writes.finish(FINISH_S)
+        await self._finish()
+
+    async def _finish(self) -> None:
+        """Wait for the files, at most FINISH_NS; a slow card is no reason to be killed."""
+        begin_ns = self._clock.now_ns()
+        while self._store.writes.busy and self._clock.now_ns() - begin_ns < FINISH_NS:
+            self._watchdog.alive()
+            self._answer([], self._clock.now_ns())
+            await self._clock.sleep_until(self._clock.now_ns() + self._period_ns)
         self._answer([], self._clock.now_ns() + ANSWER_NS)
 
     def _keep(self, now_ns: int, last: bool = False) -> None:
@@ -113,7 +120,7 @@ class ControlLoop:
         self._hour = hour
         self._taken = self._engine.snapshot(now_ns, wall_s, self._taken, parts)
         if Part.HISTORY in parts:
-            self._history.save(self._taken, self._outputs.ledger)
+            self._store.history.save(self._taken, self._outputs.ledger, now_ns)
         kept = Kept(self._taken.with_history(NOTHING), self._scanner.known())
         self._store.save(kept, now_ns, wall_s, last)
 

@@ -12,10 +12,11 @@ monotonic clock: what passed in between the wall clock tells, and where that wen
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import orjson
 
@@ -31,9 +32,19 @@ MOST_SERIAL = 128
 MOST_COUNT = 1 << 50
 MOST_PLACES = 10_000
 LAZY_NS = 60 * NS_PER_S  # flash wears
-FINISH_S = 5.0  # so long a disk is waited for
 SET_S = 2.0  # a wall clock that is so far off was set, or has drifted
+RETRY_NS = NS_PER_S  # after a failure, and twice as long each time
+UNFIT = (
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+)
 T = TypeVar("T")
+LOG = logging.getLogger("panelctl")
 
 
 @dataclass(slots=True)
@@ -49,28 +60,103 @@ class Kept:
         return Kept(self.engine.settled, self.serials)
 
 
+class _File(Generic[T]):
+    """One file that follows a value. What the writer tells is taken up by the loop's own thread."""
+
+    def __init__(self, path: Path, writes: Writes) -> None:
+        self.path = path
+        self.latest: T | None = None  # of this process, written or not
+        self.failures = 0
+        self._writes = writes
+        self._handed: tuple[T, float] | None = None  # to the writer, with the clocks' difference
+        self._written: tuple[T, float] | None = None  # on the disk
+        self._written_ns = 0
+        self._failed: T | None = None  # the disk did not take it
+        self._told: bool | None = None  # by the writer
+        self._retry_ns = 0
+        self._backoff_ns = RETRY_NS
+
+    def save(
+        self, value: T, ahead_s: float, now_ns: int, data: Callable[[], bytes], lazy: bool
+    ) -> None:
+        """Write `data()` down if it is of another value than the last, or the wall clock was set;
+        `lazy`: only if the last was written LAZY_NS ago.
+        """
+        self.latest = value
+        self._heed(now_ns)
+        if self._handed is not None:
+            same = self._handed[0] == value and abs(ahead_s - self._handed[1]) < SET_S
+            set_ = abs(ahead_s - self._handed[1]) >= SET_S
+            if same or (lazy and not set_ and now_ns - self._written_ns < LAZY_NS):
+                return
+        if now_ns < self._retry_ns and value == self._failed:
+            return
+        self._handed, self._written_ns = (value, ahead_s), now_ns
+        self._writes.put(self.path, data(), self._tell)
+        self._heed(now_ns)
+
+    @property
+    def handed(self) -> T | None:
+        """The value that was last given to the writer and has not failed."""
+        return None if self._handed is None else self._handed[0]
+
+    def _tell(self, written: bool) -> None:
+        self._told = written
+
+    def _heed(self, now_ns: int) -> None:
+        """What became of the last one. One that failed is tried again, more and more seldom."""
+        told, self._told = self._told, None
+        if told is None:
+            return
+        if told:
+            self._written, self._backoff_ns, self._retry_ns = self._handed, RETRY_NS, 0
+            return
+        if not self.failures:
+            LOG.warning("%s cannot be written; it is tried again", self.path)
+        self.failures += 1
+        self._failed = self.handed
+        self._handed = self._written
+        self._retry_ns = now_ns + self._backoff_ns
+        self._backoff_ns = min(2 * self._backoff_ns, LAZY_NS)
+
+    def read(self, most_bytes: int, made: Callable[[dict[str, Any]], T]) -> tuple[T | None, bool]:
+        """What is made of the file, or of the one before it, and whether it is that one."""
+        for path in (self.path, backup_of(self.path)):
+            try:
+                with path.open("rb") as file:
+                    value = made(orjson.loads(file.read(most_bytes)))
+            except FileNotFoundError:
+                continue
+            except UNFIT as error:
+                LOG.warning("%s is of no use: %s", path, error)
+                continue
+            return value, path != self.path
+        return None, False
+
+
 class StateStore:
     """The file `state.json` in the state directory. `boot` names the run of the monotonic clock."""
 
     def __init__(self, folder: Path, boot: str, writes: Writes | None = None) -> None:
         self.writes = writes or WriteNow()
-        self._path = folder / "state.json"
+        self.history = HistoryStore(folder, self.writes)
+        self._file: _File[Kept] = _File(folder / "state.json", self.writes)
         self._boot = boot
-        self._saved: Kept | None = None  # handed to the writer
-        self._saved_ns = 0
-        self._written: Kept | None = None  # and on the disk
-        self._unwritten: Kept | None = None  # the disk did not take it
-        self._ahead_s = 0.0  # of the monotonic clock, the wall clock when it was saved
-        self.failures = 0
+
+    @property
+    def failures(self) -> int:
+        """How often it could not be written."""
+        return self._file.failures
 
     def load(self, now_ns: int, wall_s: float) -> Kept:
-        """What the last run kept, its ends on the present monotonic clock; of this process's own
-        last run also what could not be written.
+        """What the last run kept, its ends on the present monotonic clock; this process's own last
+        run, whether it could be written or not.
+
+        Of the file before the newest one only what makes more careful counts: what was held open
+        then stays open until a person closes it, for nobody knows what a person did since.
         """
-        if not self.writes.finish(FINISH_S) and self._saved is not None:
-            return self._saved
-        if self._unwritten is not None:
-            return self._unwritten
+        if self._file.latest is not None:
+            return self._file.latest
 
         def kept(plain: dict[str, Any]) -> Kept:
             found = kept_from(plain)
@@ -80,31 +166,23 @@ class StateStore:
             by_ns = now_ns - passed_ns - _whole(plain["now_ns"])
             return Kept(found.engine.moved(by_ns), found.serials)
 
-        return _read(self._path, MOST_STATE, kept) or Kept()
+        found, old = self._file.read(MOST_STATE, kept)
+        if found is None:
+            return Kept()
+        return Kept(found.engine.of_old, found.serials) if old else found
 
     def save(self, kept: Kept, now_ns: int, wall_s: float, last: bool = False) -> None:
         """Write it down if it changed, or the wall clock was set: the next boot goes by that. What
-        comes and goes (the end of a cap, blindness) waits for up to LAZY_NS, if it is not the last.
+        comes and goes waits for up to LAZY_NS, if it is not the last.
         """
-        ahead_s = wall_s - now_ns / NS_PER_S
-        if abs(ahead_s - self._ahead_s) < SET_S and self._saved is not None:
-            if kept == self._saved:
-                return
-            lazy = not last and now_ns - self._saved_ns < LAZY_NS
-            if lazy and kept.settled == self._saved.settled:
-                return
-        when = {"boot": self._boot, "now_ns": now_ns, "wall_s": wall_s}
-        plain = {**kept_to_plain(kept), **when}
-        self._saved, self._saved_ns, self._ahead_s = kept, now_ns, ahead_s
+        before = self._file.handed
+        lazy = not last and before is not None and kept.settled == before.settled
 
-        def done(written: bool) -> None:
-            if written:
-                self._written, self._unwritten = kept, None
-            else:
-                self._unwritten, self._saved = kept, self._written  # it is tried again
-                self.failures += 1
+        def data() -> bytes:
+            when = {"boot": self._boot, "now_ns": now_ns, "wall_s": wall_s}
+            return json.dumps({**kept_to_plain(kept), **when}).encode()
 
-        self.writes.put(self._path, json.dumps(plain).encode(), done)
+        self._file.save(kept, wall_s - now_ns / NS_PER_S, now_ns, data, lazy)
 
 
 class HistoryStore:
@@ -113,35 +191,27 @@ class HistoryStore:
     """
 
     def __init__(self, folder: Path, writes: Writes | None = None) -> None:
-        self._writes = writes or WriteNow()
-        self._path = folder / "history.json"
-        self.failures = 0
+        self._file: _File[tuple[Snapshot, Ledger]] = _File(
+            folder / "history.json", writes or WriteNow()
+        )
+
+    @property
+    def failures(self) -> int:
+        """How often it could not be written."""
+        return self._file.failures
 
     def load(self) -> tuple[Snapshot, Ledger]:
-        """What the runs before this one left."""
-        return _read(self._path, MOST_HISTORY, history_from) or (Snapshot(), Ledger())
+        """What the runs before this one left; this process's own, written or not."""
+        if self._file.latest is not None:
+            return self._file.latest
+        found, _ = self._file.read(MOST_HISTORY, history_from)
+        return found or (Snapshot(), Ledger())
 
-    def save(self, engine: Snapshot, ledger: Ledger) -> None:
+    def save(self, engine: Snapshot, ledger: Ledger, now_ns: int = 0) -> None:
         """Write it down. A disk that is full costs the file, never a cycle."""
-        plain = history_to_plain(engine, ledger)
-
-        def done(written: bool) -> None:
-            self.failures += not written
-
-        self._writes.put(self._path, json.dumps(plain).encode(), done)
-
-
-def _read(path: Path, most_bytes: int, made: Callable[[dict[str, Any]], T]) -> T | None:
-    """What is made of a file, or of the one before it; None where both are of no use."""
-    for each in (path, backup_of(path)):
-        try:
-            with each.open("rb") as file:
-                return made(orjson.loads(file.read(most_bytes)))
-        except (OSError, ValueError, LookupError, TypeError, AttributeError):
-            continue
-        except (OverflowError, RecursionError):
-            continue
-    return None
+        copy = Ledger(dict(ledger.registers), dict(ledger.relays))
+        data = json.dumps(history_to_plain(engine, copy)).encode()
+        self._file.save((engine, copy), 0.0, now_ns, lambda: data, lazy=False)
 
 
 def kept_to_plain(kept: Kept) -> dict[str, Any]:

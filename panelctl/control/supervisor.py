@@ -57,7 +57,8 @@ class Supervisor:
             self.refused += 1
             LOG.error("the panel file is refused, the old one stays in force: %s", error)
             return
-        if config == self._config:
+        in_force = self._config if self._next is None else self._next[1]
+        if config == in_force:
             LOG.info("the panel file has not changed")
             return
         self._next = (panel, config)

@@ -11,7 +11,6 @@ Rules
 
 from __future__ import annotations
 
-import math
 from array import array
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
@@ -21,7 +20,14 @@ from typing import TYPE_CHECKING, Any
 from panelctl.core.doubt.energy import KeptCounts
 from panelctl.core.limits.power_limits import KeptCaps
 from panelctl.core.state.layout import HOURS, LEG_ROWS, MAX_ROWS, MODULATED, STEP_BINS
-from panelctl.model.command import MAX_EXPIRY_S, MAX_NUMBER, MAX_TIER
+from panelctl.model.command import (
+    MAX_EXPIRY_S,
+    MAX_IMPORT_W,
+    MAX_LIMIT_A,
+    MAX_NUMBER,
+    MAX_TIER,
+    MAX_WINDOWS,
+)
 from panelctl.model.doubt import Doubt
 from panelctl.model.limit import Amount, KeptLimits, LimitName
 from panelctl.model.reason import Reason, State
@@ -40,7 +46,7 @@ MOST_HEAT = 64 << 32
 MOST_NS = 1 << 62
 MOST_COUNT = 1 << 50
 MOST_COUNTERS = 10_000
-MOST_S = 1e11  # a wall time that fits everything it is used for
+MOST_S = 9e9  # a wall time of this century or two, and in ns within int64
 
 
 class Part(Flag):
@@ -76,9 +82,19 @@ class Snapshot:
 
     @property
     def settled(self) -> Snapshot:
-        """The same without what comes and goes."""
+        """The same without what comes and goes: programs renew ends, windows and leases all day."""
         caps = {ident: (most_w, 0) for ident, (most_w, _) in self.caps.items()}
-        return replace(self, caps=caps, blind_ns=0)
+        windows = [(0, 0, limit_a, import_w) for _, _, limit_a, import_w in self.limits.windows]
+        limits = replace(self.limits, windows=windows, lease_number=0)
+        return replace(self, caps=caps, blind_ns=0, until_ns=0, limits=limits)
+
+    @property
+    def of_old(self) -> Snapshot:
+        """The same where it is known not to be the newest: what was held open then nobody but a
+        person closes, who may have opened it since.
+        """
+        claims = {ident: claim | int(Claim.FOUND) for ident, claim in self.claims.items()}
+        return replace(self, claims=claims)
 
     def moved(self, by_ns: int) -> Snapshot:
         """The same, with every end so much later. What was blind before says nothing of now."""
@@ -122,7 +138,7 @@ class Snapshot:
     def state_from_plain(cls, plain: dict[str, Any]) -> Snapshot:
         """What `state_to_plain` made of it. Raises ValueError, KeyError or TypeError."""
         limit_a, until_ns = plain["limit_a"], _time(plain["until_ns"])
-        if limit_a is None or not 0 <= float(limit_a) < math.inf:
+        if limit_a is None or not 0 <= float(limit_a) <= MAX_LIMIT_A:
             limit_a, until_ns = None, 0
         return cls(
             claims={
@@ -295,18 +311,20 @@ def _put_learned(engine: Engine, steps: Learned, hour_offset_ns: int) -> None:
 
 
 def _limits(plain: Any) -> KeptLimits:
-    def amount(value: Any) -> float | None:
+    def amount(value: Any, most: float) -> float | None:
         number = None if value is None else float(value)
-        if number is not None and not 0 <= number < math.inf:
+        if number is not None and not 0 <= number <= most:
             raise ValueError(f"{number}: is no limit")
         return number
 
-    windows = []
+    windows: list[tuple[int, int, float | None, float | None]] = []
+    if len(plain["windows"]) > MAX_WINDOWS:
+        raise ValueError(f"more than {MAX_WINDOWS} windows")
     for start_ns, end_ns, limit_a, import_w in plain["windows"]:
         times = (_time(start_ns), _time(end_ns))
-        if times[0] > times[1]:
-            raise ValueError("a window ends before it starts")
-        windows.append((*times, amount(limit_a), amount(import_w)))
+        if times[0] > times[1] or (windows and times[0] < windows[-1][1]):
+            raise ValueError("a window ends before it starts, or starts before the last has ended")
+        windows.append((*times, amount(limit_a, MAX_LIMIT_A), amount(import_w, MAX_IMPORT_W)))
     return KeptLimits(
         plain["off_grid"] is True,
         plain["shedding"] is True,

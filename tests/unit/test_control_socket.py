@@ -14,9 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from panelctl.config.load import read_panel
 from panelctl.control.store import Kept, StateStore
+from panelctl.core.engine import Engine
 from panelctl.core.snapshot import Snapshot
 from panelctl.errors import ConfigError, SocketError
+from panelctl.field.ledger import Ledger
+from panelctl.files import Done
 from panelctl.link.recording import header, open_recording, read_recording
 from panelctl.link.server import MOST_COMMANDS, MOST_LINES, QUEUE, ControlServer, encode
 from panelctl.model.command import (
@@ -29,6 +33,7 @@ from panelctl.model.command import (
 )
 from panelctl.model.doubt import Doubt
 from panelctl.model.limit import KeptLimits
+from panelctl.model.relay import Claim
 from panelctl.units import NS_PER_S as S
 
 SNAPSHOT = Snapshot(
@@ -319,6 +324,66 @@ def test_what_could_not_be_written_outlives_a_reload(tmp_path: Path) -> None:
     (tmp_path / ".state.json.new").rmdir()
     store.save(KEPT, 13 * S, 1e9 + 3)
     assert StateStore(tmp_path, "1").load(14 * S, 1e9 + 4) == KEPT
+
+
+def test_a_disk_that_takes_nothing_is_tried_more_and_more_seldom(tmp_path: Path) -> None:
+    """And at once with something new."""
+    store = StateStore(tmp_path / "nowhere", "1")
+    for n in range(600):
+        store.save(KEPT, n * S // 10, 1e9 + n / 10)
+    assert store.failures == 6, "after 0, 1, 3, 7, 15 and 31 s"
+    store.save(DRYER, 60 * S, 1e9 + 60)
+    assert store.failures == 7
+    assert store.load(61 * S, 1e9 + 61) == DRYER, "in this process it counts all the same"
+
+
+def test_of_the_file_before_nothing_closes_by_itself(tmp_path: Path) -> None:
+    """The newest one is lost, and with it that a person opened the circuit too."""
+    store = StateStore(tmp_path, "1")
+    store.save(Kept(Snapshot({"dryer": int(Claim.PCS)})), 10 * S, 1e9)
+    store.save(Kept(Snapshot({"dryer": int(Claim.PCS | Claim.USER)})), 11 * S, 1e9 + 1)
+    (tmp_path / "state.json").write_bytes(b"")
+    found = StateStore(tmp_path, "1").load(12 * S, 1e9 + 2)
+    assert found.engine.claims == {"dryer": int(Claim.PCS | Claim.FOUND)}
+
+
+def test_a_reload_needs_no_disk(tmp_path: Path) -> None:
+    """What is still being written, or could not be, is there for the next controller."""
+
+    class Stuck:
+        busy = True
+
+        def put(self, path: Path, data: bytes, done: Done) -> None:
+            pass
+
+    store = StateStore(tmp_path, "1", Stuck())
+    store.save(KEPT, 10 * S, 1e9)
+    store.history.save(SNAPSHOT, Ledger({"n": 9_999}), 10 * S)
+    assert store.load(11 * S, 1e9 + 1) == KEPT
+    assert store.history.load() == (SNAPSHOT, Ledger({"n": 9_999}))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("limits", {"windows": [[0, 9, 1e16, None]]}),
+        ("limits", {"windows": [[0, 9, None, 1e308]]}),
+        ("limits", {"windows": [[0, 9, 5, None], [8, 12, 5, None]]}),
+        ("limits", {"windows": [[n, n, 5, None] for n in range(100)]}),
+        ("limit_a", 1e17),
+    ],
+)
+def test_an_amount_that_nobody_could_have_asked_for_stops_no_start(
+    tmp_path: Path, key: str, value: Any
+) -> None:
+    StateStore(tmp_path, "1").save(KEPT, 10 * S, 1e9)
+    plain = json.loads((tmp_path / "state.json").read_text())
+    plain[key] = {**plain[key], **value} if isinstance(value, dict) else value
+    (tmp_path / "state.json").write_text(json.dumps(plain))
+    kept = StateStore(tmp_path, "1").load(11 * S, 1e9 + 1)
+    engine = Engine(read_panel(Path("panelctl/sim/demo.toml")))
+    engine.resume(kept.engine, 11 * S, 1e9 + 1)
+    engine.step(12 * S)
 
 
 def test_what_comes_and_goes_does_not_wear_the_disk(tmp_path: Path) -> None:

@@ -39,6 +39,21 @@ def test_flushed_before_it_is_named_and_its_folder_after(
     assert backup_of(tmp_path / "a").read_bytes() == b"1"
 
 
+def test_where_there_are_no_hard_links_the_file_is_written_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A FAT card has none, and of another user's file the kernel makes none."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    put(tmp_path / "a", b"1", backup=True)
+    put(tmp_path / "a", b"2", backup=True)
+    assert (tmp_path / "a").read_bytes() == b"2"
+    assert [each.name for each in tmp_path.iterdir()] == ["a"]
+
+
 def test_a_disk_that_takes_nothing_leaves_the_old_file(tmp_path: Path) -> None:
     put(tmp_path / "a", b"1")
     (tmp_path / ".a.new").mkdir()
@@ -54,7 +69,7 @@ def test_the_newest_content_is_written_last_and_nobody_waits(
     begun, go = threading.Event(), threading.Event()
     written: list[bytes] = []
 
-    def slow(path: Path, data: bytes, backup: bool, flush: bool) -> None:
+    def slow(path: Path, data: bytes, mode: int, backup: bool, flush: bool) -> None:
         begun.set()
         assert go.wait(30)
         written.append(data)

@@ -237,7 +237,8 @@ def test_after_a_restart_the_default_holds_and_old_leases_are_old(tmp_path: Path
         plain["limits"]["lease_number"] = wrong
         (tmp_path / "state.json").write_text(json.dumps(plain))
         (tmp_path / "state.json.bak").unlink(missing_ok=True)
-        assert store.load(again.now_ns, 1e9).engine.limits == KeptLimits()
+        fresh = StateStore(tmp_path, "1")
+        assert fresh.load(again.now_ns, 1e9).engine.limits == KeptLimits()
 
 
 @pytest.mark.parametrize(

@@ -9,15 +9,17 @@ from types import ModuleType
 
 import pytest
 
+from panelctl.core.decide.arith import ceildiv, floordiv
 from panelctl.core.state import layout
 from panelctl.model.reason import Reason
 from tools.rules import RuleError, Source, Written, _function, memory_fields
 
 
-def made(text: str) -> str:
+def made(text: str, divide: object = None) -> str:
     """The Cython of one rule."""
     module = ModuleType("rule")
     module.Reason, module.FEW, module.MANY = Reason, 3, layout.NO_LIMIT_MA  # type: ignore[attr-defined]  # as imports would
+    module.floordiv = divide or floordiv  # type: ignore[attr-defined]  # as an import would
     source = Source(Path("rule.py"), ast.parse(text), text.encode().splitlines(), module)
     written = Written(frozenset(memory_fields()), frozenset({"floordiv", "draw"}))
     return _function(source, source.functions[0], written)
@@ -36,6 +38,9 @@ def rule(body: str, takes: str = "m: Cells, i: int", gives: str = "int") -> str:
         ("return i / 2", "Div has no place"),
         ("return i ** 2", "Pow has no place"),
         ("return 1 << i", "shift a variable"),
+        ("return (i > 0) << i", "shift a variable"),
+        ("return -1 << i", "shift a variable"),
+        ("return i + 2 * 3", "what two literals make"),
         ("return sum([i])", "cannot call sum"),
         ("return len(m.s_tier)", "cannot call len"),
         ("return m.s_teir[i]", "no field s_teir"),
@@ -52,6 +57,11 @@ def rule(body: str, takes: str = "m: Cells, i: int", gives: str = "int") -> str:
 def test_what_means_another_thing_in_c_is_refused(body: str, why: str) -> None:
     with pytest.raises(RuleError, match=why):
         made(rule(body))
+
+
+def test_another_function_of_a_rules_name_is_refused() -> None:
+    with pytest.raises(RuleError, match="not the rule of that name"):
+        made(rule("return floordiv(i, 2)"), divide=max)
 
 
 @pytest.mark.parametrize(
@@ -83,8 +93,6 @@ def test_a_rule_becomes_c_with_its_own_lines() -> None:
 
 
 def test_dividing_asserts_what_it_divides_by() -> None:
-    from panelctl.core.decide.arith import ceildiv, floordiv
-
     assert (floordiv(-7, 2), ceildiv(-7, 2), floordiv(7, 2), ceildiv(7, 2)) == (-4, -3, 3, 4)
     for divide in (floordiv, ceildiv):
         with pytest.raises(AssertionError):

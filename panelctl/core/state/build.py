@@ -32,6 +32,7 @@ IDLE_S = 5.0  # an unhungry load keeps its set-point for so long
 WELDED_A = 0.5
 STOP_WAIT_S = 60.0  # cap, ask to stop, and only then open
 HIGH_VOLTAGE_SHARE = 1.06  # highest service voltage (254 V of 240 V, ANSI C84.1 range B)
+MOST_RAMP_MA_S = 9_000_000  # as good as at once, and a quarter of an hour of it fits int64
 RATING_SCALE = 4  # on a row of a breaker's rating a mA counts four, of a continuous load five
 
 
@@ -277,7 +278,7 @@ class Memory:
         fixed.settle_ns[i] = ns_from_s(modulation.settle_s)
         fixed.change_ns[i] = ns_from_s(modulation.change_s)
         fixed.step_ma[i] = max(1, ma_from_a(modulation.step_a))
-        fixed.ramp_ma_s[i] = ma_from_a(modulation.ramp_a_per_s)
+        fixed.ramp_ma_s[i] = min(ma_from_a(modulation.ramp_a_per_s), MOST_RAMP_MA_S)
         state.set_ma[i] = fixed.fallback_ma[i]
         state.allow_ma[i] = state.allowed_ma[i] = fixed.max_ma[i]
 
