@@ -59,7 +59,8 @@ GROUPS: dict[str, tuple[list[str], str]] = {  # files, and what of them
     ),
     "contract": (["contract/test_pymodbus.py", "contract/test_ebus_panel_sim.py"], "test"),
     "what is decided": (["baseline/test_baseline.py"], "test_what_is_decided and (3 or 34)"),
-    **{f"clouds {n}": (CLOUDS, f"clouds_keeps_every_row and {n}") for n in (1, 2)},
+    "a home": (["baseline/test_baseline.py"], "test_a_recorded_home"),
+    "clouds": (CLOUDS, "clouds_keeps_every_row and 1"),
     "the sun": (CLOUDS, "the_sun_alone_never_passes_a_limit and 1"),
     "a storm": (["storm/test_storm.py"], "a_recording_of_a_storm_replays"),
 }
