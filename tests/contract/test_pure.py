@@ -47,10 +47,11 @@ def test_nothing_that_decides_is_compiled() -> None:
 
 UNIT = sorted(path.name for path in (ROOT / "tests/unit").glob("test_*.py"))
 SHARES = 4
+ONCE = "not compiled and not interpreted"  # those run over both anyway
 CLOUDS = ["scenario/test_sources.py"]
 GROUPS: dict[str, tuple[list[str], str]] = {  # files, and what of them
     **{
-        f"unit {n + 1} of {SHARES}": ([f"unit/{name}" for name in UNIT[n::SHARES]], "not compiled")
+        f"unit {n + 1} of {SHARES}": ([f"unit/{name}" for name in UNIT[n::SHARES]], ONCE)
         for n in range(SHARES)
     },
     "property": (

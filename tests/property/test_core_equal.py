@@ -38,7 +38,7 @@ EVENTS = st.lists(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(panel=loads(), more=mores(), events=EVENTS)
 def test_same_memory_after_every_step(
     panel: list[Load], more: More, events: list[tuple[str, int, int]]
@@ -104,7 +104,7 @@ def test_same_memory_after_every_step(
             assert rigs[0].fixed.dump() == rigs[1].fixed.dump()
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(
     panel=loads(),
     more=mores(),
