@@ -35,7 +35,8 @@ broker:
 foreign:
 	@test -d build/foreign/node_modules || ! command -v npm >/dev/null || \
 	  { echo "fetching foreign servers"; mkdir -p build/foreign; \
-	    npm install --prefix build/foreign --no-audit --no-fund --silent modbus-serial@8 jsmodbus@4 || true; }
+	    timeout 120 npm install --prefix build/foreign --no-audit --no-fund --silent \
+	      --fetch-timeout=20000 --fetch-retries=1 modbus-serial@8 jsmodbus@4 || true; }
 
 # Home Assistant's own schemas over our discovery message; its Python is a newer one than ours.
 hass: setup

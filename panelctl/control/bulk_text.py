@@ -12,7 +12,6 @@ from panelctl.model.metering import Quality
 from panelctl.model.reason import Reason, Wait
 from panelctl.model.record import CircuitRecord, ImageRecord
 from panelctl.model.relay import Claim
-from panelctl.model.slots import LEGS
 from panelctl.units import NS_PER_S
 
 GOOD = int(Quality.GOOD)
@@ -48,16 +47,15 @@ class Place:
     """Where one circuit's readings and decisions lie; -1: nowhere."""
 
     def __init__(self, engine: Engine, circuit: Circuit) -> None:
-        slot = engine.image.slot
+        slots = engine.slots.circuit(circuit.id)
         self.ident = circuit.id
         self.tier = circuit.tier
         self.i = engine.index.get(circuit.id, -1)
-        names = {m.current: f"{circuit.id}.{LEGS[m.leg]}_ma" for m in reversed(circuit.currents)}
-        self.amps = [slot[names[m.current]] for m in circuit.currents]
-        self.watts = [slot[f"{circuit.id}.{n}_w"] for n in range(len(circuit.power))]
+        self.amps = list(slots.currents)
+        self.watts = list(slots.powers)
         # A balanced 240 V load with one CT is measured against one leg's 120 V.
         self.factor = 2 if circuit.balanced and len(circuit.power) == 1 else 1
-        self.relay = slot.get(f"{circuit.id}.relay", -1)
+        self.relay = slots.relay
         self.feeds = [j for j, (source, _) in enumerate(engine.feeds) if source.id == circuit.id]
         self.modulated = circuit.role is Role.MODULATED
         self.watched = self.i >= 0 and engine.fixed.branch_ref_ma[self.i] != 0

@@ -52,10 +52,9 @@ class Publisher:
         self._doubts: set[tuple[str, Doubt]] = set()
         self._stale_ns = int(engine.panel.timing.branch_stale_s * NS_PER_S)
         self._bulk = Bulk(engine, self._stale_ns)
-        slot, sink = engine.image.slot, engine.panel.heat_sink
-        self._mains_w = [slot[f"main.{leg}_w"] for leg in LEGS]
-        self._mains_mv = [slot[f"main.{leg}_mv"] for leg in LEGS]
-        self._tank_slot = slot.get("heat.tank_mc", -1)
+        mains, sink = engine.slots.mains, engine.panel.heat_sink
+        self._mains_w, self._mains_mv = mains.powers, mains.voltages
+        self._tank_slot = engine.slots.tank
         self._tank_stale_ns = int(sink.stale_s * NS_PER_S) if sink else 0
 
     def record(

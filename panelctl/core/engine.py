@@ -28,7 +28,7 @@ from panelctl.model.limit import LimitName
 from panelctl.model.panel import Panel
 from panelctl.model.reason import Reason, State
 from panelctl.model.relay import Claim
-from panelctl.model.slots import LEGS, image_slots
+from panelctl.model.slots import Slots
 from panelctl.units import NS_PER_S, ns_from_s, w_from_ma
 
 # From one restore to the next on mains that are not proven: what the first one draws convicts them
@@ -43,11 +43,9 @@ class Engine:
 
     def __init__(self, panel: Panel, compiled: bool = COMPILED) -> None:
         self.panel = panel
-        self.slots = image_slots(panel)
-        # Besides what is read: the last order that each relay board acknowledged.
-        told = [f"{circuit.id}.told" for circuit in panel.circuits if circuit.relay_device]
-        self.image = Image([slot.name for slot in self.slots] + told)
-        memory = Memory(panel, self.image)
+        self.slots = Slots(panel)
+        self.image = Image(self.slots.names)
+        memory = Memory(panel, self.slots)
         self.rows, self.loads, self.feeds = memory.rows, memory.loads, memory.feeds
         self.fixed, self.state = memory.fixed, memory.state
         self.limits = Limits(panel, self.fixed, self.state, self.rows)
@@ -58,9 +56,8 @@ class Engine:
             self.fixed, self.state, image.value, image.quality, image.sampled_ns, compiled
         )
         self.plausible = Plausibility(self.fixed, self.state)
-        self.energy = Energy(memory.counted, image, self.fixed, self.state)
+        self.energy = Energy(memory.counted, self.slots, self.fixed, self.state)
         self.hidden = MissingCt(self.loads, self.state)
-        self._voltage_slots = [image.slot[f"main.{leg}_mv"] for leg in LEGS]
         self.circuits = {circuit.id: circuit for circuit in panel.circuits}
         self.compute = next((i for i, c in enumerate(self.loads) if c.is_compute), -1)
         self._interval_ns = self.fixed.restore_interval_ns[0]
@@ -120,7 +117,7 @@ class Engine:
     def _voltage_mv(self, now_ns: int) -> int | None:
         image, stale_ns = self.image, self.fixed.relay_stale_ns[0]
         total_mv = 0
-        for slot in self._voltage_slots:
+        for slot in self.slots.mains.voltages:
             if not image.good(slot, now_ns, stale_ns):
                 return None
             total_mv += image.value[slot]
@@ -129,7 +126,7 @@ class Engine:
     def _tank_mc(self, now_ns: int) -> int | None:
         """The temperature of the tank that takes the compute node's heat, m°C."""
         sink = self.panel.heat_sink
-        slot = self.image.slot.get("heat.tank_mc", -1)
+        slot = self.slots.tank
         if sink is None or not self.image.good(slot, now_ns, ns_from_s(sink.stale_s)):
             return None
         return self.image.value[slot]

@@ -101,9 +101,8 @@ class Outputs:
         for i, circuit in enumerate(engine.loads):
             if circuit.relay_device is not None:
                 target = self._target(panel, circuit.relay_device, links)
-                slot = engine.image.slot[f"{circuit.id}.relay"]
-                told = engine.image.slot[f"{circuit.id}.told"]
-                self._relay_loads.append((i, target, slot, told))
+                slots = engine.slots.circuit(circuit.id)
+                self._relay_loads.append((i, target, slots.relay, slots.told))
             if circuit.setpoint_device is not None:
                 self._set_loads.append((i, self._target(panel, circuit.setpoint_device, links)))
 
@@ -230,7 +229,7 @@ class Outputs:
     def _told(self, i: int, closed: int, now_ns: int) -> None:
         """Note the first acknowledgement of an order: from then on the relay has to follow."""
         image = self._engine.image
-        slot = image.slot[f"{self._engine.loads[i].id}.told"]
+        slot = self._engine.slots.circuit(self._engine.loads[i].id).told
         ordered_ns = self._engine.state.order_ns[i]
         if image.next_value[slot] != closed or image.next_sampled_ns[slot] < ordered_ns:
             image.put(slot, closed, Quality.GOOD, now_ns)

@@ -21,13 +21,12 @@ from panelctl.modbus.shapes import SHIFT_MOST, reply_shape
 from panelctl.modbus.wire import Wire
 from panelctl.model.circuit import Role
 from panelctl.model.panel import Device, Link, Panel
-from panelctl.model.slots import Slot, image_slots
+from panelctl.model.slots import Slot, Slots
 from panelctl.units import NS_PER_MS
 
 RELAY_WRITES_A_CYCLE = 2  # a shed moves few relays at once; each is written and read back
-FAST_SHARE = (
-    0.75  # of a cycle: the loop waits no longer for the fast lane, and no plan may need more
-)
+# Of a cycle: the loop waits no longer for the fast lane, and no plan may need more.
+FAST_SHARE = 0.75
 FULL = 0.9  # a plan that needs more of the cycle than this has no room for a single lost reply
 RATES_HZ = [n / 2 for n in range(40, 1, -1)]
 
@@ -106,8 +105,9 @@ def wire_of(link: Link) -> Wire:
 
 def plan_bus(panel: Panel) -> list[LinkPlan]:
     """The plan of every link. Raises ConfigError when a point is not in its device's map."""
-    slots = list(enumerate(image_slots(panel)))
-    fast_names = _fast_slots(panel)
+    known = Slots(panel)
+    slots = list(enumerate(known.read))
+    in_every_cycle = _fast_slots(panel, known)
     period_ns = int(1e9 / panel.timing.rate_hz)
     plans = []
     for link in panel.links:
@@ -120,7 +120,7 @@ def plan_bus(panel: Panel) -> list[LinkPlan]:
             if device.link != link.name:
                 continue
             mine = [(n, slot) for n, slot in slots if slot.source.device == device.name]
-            quick = [(n, slot) for n, slot in mine if slot.name in fast_names]
+            quick = [(n, slot) for n, slot in mine if n in in_every_cycle]
             counted = [(n, slot) for n, slot in mine if slot.unit == "wh"]
             rest = [pair for pair in mine if pair not in quick and pair not in counted]
             fast += _reads(device, quick, wire)
@@ -175,17 +175,16 @@ def _to_be_proven(reads: Sequence[PlannedRead]) -> Iterable[PlannedRead]:
         recent.append(free[0] if free else shapes[0])
 
 
-def _fast_slots(panel: Panel) -> set[str]:
-    names = {"main.a_ma", "main.b_ma", "main.a_w", "main.b_w"}
+def _fast_slots(panel: Panel, slots: Slots) -> set[int]:
+    found = {*slots.mains.currents, *slots.mains.powers}
     for circuit in panel.circuits:
         # What a source gives is taken with the mains: of one time, or the sum is of none.
         if circuit.role is Role.MODULATED or circuit.source is not None:
-            names |= {f"{circuit.id}.a_ma", f"{circuit.id}.b_ma"}
-            names |= {f"{circuit.id}.{n}_w" for n in range(len(circuit.power))}
+            found |= {*slots.circuit(circuit.id).currents, *slots.circuit(circuit.id).powers}
     # A feeder is decided on like the mains: its reading and its loads' must be of one time.
     for feeder in panel.feeders:
-        names |= {f"{feeder.id}.a_ma", f"{feeder.id}.b_ma"}
-    return names
+        found |= set(slots.feeder(feeder.id).currents)
+    return found
 
 
 def _reads(device: Device, slots: Sequence[tuple[int, Slot]], wire: Wire) -> list[PlannedRead]:

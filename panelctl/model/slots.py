@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from panelctl.model.circuit import Circuit
 from panelctl.model.metering import PointRef
 from panelctl.model.panel import Panel, Service
 
 LEGS = ("a", "b")
+IMPORTED, EXPORTED, TANK = "main.import_wh", "main.export_wh", "heat.tank_mc"
 MOST_WH = 10**13  # more than any counter of a home shows
 
 
@@ -23,6 +26,104 @@ class Slot:
     source: PointRef
     least: int
     most: int
+
+
+@dataclass(frozen=True, slots=True)
+class MainsSlots:
+    """Where the readings at the main lugs lie, by leg; -1: there is none."""
+
+    currents: tuple[int, int]
+    powers: tuple[int, int]
+    voltages: tuple[int, int]
+    imported: int
+    exported: int
+
+
+@dataclass(frozen=True, slots=True)
+class CircuitSlots:
+    """Where a circuit's readings lie. `currents` has one for each of its legs that is metered: a
+    single CT on a balanced load is there for both. `told` is the last order that its relay board
+    acknowledged. -1: there is none.
+    """
+
+    legs: tuple[int, ...]
+    currents: tuple[int, ...]
+    powers: tuple[int, ...]
+    counters: tuple[int, ...]
+    relay: int
+    told: int
+
+    def current(self, leg: int) -> int:
+        """The current of a leg, or -1."""
+        return dict(zip(self.legs, self.currents, strict=True)).get(leg, -1)
+
+    def on_leg(self, leg: int) -> list[int]:
+        """The currents of a leg: one, or none."""
+        return [n for each, n in zip(self.legs, self.currents, strict=True) if each == leg]
+
+
+@dataclass(frozen=True, slots=True)
+class FeederSlots:
+    """Where a feeder's currents lie, by leg."""
+
+    legs: tuple[int, ...]
+    currents: tuple[int, ...]
+
+    def current(self, leg: int) -> int:
+        """The current of a leg, or -1 where the feeder has no meter."""
+        return dict(zip(self.legs, self.currents, strict=False)).get(leg, -1)
+
+
+class Slots:
+    """The slots of a panel's image, by what they are of. `read` come from devices; after them come
+    the last orders that relay boards acknowledged. Nobody else knows how a slot is called.
+    """
+
+    def __init__(self, panel: Panel) -> None:
+        self.read = image_slots(panel)
+        told = [f"{c.id}.told" for c in panel.circuits if c.relay_device is not None]
+        self.names = [slot.name for slot in self.read] + told
+        number = {name: n for n, name in enumerate(self.names)}
+
+        def mains(unit: str) -> tuple[int, int]:
+            return (number[f"main.a_{unit}"], number[f"main.b_{unit}"])
+
+        self.mains = MainsSlots(
+            mains("ma"),
+            mains("w"),
+            mains("mv"),
+            number.get(IMPORTED, -1),
+            number.get(EXPORTED, -1),
+        )
+        self.tank = number.get(TANK, -1)
+        self._circuits = {c.id: _circuit_slots(c, number) for c in panel.circuits}
+        self._feeders = {
+            f.id: FeederSlots(f.legs, tuple(number[f"{f.id}.{LEGS[leg]}_ma"] for leg in f.legs))
+            if f.currents
+            else FeederSlots((), ())
+            for f in panel.feeders
+        }
+
+    def circuit(self, ident: str) -> CircuitSlots:
+        """Those of a circuit. Raises KeyError."""
+        return self._circuits[ident]
+
+    def feeder(self, ident: str) -> FeederSlots:
+        """Those of a feeder. Raises KeyError."""
+        return self._feeders[ident]
+
+
+def _circuit_slots(circuit: Circuit, number: Mapping[str, int]) -> CircuitSlots:
+    # One slot a meter point: it is named for the first leg of the circuit that has the point.
+    first = {m.current: f"{circuit.id}.{LEGS[m.leg]}_ma" for m in reversed(circuit.currents)}
+    return CircuitSlots(
+        tuple(meter.leg for meter in circuit.currents),
+        tuple(number[first[meter.current]] for meter in circuit.currents),
+        tuple(number[f"{circuit.id}.{n}_w"] for n in range(len(circuit.power))),
+        tuple(number[f"{circuit.id}.{n}_wh"] for n in range(len(circuit.energy))),
+        number.get(f"{circuit.id}.relay", -1),
+        number.get(f"{circuit.id}.told", -1),
+    )
 
 
 def image_slots(panel: Panel) -> list[Slot]:
@@ -48,7 +149,7 @@ def image_slots(panel: Panel) -> list[Slot]:
             slots.append(Slot(name, "ma", source, -feeder_ma, feeder_ma))
     if panel.heat_sink is not None:
         # A tank of drinking or heating water: neither ice nor steam.
-        slots.append(Slot("heat.tank_mc", "mc", panel.heat_sink.sensor, -20_000, 120_000))
+        slots.append(Slot(TANK, "mc", panel.heat_sink.sensor, -20_000, 120_000))
     for circuit in panel.circuits:
         # A branch circuit may show a motor's locked rotor, six times its rating, and a bit more.
         branch_ma = int(circuit.breaker.rating_a * 10_000)
@@ -71,5 +172,5 @@ def image_slots(panel: Panel) -> list[Slot]:
 
 def energy_counters(service: Service) -> list[tuple[str, PointRef]]:
     """The counters at the main lugs, by the name of their slot."""
-    both = (("main.import_wh", service.import_energy), ("main.export_wh", service.export_energy))
+    both = ((IMPORTED, service.import_energy), (EXPORTED, service.export_energy))
     return [(name, point) for name, point in both if point is not None]

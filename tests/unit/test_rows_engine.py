@@ -188,7 +188,7 @@ def test_a_cooler_that_just_takes_the_floor_keeps_the_node_on() -> None:
 
 
 def test_an_implausible_temperature_is_no_temperature() -> None:
-    slot = next(s for s in Engine(panel(TEXT + TANK + HEAT)).slots if s.name == "heat.tank_mc")
+    slot = next(s for s in Engine(panel(TEXT + TANK + HEAT)).slots.read if s.name == "heat.tank_mc")
     assert (slot.least, slot.most) == (-20_000, 120_000)
 
 

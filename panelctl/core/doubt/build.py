@@ -7,15 +7,14 @@ from __future__ import annotations
 
 from array import array
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from panelctl.core.decide.counters import ENERGY_LATCH_NS
 from panelctl.core.decide.plausible import LATCH_NS
-from panelctl.core.state.image import Image
 from panelctl.core.state.layout import Changing, Fixed
 from panelctl.model.circuit import Circuit, Role, SourceKind
 from panelctl.model.panel import Panel
-from panelctl.model.slots import LEGS, energy_counters
+from panelctl.model.slots import LEGS, Slots
 from panelctl.units import ns_from_s
 
 DROP_MA = 15_000  # a fall of the mains that has to be confirmed,
@@ -29,12 +28,12 @@ class Watched:
     circuits with energy counters, in order.
     """
 
-    def __init__(self, panel: Panel, image: Image, loads: list[Circuit]) -> None:
+    def __init__(self, panel: Panel, slots: Slots, loads: list[Circuit]) -> None:
         self.lists: dict[str, list[int]] = defaultdict(list)
         self.items: list[str] = []
         self._legs: dict[str, array[int]] = defaultdict(lambda: array("q", [0, 0]))
         self._panel = panel
-        self._image = image
+        self._slots = slots
         self._loads = loads
         self._sources = any(circuit.source is not None for circuit in panel.circuits)
         self._half_v = round(panel.service.voltage_v / 2)
@@ -74,16 +73,16 @@ class Watched:
 
     def _branches(self, leg: int) -> None:
         """What modulated loads, and all circuits, draw on a leg."""
-        circuits, image = self._panel.circuits, self._image
-        fast = [s for c in circuits if _modulated(c) for s in leg_slots(c, leg, image)]
+        slots, circuits = self._slots, self._panel.circuits
+        fast = [s for c in circuits if _modulated(c) for s in slots.circuit(c.id).on_leg(leg)]
         self._on_leg(leg, "fast", "fast_slot", fast)
-        every = [s for c in circuits for s in leg_slots(c, leg, image)]
+        every = [s for c in circuits for s in slots.circuit(c.id).on_leg(leg)]
         self._on_leg(leg, "every", "every_slot", every)
 
     def _hides(self, leg: int) -> None:
         """The loads of a leg whose every circuit has a meter, and what the others show."""
         on_it = [circuit for circuit in self._panel.circuits if leg in circuit.legs]
-        slots = {circuit.id: leg_slots(circuit, leg, self._image) for circuit in on_it}
+        slots = {circuit.id: self._slots.circuit(circuit.id).on_leg(leg) for circuit in on_it}
         if self._sources or not all(slots.values()):
             return
         self._legs["hidden_judged"][leg] = 1
@@ -97,32 +96,31 @@ class Watched:
 
     def _energy(self) -> None:
         """Every counter, and what each is held against."""
-        panel, slot = self._panel, self._image.slot
+        panel, mains = self._panel, self._slots.mains
         most_w = self._most_w(panel.service.breaker.rating_a, len(LEGS))
-        for name, _ in energy_counters(panel.service):
-            self._counter(slot[name], most_w)
-        if "main.import_wh" in slot:
-            amps, watts = ([slot[f"main.{leg}_{u}"] for leg in LEGS] for u in ("ma", "w"))
-            self._item(MAINS, [slot["main.import_wh"]], amps, watts, 1, 1, True)
+        for slot in (mains.imported, mains.exported):
+            if slot >= 0:
+                self._counter(slot, most_w)
+        if mains.imported >= 0:
+            self._item(MAINS, (mains.imported,), mains.currents, mains.powers, 1, 1, True)
         for circuit in panel.circuits:
             if circuit.energy:
                 self._circuit(circuit)
 
     def _circuit(self, circuit: Circuit) -> None:
         """A circuit with counters; the current of a single CT stands there once for each leg."""
-        slot = self._image.slot
-        counters = [slot[f"{circuit.id}.{n}_wh"] for n in range(len(circuit.energy))]
-        for each in counters:
+        slots = self._slots.circuit(circuit.id)
+        for each in slots.counters:
             self._counter(each, self._most_w(circuit.breaker.rating_a, len(circuit.legs)))
-        names = {m.current: f"{circuit.id}.{LEGS[m.leg]}_ma" for m in reversed(circuit.currents)}
-        amps = [slot[names[meter.current]] for meter in circuit.currents]
-        watts = [slot[f"{circuit.id}.{n}_w"] for n in range(len(circuit.power))]
+        watts = slots.powers
         # What a battery takes is not what it gives, and its counter counts one of them.
         if circuit.source is not None and circuit.source.kind is SourceKind.BATTERY:
-            watts = []
+            watts = ()
         single = circuit.balanced and len(circuit.energy) == 1
         watts_factor = 2 if circuit.balanced and len(circuit.power) == 1 else 1
-        self._item(circuit.id, counters, amps, watts, 1 + single, watts_factor, not single)
+        self._item(
+            circuit.id, slots.counters, slots.currents, watts, 1 + single, watts_factor, not single
+        )
 
     def _most_w(self, rating_a: float, legs: int) -> int:
         """What can flow through a counter behind such a breaker."""
@@ -135,9 +133,9 @@ class Watched:
     def _item(
         self,
         name: str,
-        counters: list[int],
-        amps: list[int],
-        watts: list[int],
+        counters: Sequence[int],
+        amps: Sequence[int],
+        watts: Sequence[int],
         factor: int,
         watts_factor: int,
         whole: bool,
@@ -168,9 +166,3 @@ class Watched:
 
 def _modulated(circuit: Circuit) -> bool:
     return circuit.controlled and circuit.role is Role.MODULATED
-
-
-def leg_slots(circuit: Circuit, leg: int, image: Image) -> list[int]:
-    """The image slots of what a circuit draws on a leg; a single CT counts on both legs."""
-    first = {m.current: f"{circuit.id}.{LEGS[m.leg]}_ma" for m in reversed(circuit.currents)}
-    return [image.slot[first[m.current]] for m in circuit.currents if m.leg == leg]

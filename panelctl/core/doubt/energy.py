@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from panelctl.core.state.image import Image
 from panelctl.core.state.layout import Changing, Fixed
 from panelctl.model.doubt import Doubt
+from panelctl.model.slots import Slots
 
 KeptCounts = dict[str, list[int]]  # by slot: what the counter showed last, and the total
 
@@ -12,10 +12,10 @@ KeptCounts = dict[str, list[int]]  # by slot: what the counter showed last, and 
 class Energy:
     """The counters' part of a panel's memory. `items` are the names of those that are judged."""
 
-    def __init__(self, items: list[str], image: Image, fixed: Fixed, state: Changing) -> None:
-        self._image, self._fixed, self._state = image, fixed, state
+    def __init__(self, items: list[str], slots: Slots, fixed: Fixed, state: Changing) -> None:
+        self._names, self._fixed, self._state = slots.names, fixed, state
         self._items = {name: k for k, name in enumerate(items)}
-        self._export = self._counter_at(image.slot.get("main.export_wh", -1))
+        self._export = self._counter_at(slots.mains.exported)
 
     def _counter_at(self, slot: int) -> int:
         slots = self._fixed.counter_slot.tolist()
@@ -56,7 +56,7 @@ class Energy:
         """What has to outlive a restart."""
         state = self._state
         return {
-            self._image.names[slot]: [state.count_raw_wh[c], state.count_total_wh[c]]
+            self._names[slot]: [state.count_raw_wh[c], state.count_total_wh[c]]
             for c, slot in enumerate(self._fixed.counter_slot)
             if state.count_known[c]
         }
@@ -65,7 +65,7 @@ class Energy:
         """Go on from what an earlier run kept at `then_ns`."""
         fixed, state = self._fixed, self._state
         for c, slot in enumerate(fixed.counter_slot):
-            pair = kept.get(self._image.names[slot])
+            pair = kept.get(self._names[slot])
             if pair is not None:
                 state.count_raw_wh[c], state.count_total_wh[c] = pair
                 state.count_raw_ns[c] = state.count_moved_ns[c] = then_ns

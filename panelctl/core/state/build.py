@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from panelctl.core.doubt.build import Watched
-from panelctl.core.state.image import Image
 from panelctl.core.state.layout import MODULATED, SWITCHED, Changing, Fixed
 from panelctl.core.thermal import ONE, TICK_BITS, Pole, keep_table
 from panelctl.model.breaker import BETWEEN_SHARE, CONTINUOUS_SHARE, NEUTRAL_SHARE, Breaker, Curve
@@ -16,7 +15,7 @@ from panelctl.model.circuit import Circuit, Role, SafeState, SourceKind
 from panelctl.model.limit import LimitName
 from panelctl.model.panel import Panel
 from panelctl.model.reason import Reason
-from panelctl.model.slots import LEGS
+from panelctl.model.slots import LEGS, Slots
 from panelctl.units import ma_from_a, ns_from_s
 
 GOOD_NEEDED = 5  # fresh mains readings in a row before anything may rise again (control.md A7)
@@ -48,7 +47,8 @@ class Row:
     legs: tuple[int, ...]
     limit_a: float | None
     members: frozenset[str] | None = None
-    slots: tuple[str, ...] = ()
+    slots: tuple[int, ...] = ()
+    of_mains: bool = False
     rating: bool = False
     breaker: Breaker | None = None
     credit: bool = False
@@ -56,7 +56,7 @@ class Row:
     busbar: bool = False
 
 
-def rows_of(panel: Panel) -> list[Row]:
+def rows_of(panel: Panel, slots: Slots) -> list[Row]:
     """The legs at the main lugs, the total import, each leg of each feeder, and what the panel has
     of a reduced neutral, a busbar that sources feed, and a sink for the compute node's heat.
     """
@@ -69,7 +69,8 @@ def rows_of(panel: Panel) -> list[Row]:
             name=leg,
             legs=(number,),
             limit_a=setting_a,
-            slots=(f"main.{leg}_ma",),
+            slots=(slots.mains.currents[number],),
+            of_mains=True,
             rating=service.thermal_credit,
             breaker=service.breaker,
             credit=service.thermal_credit,
@@ -79,7 +80,7 @@ def rows_of(panel: Panel) -> list[Row]:
     import_a = None
     if service.import_limit_w is not None:
         import_a = total_a(service.import_limit_w, panel)
-    rows.append(Row("import", (0, 1), import_a, slots=tuple(f"main.{leg}_ma" for leg in LEGS)))
+    rows.append(Row("import", (0, 1), import_a, slots=slots.mains.currents, of_mains=True))
     for feeder in panel.feeders:
         for leg in feeder.legs:
             setting = feeder.control_setting_a
@@ -89,19 +90,23 @@ def rows_of(panel: Panel) -> list[Row]:
                     legs=(leg,),
                     limit_a=feeder.breaker.rating_a if setting is None else setting,
                     members=frozenset(feeder.circuits),
-                    slots=(f"{feeder.id}.{LEGS[leg]}_ma",) if feeder.currents else (),
+                    slots=tuple(n for n in (slots.feeder(feeder.id).current(leg),) if n >= 0),
                     rating=setting is None,
                     breaker=feeder.breaker,
                 )
             )
     for leg, name in enumerate(LEGS):
-        mains = (f"main.{name}_ma",)
+        mains = (slots.mains.currents[leg],)
         if service.neutral_a is not None:
             limit_a = service.neutral_a * NEUTRAL_SHARE
-            rows.append(Row(f"neutral.{name}", (leg,), limit_a, slots=mains, neutral=True))
+            rows.append(
+                Row(f"neutral.{name}", (leg,), limit_a, slots=mains, of_mains=True, neutral=True)
+            )
         if any(circuit.source for circuit in panel.circuits):
             busbar_a = service.busbar_a or service.breaker.rating_a
-            rows.append(Row(f"busbar.{name}", (leg,), busbar_a, slots=mains, busbar=True))
+            rows.append(
+                Row(f"busbar.{name}", (leg,), busbar_a, slots=mains, of_mains=True, busbar=True)
+            )
     if (sink := panel.heat_sink) is not None:
         most_a = total_a(sink.rejector_w + sink.tank_w, panel)
         rows.append(Row("heat", (0, 1), most_a, frozenset(sink.circuits)))
@@ -121,16 +126,16 @@ def total_a(watts: float, panel: Panel) -> float:
 class Memory:
     """The flat memory of a panel, filled: `fixed` and `state`, and what their numbers stand for."""
 
-    def __init__(self, panel: Panel, image: Image) -> None:
-        self.rows = rows_of(panel)
+    def __init__(self, panel: Panel, slots: Slots) -> None:
+        self.rows = rows_of(panel, slots)
         self.loads = [circuit for circuit in panel.circuits if circuit.controlled]
         self.feeds = feeds_of(panel)
-        watched = Watched(panel, image, self.loads)
+        watched = Watched(panel, slots, self.loads)
         self.fixed = Fixed(len(self.loads), len(self.rows), len(self.feeds), watched.lists)
         self.state = Changing(self.fixed, len(LimitName))
         watched.fill(self.fixed, self.state)
         self.counted = watched.items  # the names of what has energy counters
-        self._image = image
+        self._slots = slots
         self._panel = panel
         self._scalars()
         for r, row in enumerate(self.rows):
@@ -175,17 +180,17 @@ class Memory:
 
     def _row(self, r: int, row: Row) -> None:
         fixed, timing = self.fixed, self._panel.timing
-        slots = [self._image.slot[name] for name in row.slots]
-        fixed.row_slot[r], fixed.row_slot2[r] = [*slots, -1, -1][:2]
-        of_mains = all(name.startswith("main.") for name in row.slots)
-        if of_mains and row.slots:
-            signs = [self._image.slot[f"main.{LEGS[leg]}_w"] for leg in row.legs]
+        mains = self._slots.mains
+        fixed.row_slot[r], fixed.row_slot2[r] = [*row.slots, -1, -1][:2]
+        if row.of_mains:
+            signs = [mains.powers[leg] for leg in row.legs]
             fixed.sign_slot[r], fixed.sign_slot2[r] = [*signs, -1][:2]
         if row.neutral:
-            other = LEGS[1 - row.legs[0]]
-            fixed.less_slot[r] = self._image.slot[f"main.{other}_ma"]
-            fixed.sign_slot2[r] = self._image.slot[f"main.{other}_w"]
-        fixed.row_stale_ns[r] = 0 if of_mains else ns_from_s(timing.fresh_s)
+            other = 1 - row.legs[0]
+            fixed.less_slot[r] = mains.currents[other]
+            fixed.sign_slot2[r] = mains.powers[other]
+        its_own = row.slots and not row.of_mains  # what is of the mains, the state judges
+        fixed.row_stale_ns[r] = ns_from_s(timing.fresh_s) if its_own else 0
         fixed.scale[r] = RATING_SCALE if row.rating else 1
         outside = [
             circuit
@@ -211,12 +216,10 @@ class Memory:
 
     def _feed(self, j: int, circuit: Circuit, leg: int) -> None:
         """One leg of a source: where it is read, and which rows it relieves or loads."""
-        fixed, slot, source = self.fixed, self._image.slot, circuit.source
+        fixed, slots, source = self.fixed, self._slots.circuit(circuit.id), circuit.source
         assert source is not None
-        fixed.feed_slot[j] = self._current_slot(circuit, leg)
-        powers = []
-        if source.kind is SourceKind.BATTERY:
-            powers = [slot[f"{circuit.id}.{n}_w"] for n in range(len(circuit.power))]
+        fixed.feed_slot[j] = slots.current(leg)
+        powers = slots.powers if source.kind is SourceKind.BATTERY else ()
         fixed.feed_w_slot[j], fixed.feed_w_slot2[j] = [*powers, -1, -1][:2]
         fixed.feed_stale_ns[j] = ns_from_s(self._panel.timing.fresh_s)
         fixed.feed_most_ma[j] = ma_from_a(circuit.breaker.rating_a)
@@ -232,13 +235,6 @@ class Memory:
             elif not row.neutral or len(circuit.legs) == 1:
                 fixed.relieves[k] = 1
 
-    def _current_slot(self, circuit: Circuit, leg: int) -> int:
-        """The image slot of a leg's current; a balanced circuit with one CT has one for both."""
-        # It is named for the first leg of the circuit that has this meter point.
-        point = next(meter.current for meter in circuit.currents if meter.leg == leg)
-        first = next(meter.leg for meter in circuit.currents if meter.current == point)
-        return self._image.slot[f"{circuit.id}.{LEGS[first]}_ma"]
-
     def limit(self, name: LimitName, r: int, ma: int) -> None:
         """Put a named limit on row `r`, for good."""
         self.state.limit_on[int(name)] = 1
@@ -248,8 +244,8 @@ class Memory:
         fixed, state, timing = self.fixed, self.state, self._panel.timing
         fixed.kind[i] = MODULATED if circuit.modulation else SWITCHED
         fixed.compute[i] = circuit.is_compute
-        fixed.relay_slot[i] = self._image.slot.get(f"{circuit.id}.relay", -1)
-        fixed.told_slot[i] = self._image.slot.get(f"{circuit.id}.told", -1)
+        fixed.relay_slot[i] = self._slots.circuit(circuit.id).relay
+        fixed.told_slot[i] = self._slots.circuit(circuit.id).told
         tolerance = NODE_TOLERANCE_RATIO if circuit.is_compute else CAR_TOLERANCE_RATIO
         fixed.tolerance_ppm[i] = round(tolerance * 1_000_000)
         fixed.min_on_ns[i] = ns_from_s(circuit.min_on_s)
@@ -309,7 +305,7 @@ class Memory:
         fixed.against[k] = row.neutral and not legs
         if not legs:
             return
-        slots = [self._current_slot(circuit, leg) for leg in legs]
+        slots = [self._slots.circuit(circuit.id).current(leg) for leg in legs]
         fixed.slot[k], fixed.slot2[k] = [*slots, -1][:2]
         fixed.plain[k] = len(legs) * fixed.scale[r]
         heavy = row.rating and circuit.continuous
@@ -325,8 +321,8 @@ class Memory:
         fixed = self.fixed
         if circuit.balanced:
             return
-        mine, other = (self._current_slot(circuit, leg) for leg in (row.legs[0], 1 - row.legs[0]))
-        fixed.slot[k], fixed.slot2[k] = mine, other
+        slots, leg = self._slots.circuit(circuit.id), row.legs[0]
+        fixed.slot[k], fixed.slot2[k] = slots.current(leg), slots.current(1 - leg)
         # A set-point says nothing about the difference, which is measured and the household's.
         fixed.coef[k] = fixed.plain[k] = int(circuit.role is not Role.MODULATED)
         fixed.against[k] = 1

@@ -58,8 +58,8 @@ class Readings:
                 continue
             if now_s - since_s < READ_S or item.breaker.tripped:
                 continue
-            for meter in item.circuit.currents:
-                slot = image.slot.get(f"{name}.{'ab'[meter.leg]}_ma", -1)
+            slots = app.engine.slots.circuit(name).currents
+            for meter, slot in zip(item.circuit.currents, slots, strict=True):
                 if meter.current.device in lying or not image.good(slot, now_ns, READ_OLD_NS):
                     continue
                 true_a, shown_a = abs(item.current_a), abs(image.value[slot]) / 1000
