@@ -103,6 +103,35 @@ def test_a_stop_wins_over_a_file_that_is_being_read() -> None:
     assert [app.config for app in asyncio.run(day()).apps] == ["one"]
 
 
+def test_a_file_that_is_put_back_while_the_old_controller_stops_is_what_starts() -> None:
+    """What is compared with is what is about to be in force, not what was."""
+
+    async def day() -> Office:
+        office = Office()
+        first, may_end = office.apps[0], asyncio.Event()
+
+        async def slow(stop: asyncio.Event) -> None:
+            first.started.set()
+            await stop.wait()
+            await may_end.wait()
+
+        first.run = slow  # type: ignore[method-assign]  # its last writes take a while
+        running = asyncio.create_task(office.supervisor.run())
+        await first.started.wait()
+        for text in ("two", "one"):
+            office.file = text
+            await office.asked()
+        may_end.set()
+        assert await asyncio.wait_for(office.made.get(), 5) is first
+        second = await asyncio.wait_for(office.made.get(), 5)
+        await second.started.wait()
+        office.supervisor.stop()
+        await asyncio.wait_for(running, 5)
+        return office
+
+    assert [app.config for app in asyncio.run(day()).apps] == ["one", "one"]
+
+
 def test_what_ends_the_controller_ends_the_supervisor() -> None:
     async def day() -> None:
         office = Office()
