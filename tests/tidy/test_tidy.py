@@ -91,3 +91,13 @@ def test_every_map_is_listed_in_the_docs() -> None:
     text = Path("docs/reference/register-maps.md").read_text()
     for path in Path("panelctl/modbus/maps").glob("*.toml"):
         assert path.stem in text
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "SECURITY.md"])
+def test_what_those_who_join_are_sent_to_is_there(page: str) -> None:
+    text = Path(page).read_text()
+    named = re.findall(r"`((?:panelctl|tests|docs|ext|fixtures)/[\w/.-]+)`", text)
+    linked = re.findall(r"\]\(((?!http)[^)#]+)\)", text)
+    assert named or linked
+    for path in (*named, *linked):
+        assert Path(path).exists(), f"{page}: {path}"
