@@ -72,7 +72,8 @@ def command(
 
     urls = split_links(links)
 
-    panel, text = read_panel_apart(config, urls)
+    first = read_panel_apart(config, urls)
+    panel = first.panel
     if read_only:
         state_path = state_path / "read-only"  # what an armed run has to remember stays as it is
     for folder in (socket_path.parent, state_path):
@@ -103,7 +104,7 @@ def command(
                 return App(panel.disarmed(), text, places, clock, open_read_only, watchdog, store)
             return App(panel, text, places, clock, open_link, watchdog, store)
 
-        supervisor = Supervisor(panel, text, make, lambda: reread_panel_apart(config, urls))
+        supervisor = Supervisor(first, make, lambda: reread_panel_apart(config, urls))
 
         def stop() -> None:
             watchdog.stopping()

@@ -1,7 +1,8 @@
 """Reading a panel file in a process of its own, so that the controller never loads the checker.
 
 The validation library costs the controller 12 MB and a reload would cost it cycles; a child process
-reads and checks the file, and hands the finished model back.
+reads and checks the file, and hands the finished model back, with the register maps that it was
+checked with: a map that was changed is a change of the panel.
 """
 
 from __future__ import annotations
@@ -10,37 +11,51 @@ import asyncio
 import pickle
 import subprocess
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from panelctl.errors import ConfigError, PanelctlError
+from panelctl.modbus.maps import RegisterMap, load_map
 from panelctl.model.panel import Panel
 
 CHILD = (sys.executable, "-m", "panelctl.config.apart")
 
 
-def _unpack(answer: bytes) -> tuple[Panel, str]:
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A panel file that holds: the panel, the text, and the maps of its devices by id."""
+
+    panel: Panel
+    text: str
+    maps: dict[str, RegisterMap] = field(default_factory=dict)
+
+    def same(self, other: Checked) -> bool:
+        """Whether there is nothing new in the other one."""
+        return self.text == other.text and self.maps == other.maps
+
+
+def _unpack(answer: bytes) -> Checked:
     if not answer:
         raise PanelctlError("the checker of panel files ended without an answer")
     # The bytes come from our own child process over a pipe, never from outside.
     result = pickle.loads(answer)
     if isinstance(result, ConfigError):
         raise result
-    panel, text = result
-    assert isinstance(panel, Panel)
-    return panel, str(text)
+    assert isinstance(result, Checked)
+    return result
 
 
 def _arguments(path: Path, links: dict[str, str]) -> list[str]:
     return [*CHILD, str(path), *(f"{name}={url}" for name, url in links.items())]
 
 
-def read_panel_apart(path: Path, links: dict[str, str] | None = None) -> tuple[Panel, str]:
+def read_panel_apart(path: Path, links: dict[str, str] | None = None) -> Checked:
     """`load.read_panel_and_text` in a child process. Raises ConfigError."""
     done = subprocess.run(_arguments(path, links or {}), stdout=subprocess.PIPE)
     return _unpack(done.stdout)
 
 
-async def reread_panel_apart(path: Path, links: dict[str, str] | None = None) -> tuple[Panel, str]:
+async def reread_panel_apart(path: Path, links: dict[str, str] | None = None) -> Checked:
     """The same without blocking the event loop. Raises ConfigError."""
     child = await asyncio.create_subprocess_exec(
         *_arguments(path, links or {}), stdout=asyncio.subprocess.PIPE
@@ -54,11 +69,15 @@ def _child() -> None:
 
     links = dict(text.split("=", 1) for text in sys.argv[2:])
     try:
-        result: tuple[Panel, str] | ConfigError = read_panel_and_text(Path(sys.argv[1]), links)
+        panel, text = read_panel_and_text(Path(sys.argv[1]), links)
+        maps = {device.map: load_map(device.map) for device in panel.devices}
+        result: Checked | ConfigError = Checked(panel, text, maps)
     except ConfigError as error:
         result = error
     sys.stdout.buffer.write(pickle.dumps(result))
 
 
 if __name__ == "__main__":
-    _child()
+    from panelctl.config.apart import _child as child  # so that what it hands over has this name
+
+    child()

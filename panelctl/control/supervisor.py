@@ -13,30 +13,33 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
+from panelctl.config.apart import Checked
 from panelctl.control.app import App
 from panelctl.control.realtime import refreeze_garbage
 from panelctl.errors import PanelctlError
+from panelctl.modbus.maps import hold_maps
 from panelctl.model.panel import Panel
 
-Read = Callable[[], Awaitable[tuple[Panel, str]]]
+Read = Callable[[], Awaitable[Checked]]
 Make = Callable[[Panel, str], App]
 LOG = logging.getLogger("panelctl")
 
 
 class Supervisor:
-    """One controller after the other. `read` gives the panel and the text of its file, and raises
-    PanelctlError where that has problems; `make` builds a controller of them.
+    """One controller after the other. `read` gives what a panel file holds, and raises
+    PanelctlError where that has problems; `make` builds a controller of it.
     """
 
-    def __init__(self, panel: Panel, config: str, make: Make, read: Read) -> None:
-        self.app = make(panel, config)
-        self._config = config
+    def __init__(self, first: Checked, make: Make, read: Read) -> None:
+        hold_maps(first.maps)
+        self.app = make(first.panel, first.text)
+        self._now = first
         self._make = make
         self._read = read
         self._end = asyncio.Event()
         self._stopping = False
         self._reading: asyncio.Task[None] | None = None
-        self._next: tuple[Panel, str] | None = None
+        self._next: Checked | None = None
         self.refused = 0  # files that had problems
 
     def stop(self) -> None:
@@ -52,16 +55,15 @@ class Supervisor:
 
     async def _reread(self) -> None:
         try:
-            panel, config = await self._read()
+            checked = await self._read()
         except PanelctlError as error:
             self.refused += 1
             LOG.error("the panel file is refused, the old one stays in force: %s", error)
             return
-        in_force = self._config if self._next is None else self._next[1]
-        if config == in_force:
-            LOG.info("the panel file has not changed")
+        if checked.same(self._next or self._now):
+            LOG.info("neither the panel file nor a map of its devices has changed")
             return
-        self._next = (panel, config)
+        self._next = checked
         self._end.set()
 
     async def run(self) -> None:
@@ -71,11 +73,11 @@ class Supervisor:
                 await self.app.run(self._end)
                 if self._stopping or self._next is None:
                     return
-                panel, self._config = self._next
-                self._next = None
+                self._now, self._next = self._next, None
                 self._end.clear()
                 LOG.info("the panel file has changed: starting with the new one")
-                self.app = self._make(panel, self._config)
+                hold_maps(self._now.maps)
+                self.app = self._make(self._now.panel, self._now.text)
                 refreeze_garbage()
         finally:
             if self._reading is not None:

@@ -354,9 +354,25 @@ def map_names() -> list[str]:
     return sorted(_files())
 
 
-@cache
+_held: dict[str, RegisterMap] = {}
+
+
+def hold_maps(maps: Mapping[str, RegisterMap]) -> None:
+    """From now on these are the maps of their ids, whatever is in the files: those that a panel
+    file was checked with, so that nobody goes on with others. Any other is read anew.
+    """
+    _from_file.cache_clear()
+    _held.clear()
+    _held.update(maps)
+
+
 def load_map(name: str) -> RegisterMap:
     """The map of that id. Raises ConfigError when there is none, or when it is wrong."""
+    return _held[name] if name in _held else _from_file(name)
+
+
+@cache
+def _from_file(name: str) -> RegisterMap:
     known = _files()
     if name not in known:
         listed = ", ".join(sorted(known))

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from panelctl.config.apart import read_panel_apart
 from panelctl.config.load import parse_panel, read_panel, replace_links, schema
 from panelctl.errors import ConfigError
+from panelctl.modbus.maps import load_map
 from panelctl.model.circuit import Role
 
 DEMO = Path("panelctl/sim/demo.toml")
@@ -46,7 +47,9 @@ def test_the_demos_panel() -> None:
 
 
 def test_a_panel_read_apart_is_the_same() -> None:
-    assert read_panel_apart(DEMO) == (read_panel(DEMO), DEMO.read_text())
+    checked = read_panel_apart(DEMO)
+    assert (checked.panel, checked.text) == (read_panel(DEMO), DEMO.read_text())
+    assert checked.maps == {device.map: load_map(device.map) for device in checked.panel.devices}
     with pytest.raises(ConfigError, match="cannot be read"):
         read_panel_apart(Path("nowhere.toml"))
 

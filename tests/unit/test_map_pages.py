@@ -14,7 +14,7 @@ from panelctl.errors import ConfigError
 from panelctl.modbus.mapfile import json_schema
 from panelctl.modbus.maplint import lint
 from panelctl.modbus.mappage import keys_table, maps_table
-from panelctl.modbus.maps import load_map, map_names, parse_map
+from panelctl.modbus.maps import hold_maps, load_map, map_names, parse_map
 from tests.unit.test_maps import HEAD
 
 PAGE = Path("docs/reference/register-maps.md")
@@ -92,7 +92,7 @@ def own_map() -> str:
 def test_the_meter_of_the_how_to_is_a_map(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "acme_m3.toml").write_text(own_map())
     monkeypatch.setenv("PANELCTL_MAPS", str(tmp_path))
-    load_map.cache_clear()
+    hold_maps({})
     try:
         assert list(lint(load_map("acme_m3"))) == []
         text = DEMO.read_text().replace('export_energy = "export_wh"\n', "")
@@ -101,13 +101,13 @@ def test_the_meter_of_the_how_to_is_a_map(tmp_path: Path, monkeypatch: pytest.Mo
         )
         assert parse_panel(text, "panel.toml").device("mains").map == "acme_m3"
         (tmp_path / "acme_m3.toml").write_text(own_map().replace('"acme_m3"', '"other"'))
-        load_map.cache_clear()
+        hold_maps({})
         with pytest.raises(ConfigError, match="must be the file's name"):
             load_map("acme_m3")
         (tmp_path / "abb_terra_ac.toml").write_text(own_map())
         assert load_map("abb_terra_ac").vendor == "ABB", "what ships is not replaced"
     finally:
-        load_map.cache_clear()
+        hold_maps({})
 
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 import pytest
 
+from panelctl.config.apart import Checked
 from panelctl.config.load import read_panel
 from panelctl.control.app import App
 from panelctl.control.supervisor import Supervisor
 from panelctl.errors import ConfigError, Problem
+from panelctl.modbus.maps import RegisterMap, hold_maps, load_map
 from panelctl.model.panel import Panel
 
 PANEL = read_panel(Path("panelctl/sim/demo.toml"))
@@ -36,20 +39,21 @@ class Office:
 
     def __init__(self) -> None:
         self.file: str | ConfigError = "one"
+        self.maps: dict[str, RegisterMap] = {}
         self.apps: list[FakeApp] = []
         self.made = asyncio.Queue[FakeApp]()
-        self.supervisor = Supervisor(PANEL, "one", self.make, self.read)
+        self.supervisor = Supervisor(Checked(PANEL, "one"), self.make, self.read)
 
     def make(self, panel: Panel, config: str) -> App:
         self.apps.append(FakeApp(config))
         self.made.put_nowait(self.apps[-1])
         return cast(App, self.apps[-1])
 
-    async def read(self) -> tuple[Panel, str]:
+    async def read(self) -> Checked:
         await asyncio.sleep(0)
         if isinstance(self.file, ConfigError):
             raise self.file
-        return PANEL, self.file
+        return Checked(PANEL, self.file, self.maps)
 
     async def asked(self) -> None:
         """Ask for the file to be read, and wait until it has been."""
@@ -87,6 +91,33 @@ def test_a_changed_file_is_swapped_in_and_a_wrong_one_refused_whole(
     assert office.apps[1].ended
     assert office.supervisor.refused == 1
     assert "timing.rate_hz" in caplog.text
+
+
+def test_a_map_that_was_changed_is_a_change_of_the_panel() -> None:
+    """And the one that it was checked with is the one that is used."""
+    changed = replace(load_map("abb_terra_ac"), timeout_ms=77)
+
+    async def day() -> Office:
+        office = Office()
+        running = asyncio.create_task(office.supervisor.run())
+        await office.apps[0].started.wait()
+        office.maps = {changed.id: changed}
+        assert load_map(changed.id) != changed, "not before the old controller has ended"
+        await office.asked()
+        await asyncio.wait_for(office.made.get(), 5)
+        second = await asyncio.wait_for(office.made.get(), 5)
+        await second.started.wait()
+        assert load_map(changed.id) == changed
+        await office.asked()
+        office.supervisor.stop()
+        await asyncio.wait_for(running, 5)
+        return office
+
+    try:
+        office = asyncio.run(day())
+    finally:
+        hold_maps({})
+    assert len(office.apps) == 2, "the same map again is nothing new"
 
 
 def test_a_stop_wins_over_a_file_that_is_being_read() -> None:

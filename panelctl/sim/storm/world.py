@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from panelctl.clock import Clock
+from panelctl.config.apart import Checked
 from panelctl.config.load import parse_panel
 from panelctl.control.app import App, Places
 from panelctl.control.store import StateStore
@@ -169,7 +170,7 @@ class World:
     def start(self) -> None:
         """Start the controller, as the service manager does."""
         self._store = StateStore(self._state, self.clock.boot, WriteNow(flush=False))
-        self.supervisor = Supervisor(self.believed, self._config, self._make, self._read)
+        self.supervisor = Supervisor(Checked(self.believed, self._config), self._make, self._read)
         self._task = self.loop.create_task(self._run(self.supervisor), name="controller")
 
     def _make(self, panel: Panel, config: str) -> App:
@@ -178,11 +179,11 @@ class World:
         self.alter(app)
         return app
 
-    async def _read(self) -> tuple[Panel, str]:
+    async def _read(self) -> Checked:
         """The panel file as it is on the disk now."""
         await asyncio.sleep(READ_S)
         parse_panel(self._file, "panel.toml")
-        return self._edited, self._file
+        return Checked(self._edited, self._file)
 
     def edit(self, more: str, margin_ratio: float = 1.0) -> None:
         """Somebody adds lines to the panel file, changes the restore margin, and asks the
