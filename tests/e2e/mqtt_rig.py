@@ -49,7 +49,7 @@ class Listener:
     """A client that keeps what it hears: the newest text of each topic, and all in order."""
 
     def __init__(self, rig: BrokerRig, name: str, tls: bool = False, to: str = "#") -> None:
-        self.texts: dict[str, str] = {}
+        self._texts: dict[str, str] = {}
         self.heard: list[tuple[float, str, str]] = []
         self.code: int | None = None
         self._changed = threading.Condition()
@@ -76,29 +76,37 @@ class Listener:
         with self._changed:
             self.heard.append((time.monotonic(), message.topic, text))
             if text:
-                self.texts[message.topic] = text
+                self._texts[message.topic] = text
             else:
-                self.texts.pop(message.topic, None)
+                self._texts.pop(message.topic, None)
             self._changed.notify_all()
 
     def until(self, condition: Callable[[dict[str, str]], Any], timeout_s: float) -> float:
         """Wait until `condition` holds for what is known; how long that took, s."""
         begun_s = time.monotonic()
         with self._changed:
-            if not self._changed.wait_for(lambda: condition(self.texts), timeout_s):
-                few = {t: x[:60] for t, x in list(self.texts.items())[:5]}
-                raise AssertionError(f"did not come within {timeout_s} s; {len(self.texts)}: {few}")
+            if not self._changed.wait_for(lambda: condition(self._texts), timeout_s):
+                few = {t: x[:60] for t, x in list(self._texts.items())[:5]}
+                raise AssertionError(
+                    f"did not come within {timeout_s} s; {len(self._texts)}: {few}"
+                )
         return time.monotonic() - begun_s
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """What is known now, by topic; messages go on coming in meanwhile."""
+        with self._changed:
+            return dict(self._texts)
 
     def forget(self) -> None:
         """Begin to listen anew."""
         with self._changed:
-            self.texts.clear()
+            self._texts.clear()
             self.heard.clear()
 
     def value(self, path: str) -> str | None:
         """The newest text of a property."""
-        return self.texts.get(f"{PREFIX}/{path}")
+        return self._texts.get(f"{PREFIX}/{path}")
 
     def send(self, path: str, text: str | bytes, retain: bool = False) -> None:
         """Set a property."""
