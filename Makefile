@@ -22,7 +22,7 @@ ifdef ARGS
 else
 	$(BIN)/python -m pytest tests --ignore tests/bus --ignore tests/e2e --ignore $(FOREIGN) \
 	  -n auto --dist worksteal
-	$(BIN)/python -m pytest tests/bus $(FOREIGN) tests/e2e -m 'not alone' -n 20 --dist loadgroup
+	$(BIN)/python -m pytest tests/bus $(FOREIGN) tests/e2e -m 'not alone' -n 12 --dist loadgroup
 	$(BIN)/python -m pytest tests/e2e -m alone -n 2 --dist loadgroup
 endif
 

