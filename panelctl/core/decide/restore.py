@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from panelctl.core.decide.cells import Cells
 from panelctl.core.decide.serve import serve
-from panelctl.core.decide.shed import rank, shed, shortest
+from panelctl.core.decide.shed import clear, shed, shortest
 from panelctl.core.decide.standing import deaf, inside, least, leaving, lingers, stays
 from panelctl.core.decide.thermal import cooling
 from panelctl.core.decide.words import (
@@ -102,12 +102,8 @@ def queue(m: Cells, now_ns: int) -> int:
     """Who waits for room, in rank order, with what each needs; how many."""
     count = 0
     for i in range(m.n):
-        m.x_size[i] = 0
-        m.x_worth[i] = 0
-        m.x_taken[i] = 0
-        m.x_rank[i] = rank(m, i)
+        clear(m, i)
         for r in range(m.rows):
-            m.x_coef[i * m.rows + r] = 0
             m.x_least[r] = 0
         if m.f_kind[i] == MODULATED:
             stand(m, i, now_ns)

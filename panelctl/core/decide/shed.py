@@ -72,21 +72,26 @@ def shortest(m: Cells, i: int, coef: Words, room: Words) -> tuple[int, int]:
     return row, short_ma
 
 
+def clear(m: Cells, i: int) -> None:
+    """Nobody has weighed load `i` yet; only its rank is known."""
+    m.x_size[i] = 0
+    m.x_worth[i] = 0
+    m.x_taken[i] = 0
+    m.x_rank[i] = rank(m, i)
+    for r in range(m.rows):
+        m.x_coef[i * m.rows + r] = 0
+
+
 def keep(m: Cells, now_ns: int) -> None:
     """Which closed loads must open: served in rank order under the limit itself."""
     for r in range(m.rows):
         m.x_room[r] = m.f_scale[r] * m.s_shed_ma[r] - m.x_house[r]
     count = 0
     for i in range(m.n):
-        m.x_size[i] = 0
-        m.x_worth[i] = 0
-        m.x_taken[i] = 0
-        m.x_rank[i] = rank(m, i)
+        clear(m, i)
         # Inside a tier the node is kept first, then who is still inside its minimum on time.
         leaves = 0 if m.f_compute[i] or stays(m, i, now_ns) else 1
         m.x_key[i] = (2 * m.x_rank[i] + leaves) * MAX_LOADS + i
-        for r in range(m.rows):
-            m.x_coef[i * m.rows + r] = 0
         if m.f_kind[i] == SWITCHED and weigh_switched(m, i, now_ns):
             m.x_order[count] = i
             count += 1
