@@ -74,21 +74,11 @@ def make(
     from panelctl.services.access import Clients, Role, broker_file, reload_broker
     from panelctl.services.certificates import Files, ensure
     from panelctl.services.discovery import local_addresses
-    from panelctl.services.homie import homie_id
 
-    before = _before(folder)
-    if serial is None and "root" not in before:
-        raise click.UsageError("--serial is needed the first time")
-    root = homie_id(serial) if serial else str(before["root"])
-    if root != before.get("root"):
-        before.pop("name", None)  # it may be made of the old one
     asked: dict[str, Any] = {"name": name, "host": host, "port": port, "tls_port": tls_port}
     asked["addresses"] = list(addresses) or None
-    usual = {"name": f"panelctl-{root}.local", "host": "127.0.0.1", "port": 1883, "tls_port": 8883}
-    given = {key: value for key, value in asked.items() if value is not None}
-    setup = {"addresses": [], **usual, **before, **given, "root": root}
-    _check(setup)
-    host_name, port = setup["name"], setup["port"]
+    setup = _setup(_before(folder), serial, asked)
+    root, host_name, port = setup["root"], setup["name"], setup["port"]
     try:
         _for_broker(folder)
     except OSError as error:
@@ -128,6 +118,22 @@ def make(
         f"  panelctl serve --broker mqtt://127.0.0.1:{port} --user panelctl "
         f"--password-file {secret}"
     )
+
+
+def _setup(before: dict[str, Any], serial: str | None, asked: dict[str, Any]) -> dict[str, Any]:
+    """What is set up: as asked, else as before, else as usual. Raises UsageError, ServiceError."""
+    from panelctl.services.homie import homie_id
+
+    if serial is None and "root" not in before:
+        raise click.UsageError("--serial is needed the first time")
+    root = homie_id(serial) if serial else str(before["root"])
+    if root != before.get("root"):
+        before.pop("name", None)  # it may be made of the old one
+    usual = {"name": f"panelctl-{root}.local", "host": "127.0.0.1", "port": 1883, "tls_port": 8883}
+    given = {key: value for key, value in asked.items() if value is not None}
+    setup = {"addresses": [], **usual, **before, **given, "root": root}
+    _check(setup)
+    return setup
 
 
 def _before(folder: Path) -> dict[str, Any]:

@@ -15,8 +15,11 @@ from panelctl.cli.logs import log_option, log_to_stderr
 from panelctl.cli.options import default_socket, split_links
 
 if TYPE_CHECKING:
+    from panelctl.config.apart import Checked
     from panelctl.control.app import App
     from panelctl.model.panel import Panel
+
+LOG = logging.getLogger("panelctl")
 
 
 @click.command("run", epilog="Example: panelctl run --config /etc/panelctl/panel.toml")
@@ -60,7 +63,8 @@ def command(
 ) -> None:
     """Run the controller until SIGTERM or Ctrl-C.
 
-    SIGHUP reads the panel file again: it is checked whole, then swapped in, or refused whole.
+    SIGHUP reads the panel file and its devices' register maps again: checked whole, then swapped
+    in, or refused whole.
 
     It starts in HOLD, reads every relay back before it writes one, and on an orderly stop leaves
     the compute node at its floor, chargers at their fallback and relays as they are.
@@ -68,15 +72,19 @@ def command(
     With --read-only no circuit counts as armed, and the links themselves refuse to write.
     """
     log_to_stderr(log_form)
-    from panelctl.config.apart import read_panel_apart, reread_panel_apart
+    from panelctl.config.apart import read_panel_apart
 
     urls = split_links(links)
-
     first = read_panel_apart(config, urls)
-    panel = first.panel
     if read_only:
         state_path = state_path / "read-only"  # what an armed run has to remember stays as it is
-    for folder in (socket_path.parent, state_path):
+    _make_folders(socket_path.parent, state_path)
+    asyncio.run(_serve(first, config, urls, socket_path, state_path, read_only))
+
+
+def _make_folders(*folders: Path) -> None:
+    """The folders that a controller leaves its traces in. Raises ClickException."""
+    for folder in folders:
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o750)
         except OSError as error:
@@ -84,6 +92,18 @@ def command(
                 f"{folder} cannot be made ({error}); use --socket and --state, "
                 "or let systemd make it with RuntimeDirectory= and StateDirectory="
             ) from None
+
+
+async def _serve(
+    first: Checked,
+    config: Path,
+    urls: dict[str, str],
+    socket_path: Path,
+    state_path: Path,
+    read_only: bool,
+) -> None:
+    """Run until a signal ends it. Raises what the controller raises."""
+    from panelctl.config.apart import reread_panel_apart
     from panelctl.control.app import App, Places
     from panelctl.control.realtime import freeze_garbage, lock_memory, raise_priority
     from panelctl.control.store import StateStore
@@ -93,40 +113,35 @@ def command(
     from panelctl.files import Writer
     from panelctl.link.watchdog import Watchdog
 
-    log = logging.getLogger("panelctl")
+    clock, watchdog, places = TimerfdClock(), Watchdog(), Places(socket_path, state_path)
+    store = StateStore(places.state, clock.boot, Writer())
 
-    async def serve() -> None:
-        clock, watchdog, places = TimerfdClock(), Watchdog(), Places(socket_path, state_path)
-        store = StateStore(places.state, clock.boot, Writer())
+    def make(panel: Panel, text: str) -> App:
+        if read_only:
+            return App(panel.disarmed(), text, places, clock, open_read_only, watchdog, store)
+        return App(panel, text, places, clock, open_link, watchdog, store)
 
-        def make(panel: Panel, text: str) -> App:
-            if read_only:
-                return App(panel.disarmed(), text, places, clock, open_read_only, watchdog, store)
-            return App(panel, text, places, clock, open_link, watchdog, store)
+    supervisor = Supervisor(first, make, lambda: reread_panel_apart(config, urls))
 
-        supervisor = Supervisor(first, make, lambda: reread_panel_apart(config, urls))
+    def stop() -> None:
+        watchdog.stopping()
+        supervisor.stop()
 
-        def stop() -> None:
-            watchdog.stopping()
-            supervisor.stop()
-
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop)
-        loop.add_signal_handler(signal.SIGHUP, supervisor.reload)
-        fifo, locked = raise_priority(), lock_memory()
-        freeze_garbage()
-        log.info(
-            "%s: %d circuits at %g Hz; SCHED_FIFO %s, memory %s; socket %s",
-            panel.name,
-            len(panel.circuits),
-            panel.timing.rate_hz,
-            "on" if fifo else "not permitted",
-            "locked" if locked else "not locked",
-            socket_path,
-        )
-        await supervisor.run()
-        left = "nothing was written" if read_only else "modulated loads at their fallback"
-        log.info("stopped: %s, relays as they are", left)
-
-    asyncio.run(serve())
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    loop.add_signal_handler(signal.SIGHUP, supervisor.reload)
+    fifo, locked = raise_priority(), lock_memory()
+    freeze_garbage()
+    LOG.info(
+        "%s: %d circuits at %g Hz; SCHED_FIFO %s, memory %s; socket %s",
+        first.panel.name,
+        len(first.panel.circuits),
+        first.panel.timing.rate_hz,
+        "on" if fifo else "not permitted",
+        "locked" if locked else "not locked",
+        socket_path,
+    )
+    await supervisor.run()
+    left = "nothing was written" if read_only else "modulated loads at their fallback"
+    LOG.info("stopped: %s, relays as they are", left)

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -76,10 +76,9 @@ def command(
     needed for it are written to storm-SEED.json, and the command that repeats it is printed.
     """
     from panelctl.config.load import read_panel
-    from panelctl.link.recording import open_recording
     from panelctl.sim.storm import report
     from panelctl.sim.storm.faults import KINDS
-    from panelctl.sim.storm.run import plan, run, targets
+    from panelctl.sim.storm.run import plan, targets
     from panelctl.sim.storm.strike import PROFILES, read_schedule
 
     if record is not None and seeds > 1:
@@ -98,20 +97,8 @@ def command(
         else:
             strikes = plan(panel, number, duration_s, pace)
         begun_s = time.monotonic()
-        tape = None
-        try:
-            tape = open_recording(record) if record else None
-            with _Bar(as_json, number, duration_s) as told:
-                result = run(
-                    panel, text, number, duration_s, strikes, pace.rest_s, told, record=tape
-                )
-        except OSError as error:
-            raise click.ClickException(f"{record} cannot be made: {error}") from None
-        except KeyboardInterrupt:
-            raise click.ClickException(f"interrupted in seed {number}") from None
-        finally:
-            if tape is not None:
-                tape.close()
+        storm = (panel, text, number, duration_s, strikes, pace.rest_s)
+        result = _one(storm, record, quiet=as_json)
         results.append(result)
         speeds.append(duration_s / (time.monotonic() - begun_s))
         if not as_json:
@@ -127,18 +114,46 @@ def command(
     if plot is not None:
         worst = max(results, key=lambda r: max((max(s.a, s.b) for s in r.worst), default=0.0))
         _write(plot, report.plot(worst.worst))
-    plain = {
+    plain = _plain(results, speeds)
+    _write(out, json.dumps(plain, indent=1) + "\n")
+    if as_json:
+        click.echo(json.dumps(plain))
+    if any(result.violations for result in results):
+        raise SystemExit(1)
+
+
+def _plain(results: list[Result], speeds: list[float]) -> dict[str, Any]:
+    """What the storms came to, ready for JSON; `speeds` in times life."""
+    from panelctl.sim.storm import report
+
+    return {
         "version": _build(),
         "python": platform.python_version(),
         "speedup": round(statistics.median(speeds), 1),
         "summary": report.summary(results),
         "storms": [report.plain(result) for result in results],
     }
-    _write(out, json.dumps(plain, indent=1) + "\n")
-    if as_json:
-        click.echo(json.dumps(plain))
-    if any(result.violations for result in results):
-        raise SystemExit(1)
+
+
+def _one(
+    storm: tuple[Panel, str, int, float, list[Strike], float], record: Path | None, quiet: bool
+) -> Result:
+    """Run one storm (see sim.storm.run), maybe into a recording. Raises ClickException."""
+    from panelctl.link.recording import open_recording
+    from panelctl.sim.storm.run import run
+
+    tape, (_, _, seed, duration_s, _, _) = None, storm
+    try:
+        tape = open_recording(record) if record else None
+        with _Bar(quiet, seed, duration_s) as told:
+            return run(*storm, told, record=tape)
+    except OSError as error:
+        raise click.ClickException(f"{record} cannot be made: {error}") from None
+    except KeyboardInterrupt:
+        raise click.ClickException(f"interrupted in seed {seed}") from None
+    finally:
+        if tape is not None:
+            tape.close()
 
 
 def _fits(file: Path, strikes: list[Strike], places: dict[str, list[str]]) -> None:
