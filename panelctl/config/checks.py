@@ -117,7 +117,9 @@ def _devices(file: PanelFile) -> Iterator[Problem]:
             known = load_map(table.map)
         except ConfigError as error:
             for problem in error.problems:
-                yield Problem(f"{path}.map", problem.value or table.map, problem.remedy)
+                in_file = f"{error.file}: {problem}"  # which is a map's, unless there is none
+                remedy = problem.remedy if error.file == table.map else in_file
+                yield Problem(f"{path}.map", table.map, remedy)
             continue
         kind = links[table.link].url.partition(":")[0] if table.link in links else ""
         if kind == "rtu" and "rtu" not in known.links:

@@ -190,23 +190,24 @@ def _setpoint(file: PanelFile, circuit: CircuitTable) -> Iterator[Problem]:
     if all(table.name != given.device for table in file.device):
         yield Problem(f"{path}.device", given.device, "is no device of this file")
         return
-    if known is not None and known.setpoint is None:
+    if known is None:
+        return  # its map is wrong, and told about where it is named
+    if known.setpoint is None:
         yield Problem(f"{path}.device", given.device, f"{known.model} takes no set-point")
         return
-    if known is not None and known.setpoint is not None and known.setpoint.wears:
+    if known.setpoint.wears:
         remedy = f"the set-point of a {known.model} is in EEPROM, which its writes would wear out"
         yield Problem(f"{path}.device", given.device, remedy)
         return
     device = next((table for table in file.device if table.name == given.device), None)
-    setpoint = known.setpoint if known is not None else None
-    fed = known is not None and (known.failsafe is not None or (setpoint and setpoint.lease))
+    fed = known.failsafe is not None or known.setpoint.lease
     if device is not None and device.writes_per_day and fed:
         remedy = "is not for a device whose timer has to be fed by writes: leave it out"
         yield Problem(f"device {device.name}.writes_per_day", str(device.writes_per_day), remedy)
-    in_watts = known is not None and known.setpoint is not None and known.setpoint.point.unit == "W"
+    in_watts = known.setpoint.point.unit == "W"
     low, high = (given.floor_w, given.max_w) if in_watts else (given.min_a, given.max_a)
     is_compute = file.compute is not None and file.compute.circuit == circuit.id
-    if known is not None and in_watts != is_compute:
+    if in_watts != is_compute:
         remedy = "takes watts: only the circuit named in [compute] is told watts"
         if is_compute:
             remedy = "takes amps: the compute circuit needs a device that is told watts"

@@ -104,6 +104,13 @@ def test_the_meter_of_the_how_to_is_a_map(tmp_path: Path, monkeypatch: pytest.Mo
         hold_maps({})
         with pytest.raises(ConfigError, match="must be the file's name"):
             load_map("acme_m3")
+        hold_maps({})
+        torn = own_map().replace("timeout_ms = 300", "timeout_ms = -3")
+        (tmp_path / "acme_m3.toml").write_text(torn)
+        with pytest.raises(ConfigError) as told:
+            parse_panel(text, "panel.toml")
+        where = "device mains.map = acme_m3: maps/acme_m3.toml: read.timeout_ms = -3: must lie"
+        assert any(str(problem).startswith(where) for problem in told.value.problems)
         (tmp_path / "abb_terra_ac.toml").write_text(own_map())
         assert load_map("abb_terra_ac").vendor == "ABB", "what ships is not replaced"
     finally:
