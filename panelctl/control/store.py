@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -61,7 +62,9 @@ class Kept:
 
 
 class _File(Generic[T]):
-    """One file that follows a value. What the writer tells is taken up by the loop's own thread."""
+    """One file that follows a value. What became of a write the writer's thread leaves in a queue,
+    and the loop's own takes it up: of the one that it is of, for another may have been handed over.
+    """
 
     def __init__(self, path: Path, writes: Writes) -> None:
         self.path = path
@@ -69,10 +72,10 @@ class _File(Generic[T]):
         self.failures = 0
         self._writes = writes
         self._handed: tuple[T, float] | None = None  # to the writer, with the clocks' difference
+        self._handed_ns = 0
         self._written: tuple[T, float] | None = None  # on the disk
-        self._written_ns = 0
         self._failed: T | None = None  # the disk did not take it
-        self._told: bool | None = None  # by the writer
+        self._told: deque[tuple[tuple[T, float], bool]] = deque()  # by the writer
         self._retry_ns = 0
         self._backoff_ns = RETRY_NS
 
@@ -85,14 +88,15 @@ class _File(Generic[T]):
         self.latest = value
         self._heed(now_ns)
         if self._handed is not None:
-            same = self._handed[0] == value and abs(ahead_s - self._handed[1]) < SET_S
-            set_ = abs(ahead_s - self._handed[1]) >= SET_S
-            if same or (lazy and not set_ and now_ns - self._written_ns < LAZY_NS):
+            as_before = abs(ahead_s - self._handed[1]) < SET_S  # nobody has set a clock
+            waits = lazy and now_ns - self._handed_ns < LAZY_NS
+            if as_before and (waits or self._handed[0] == value):
                 return
         if now_ns < self._retry_ns and value == self._failed:
             return
-        self._handed, self._written_ns = (value, ahead_s), now_ns
-        self._writes.put(self.path, data(), self._tell)
+        handed = self._handed = (value, ahead_s)
+        self._handed_ns = now_ns
+        self._writes.put(self.path, data(), lambda written: self._told.append((handed, written)))
         self._heed(now_ns)
 
     @property
@@ -100,24 +104,26 @@ class _File(Generic[T]):
         """The value that was last given to the writer and has not failed."""
         return None if self._handed is None else self._handed[0]
 
-    def _tell(self, written: bool) -> None:
-        self._told = written
-
     def _heed(self, now_ns: int) -> None:
-        """What became of the last one. One that failed is tried again, more and more seldom."""
-        told, self._told = self._told, None
-        if told is None:
-            return
-        if told:
-            self._written, self._backoff_ns, self._retry_ns = self._handed, RETRY_NS, 0
-            return
-        if not self.failures:
-            LOG.warning("%s cannot be written; it is tried again", self.path)
-        self.failures += 1
-        self._failed = self.handed
-        self._handed = self._written
-        self._retry_ns = now_ns + self._backoff_ns
-        self._backoff_ns = min(2 * self._backoff_ns, LAZY_NS)
+        """What became of what was handed over. One that failed is tried again, more and more
+        seldom.
+        """
+        while self._told:
+            handed, written = self._told.popleft()
+            if written:
+                if self._failed is not None:
+                    LOG.info("%s is written again", self.path)
+                self._written, self._failed = handed, None
+                self._backoff_ns, self._retry_ns = RETRY_NS, 0
+                continue
+            if self._failed is None:
+                LOG.warning("%s cannot be written; it is tried again", self.path)
+            self.failures += 1
+            self._failed = handed[0]
+            if handed is self._handed:
+                self._handed = self._written
+                self._retry_ns = now_ns + self._backoff_ns
+                self._backoff_ns = min(2 * self._backoff_ns, LAZY_NS)
 
     def read(self, most_bytes: int, made: Callable[[dict[str, Any]], T]) -> tuple[T | None, bool]:
         """What is made of the file, or of the one before it, and whether it is that one."""
