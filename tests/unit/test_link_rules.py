@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from panelctl.field.bus import LinkCounts, TurnQueue
-from panelctl.field.diagnosis import Diagnosis, foreign_unit, speaks_rtu
+from panelctl.field.diagnosis import SHIFTED, Diagnosis, as_unit, foreign_unit, speaks_rtu
 from panelctl.field.frames import RtuReceiver, read_question, write_coil_question
 from panelctl.field.opening import FIRST_PATIENCE_NS, Opening
 from panelctl.field.overlap import AGAIN_FIRST_NS, PAIRS, SINGLES, Overlap
@@ -159,6 +159,18 @@ def test_framing_and_units_are_told_by_the_bytes() -> None:
     assert not speaks_rtu([question], b"\x00\x01\x00\x00\x00\x07" + reply[:-2])
     assert foreign_unit(question, b"\xff" + rtu_bytes(1, bytes([4, 4, 1, 2, 3, 4]))) == 1
     assert foreign_unit(question, reply) is None
+
+
+def test_a_gateway_that_answers_as_another_unit_is_not_called_one_that_lost_step() -> None:
+    """Where both units are asked alike it seems to be both; the one that names it stays."""
+    counts = LinkCounts()
+    diagnosis = Diagnosis(counts)
+    diagnosis.note(SHIFTED, S, weight=3)
+    assert counts.remark == SHIFTED
+    for _ in range(3):
+        diagnosis.note(as_unit(1, 2), S)
+    diagnosis.note(SHIFTED, S, weight=3)
+    assert counts.remark == as_unit(1, 2)
 
 
 def test_exactly_one_copy_of_a_write_is_skipped_where_the_adapter_echoes() -> None:
