@@ -32,7 +32,7 @@ from panelctl.model.slots import Slots
 from panelctl.units import NS_PER_S, ns_from_s, w_from_ma
 
 # From one restore to the next on mains that are not proven: what the first one draws convicts them
-# within 15 s (plausible.py), or proves them.
+# within 15 s (decide/plausible.py), or proves them.
 SUSPECT_INTERVAL_NS = 20 * NS_PER_S
 STATES = tuple(State)
 LOW_VOLTAGE_SHARE = 0.9  # assumed where the voltage cannot be read: fewer watts for the amps

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.contract.generated_c import MODULES
+
 
 @pytest.mark.slow
 def test_wheel_from_sdist(tmp_path: Path) -> None:
@@ -35,6 +37,8 @@ def test_wheel_from_sdist(tmp_path: Path) -> None:
         module = source.removeprefix("ext/").removesuffix(".pyx")
         assert f"{module}.abi3.so" in held
         assert f"{module}.pyi" in held
+    for name in MODULES:
+        assert f"{name.replace('.', '/')}.abi3.so" in held
     for needed in (
         "panelctl/py.typed",
         "panelctl/sim/demo.toml",

@@ -69,7 +69,7 @@ def test_frames_alone_load_neither_a_client_nor_a_web_server() -> None:
 
 @pytest.mark.parametrize("size", [0, 1, 2, 3, 8, 29, 256])
 def test_our_checksum_and_headers_are_pymodbus_s(size: int) -> None:
-    """modbus/crc.pyx and field/frames.py write them out, because pymodbus's are slow."""
+    """modbus/crc_text.py and field/frames.py write them out, because pymodbus's are slow."""
     for seed in range(50):
         data = random.Random(seed).randbytes(size)
         crc = crc16(data)

@@ -1,4 +1,4 @@
-"""The rules of the decision, one by one, over the compiled core and its reference."""
+"""The rules of the decision, one by one, compiled and interpreted."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """The decision over one panel's memory, by the rules as they are written. Slow, and easy to read,
-to debug and to mutate; ext/panelctl/core/_core.pyx offers the same of the rules compiled.
+to debug and to mutate; the module _core offers the same over the rules compiled.
 """
 
 from __future__ import annotations

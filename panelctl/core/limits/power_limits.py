@@ -1,5 +1,5 @@
 """Caps on modulated loads: less than they could use, for a while, because people or programs ask
-for it, or because the mains are not proven (plausible.py).
+for it, or because the mains are not proven (decide/plausible.py).
 
 A cap changes what the load can use at most, in the core's flat memory; the decision itself knows
 nothing of it. It never raises anything, and ends by itself.
