@@ -1,4 +1,6 @@
-"""The door: one file per verb, each imported only when it is used."""
+"""The door: one file per verb, each imported only when it is used. The verbs that send a command
+are made of the table of commands, in one file.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +10,9 @@ from typing import Any
 import click
 
 from panelctl import __version__
+from panelctl.model.command import COMMANDS
+
+ORDERS = {entry.verb.partition(" ")[0] for entry in COMMANDS}
 
 VERBS = {
     "run": "Run the controller of a panel.",
@@ -23,14 +28,8 @@ VERBS = {
     "sim": "A simulated panel alone, on real ptys and sockets.",
     "status": "What the controller is doing now.",
     "devices": "Links and devices: which answer, how fast, what is wrong.",
-    "accept": "Take a meter or board that was replaced for the right one.",
     "relay": "Open or close a circuit as its user.",
-    "limit": "Ask for a lower import limit.",
-    "cap": "Let the node or a charger draw less for a while.",
-    "envelope": "Hand over a dynamic operating envelope.",
-    "lease": "Hand over a share of a transformer.",
-    "grid": "Say whether the panel is on the grid.",
-    "tier": "Move a circuit to another tier.",
+    **{entry.verb: entry.short for entry in COMMANDS if " " not in entry.verb},
     "record": "Record every cycle into a file.",
     "replay": "Decide a recording again, to the bit.",
     "storm": "The whole application under faults, on simulated time.",
@@ -50,6 +49,10 @@ class LazyGroup(click.Group):
         """The verb of that name."""
         if cmd_name not in VERBS:
             return None
+        if cmd_name in ORDERS:
+            from panelctl.cli.order import verb
+
+            return verb(cmd_name)
         module: Any = importlib.import_module(f"panelctl.cli.{cmd_name}")
         command: click.Command = module.command
         return command

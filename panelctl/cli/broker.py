@@ -5,13 +5,13 @@ from __future__ import annotations
 import ipaddress
 import select
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import click
 
 from panelctl.errors import ServiceError, SocketError
 from panelctl.link.client import ControlClient
+from panelctl.model.record import HelloRecord
 from panelctl.services.mqtt import Broker
 
 WAIT_S = 1.0
@@ -59,7 +59,7 @@ def _password(file: Path | None) -> str:
         raise ServiceError(f"{file}: {error}") from None
 
 
-def wait_for_hello(socket: Path) -> dict[str, Any]:
+def wait_for_hello(socket: Path) -> HelloRecord:
     """What the controller says first, as soon as there is one."""
     told = False
     while True:

@@ -23,6 +23,7 @@ from panelctl.cli.demo_broker import broker_beside
 from panelctl.cli.view import PanelView
 from panelctl.errors import PanelctlError, SocketError
 from panelctl.link.client import ControlClient
+from panelctl.model.record import CycleRecord
 from panelctl.sim.desk import DeskClient
 from panelctl.sim.judge import OVER_MOST_S
 
@@ -117,7 +118,7 @@ class Tally:
         self.states: set[str] = set()
         self.late_us: list[int] = []
 
-    def take(self, record: dict[str, Any]) -> None:
+    def take(self, record: CycleRecord) -> None:
         """Count one record."""
         self.cycles += 1
         self.overruns = record["timing"]["overruns"]
@@ -261,7 +262,7 @@ def command(
 
 def _records(
     client: ControlClient, desk: DeskClient, span_s: float | None
-) -> Iterator[tuple[dict[str, Any], float]]:
+) -> Iterator[tuple[CycleRecord, float]]:
     """Records with the story's time; the story begins when the controller sees the mains."""
     begin_s = None
     for record in client.watch():
@@ -288,7 +289,7 @@ def _quiet(
             heaviest = _picture(view, record, heaviest, svg)
 
 
-def _picture(view: PanelView, record: dict[str, Any], heaviest: int, svg: Path) -> int:
+def _picture(view: PanelView, record: CycleRecord, heaviest: int, svg: Path) -> int:
     """Save the view when more circuits are open than ever before and the legs are full."""
     from rich.console import Console
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import click
 
 from panelctl.cli.options import json_option, socket_option
 from panelctl.link.client import ControlClient
+from panelctl.model.record import DeviceRecord, LinkRecord
 
 
 @click.command("devices", epilog="Example: panelctl devices")
@@ -21,8 +21,7 @@ def command(socket_path: Path, as_json: bool) -> None:
     Exit code 1 when one of them is not as it should be.
     """
     with ControlClient(socket_path) as client:
-        record: dict[str, Any] = client.status()
-    links: dict[str, dict[str, Any]] = record["links"]
+        links = client.status()["links"]
     if as_json:
         click.echo(json.dumps(links))
     else:
@@ -37,7 +36,7 @@ def command(socket_path: Path, as_json: bool) -> None:
         raise SystemExit(1)
 
 
-def _link_line(name: str, link: dict[str, Any]) -> str:
+def _link_line(name: str, link: LinkRecord) -> str:
     parts = [f"{name}: {link['state']}{_since(link)}"]
     parts.append(f"{link['questions']} questions, {link['timeouts']} timeouts")
     parts.append(f"fast lane {link['fast_ms']:g} ms, planned {link['planned_ms']:g}")
@@ -60,14 +59,18 @@ def _link_line(name: str, link: dict[str, Any]) -> str:
     return "; ".join(parts)
 
 
-def _device_line(name: str, state: dict[str, Any]) -> str:
+def _device_line(name: str, state: DeviceRecord) -> str:
     line = f"  {name:<16} {state['state']:<9}{_since(state):<12}"
     if state["p50_ms"] is not None:
         line += f" answers after {state['p50_ms']:g} ms (p99 {state['p99_ms']:g})"
     line += f", {state['good']} good"
-    for key, words in (("timeouts", "lost"), ("refusals", "refused"), ("bad", "bad")):
-        if state[key]:
-            line += f", {state[key]} {words}"
+    for count, words in (
+        (state["timeouts"], "lost"),
+        (state["refusals"], "refused"),
+        (state["bad"], "bad"),
+    ):
+        if count:
+            line += f", {count} {words}"
     if "serial" in state:
         line += f", serial {state['serial']}"
     if state["state"] != "OK" and "error" in state:
@@ -75,7 +78,7 @@ def _device_line(name: str, state: dict[str, Any]) -> str:
     return line
 
 
-def _since(state: dict[str, Any]) -> str:
+def _since(state: LinkRecord | DeviceRecord) -> str:
     seconds = state["since_s"]
     if seconds is None:
         return ""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import click
 
 from panelctl.cli.options import json_option, socket_option
 from panelctl.link.client import ControlClient
 from panelctl.link.recording import read_recording
+from panelctl.model.record import CycleRecord, HelloRecord
 from panelctl.model.why import explain, sentence
 
 
@@ -52,14 +52,11 @@ def command(
     click.echo(sentence(why))
 
 
-def _find(
-    file: Path, circuit: str, at: float | None
-) -> tuple[dict[str, Any], dict[str, Any], float]:
+def _find(file: Path, circuit: str, at: float | None) -> tuple[HelloRecord, CycleRecord, float]:
     """The panel's facts, the cycle that is asked about, and when it was (s after the start)."""
-    lines = read_recording(file)
-    hello = next(lines)["hello"]
+    recording = read_recording(file)
     first_ns, found = None, None
-    for record in lines:
+    for record in recording.records:
         first_ns = record["t_ns"] if first_ns is None else first_ns
         at_s = (record["t_ns"] - first_ns) / 1e9
         if at is not None:
@@ -70,8 +67,8 @@ def _find(
             found = (record, at_s)
     if found is None:
         raise click.ClickException(f"{file} holds no cycle")
-    return hello, found[0], found[1]
+    return recording.hello, found[0], found[1]
 
 
-def _off(record: dict[str, Any], circuit: str) -> bool:
+def _off(record: CycleRecord, circuit: str) -> bool:
     return any(entry["id"] == circuit and entry.get("claims") for entry in record["circuits"])

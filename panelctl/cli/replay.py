@@ -20,22 +20,21 @@ from panelctl.cli.options import json_option
 )
 @json_option
 def command(file: Path, config: Path | None, as_json: bool) -> None:
-    """Decide every recorded cycle again from its image and commands, and compare to the bit.
+    """Decide every recorded cycle again from its readings and commands, and compare to the bit.
 
     The recording has to begin with the controller's first cycle. Code 1 when something differs:
     another version of panelctl, or (with --config) another panel file decides otherwise.
     """
     from panelctl.config.load import parse_panel, read_panel
     from panelctl.control.replay import replay
-    from panelctl.errors import ConfigError, Problem
     from panelctl.link.recording import read_recording
 
     recording = read_recording(file)
-    hello = next(recording).get("hello")
-    if not isinstance(hello, dict) or not isinstance(hello.get("config"), str):
-        raise ConfigError(str(file), [Problem("hello", "", "holds no panel file")])
-    panel = read_panel(config) if config else parse_panel(hello["config"], f"panel file in {file}")
-    result = replay(panel, hello, recording)
+    if config is None:
+        panel = parse_panel(recording.hello["config"], f"panel file in {file}")
+    else:
+        panel = read_panel(config)
+    result = replay(panel, recording)
     if as_json:
         click.echo(json.dumps(asdict(result)))
     elif result.difference is None:

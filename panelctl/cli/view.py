@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
+
+from panelctl.model.record import CircuitRecord, CycleRecord, EventRecord, HelloRecord
 
 STATE_STYLE = {
     "NORMAL": "bold green",
@@ -64,7 +65,7 @@ WAIT = {
 }
 
 
-def event_text(event: dict[str, Any], names: dict[str, str]) -> str:
+def event_text(event: EventRecord, names: dict[str, str]) -> str:
     """One event for people."""
     parts = [event["what"]]
     if "circuit" in event:
@@ -78,7 +79,7 @@ def event_text(event: dict[str, Any], names: dict[str, str]) -> str:
     return " · ".join(parts)
 
 
-def reason_text(circuit: dict[str, Any]) -> str:
+def reason_text(circuit: CircuitRecord) -> str:
     """Why a circuit is as it is, and what it waits for."""
     parts = []
     why = circuit.get("why", "NONE")
@@ -99,21 +100,21 @@ def reason_text(circuit: dict[str, Any]) -> str:
 class PanelView:
     """Renders CycleRecords; keeps the last events."""
 
-    def __init__(self, hello: dict[str, Any], note: str = "") -> None:
+    def __init__(self, hello: HelloRecord, note: str = "") -> None:
         self.note = note
         self._hello = hello
         self._names = {c["id"]: c["name"] for c in hello["circuits"]}
         self._facts = {c["id"]: c for c in hello["circuits"]}
         self._events: deque[Text] = deque(maxlen=EVENTS_KEPT)
 
-    def take(self, record: dict[str, Any], at_s: float) -> None:
+    def take(self, record: CycleRecord, at_s: float) -> None:
         """Remember the record's events."""
         for event in record["events"]:
             style = EVENT_STYLE.get(event["what"], "")
             text = f"{at_s:6.1f} s  {event_text(event, self._names)}"
             self._events.append(Text(text, style=style, no_wrap=True, overflow="ellipsis"))
 
-    def render(self, record: dict[str, Any]) -> RenderableType:
+    def render(self, record: CycleRecord) -> RenderableType:
         """The whole view of one record."""
         timing = record["timing"]
         title = Text.assemble(
@@ -138,7 +139,7 @@ class PanelView:
     def _event_list(self) -> RenderableType:
         return Group(*reversed(self._events)) if self._events else Text("none yet", style="dim")
 
-    def _service(self, record: dict[str, Any]) -> Table:
+    def _service(self, record: CycleRecord) -> Table:
         table = Table.grid(expand=True, padding=(0, 1))
         table.add_column(width=9)
         table.add_column(ratio=1)
@@ -179,7 +180,7 @@ class PanelView:
                 )
         return table
 
-    def _circuits(self, record: dict[str, Any]) -> Table:
+    def _circuits(self, record: CycleRecord) -> Table:
         half = (len(record["circuits"]) + 1) // 2
         grid = Table.grid(expand=True, padding=(0, 2))
         grid.add_column(ratio=3)
@@ -189,7 +190,7 @@ class PanelView:
         )
         return grid
 
-    def _column(self, circuits: list[dict[str, Any]]) -> Table:
+    def _column(self, circuits: list[CircuitRecord]) -> Table:
         table = Table(box=None, expand=True, padding=(0, 1), header_style="dim")
         table.add_column("circuit", no_wrap=True, width=19)
         table.add_column("W", justify="right", width=6)

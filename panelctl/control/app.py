@@ -56,8 +56,7 @@ class App:
         start.resume(self.engine)
         self.scanner.take_known(start.kept.serials)
         self.outputs = Outputs(panel, self.engine, self.links, self.scanner, clock, start.ledger)
-        hello = {**describe_panel(panel, config), "start": start.to_plain()}
-        self.server = ControlServer(places.socket, hello)
+        self.server = ControlServer(places.socket, describe_panel(panel, config, start))
         self.loop = ControlLoop(
             self.engine,
             self.scanner,

@@ -1,16 +1,18 @@
-"""The bulk of a record: every circuit (what it carries, how it stands, and why), and the image.
+"""The bulk of a record: every circuit (what it carries, how it stands, and why), and what of the
+image is new.
 
 Compiled (into _bulk, with the types of ext/panelctl/control/_bulk.pxd) because it is made ten times
 a second, in the time that is left of a cycle. What else is in a record is publish.py's.
 """
 
+from array import array
 from collections.abc import Callable
 
 from panelctl.core.engine import Engine
 from panelctl.model.circuit import Circuit, Role
 from panelctl.model.metering import Quality
 from panelctl.model.reason import Reason, Wait
-from panelctl.model.record import CircuitRecord, ImageRecord
+from panelctl.model.record import CircuitRecord, DecisionRecord
 from panelctl.model.relay import Claim
 from panelctl.units import NS_PER_S
 
@@ -77,6 +79,11 @@ class Bulk:
         self._value = image.value
         self._quality = image.quality
         self._sampled_ns = image.sampled_ns
+        self._read_quality = image.next_quality  # as it was read: nothing comes after the latch
+        slots = len(image.names)
+        self._told_value = array("q", bytes(8 * slots))
+        self._told_quality = array("q", bytes(8 * slots))
+        self._told_ns = array("q", bytes(8 * slots))
         self._tier = state.tier
         self._closed = state.closed
         self._claims = state.claims
@@ -98,16 +105,30 @@ class Bulk:
         totals_wh = self._engine.energy.total_wh
         return [self._record(place, totals_wh, now_ns) for place in self._places]
 
-    def image(self, now_ns: int) -> ImageRecord:
-        """The ImageRecord of the latched image."""
-        image = self._engine.image
-        age_ns = []
-        for slot in range(len(image.names)):
+    def decision(self, now_ns: int) -> DecisionRecord:
+        """What of the latched image is new since this was asked last; `now_ns` is when."""
+        slots, value, quality, age_ns = [], [], [], []
+        for slot in range(len(self._told_ns)):
             at_ns = self._sampled_ns[slot]
+            mark = self._read_quality[slot]
+            if (
+                at_ns == self._told_ns[slot]
+                and mark == self._told_quality[slot]
+                and self._value[slot] == self._told_value[slot]
+            ):
+                continue
+            self._told_ns[slot] = at_ns
+            self._told_quality[slot] = mark
+            self._told_value[slot] = self._value[slot]
+            slots.append(slot)
+            value.append(self._value[slot])
+            quality.append(mark)
             age_ns.append(now_ns - at_ns if at_ns else -1)
         return {
-            "value": image.value.tolist(),
-            "quality": image.next_quality.tolist(),  # as it was read: nothing came since
+            "t_ns": now_ns,
+            "slots": slots,
+            "value": value,
+            "quality": quality,
             "age_ns": age_ns,
         }
 
@@ -191,7 +212,7 @@ class Bulk:
             record["claims"] = _names(self._claims[i])
         if place.modulated:
             record["set_a"] = self._set_ma[i] / 1000.0
-            most_w = self._engine.caps.most_w(i)
-            if most_w is not None:
-                record["cap_w"] = most_w
-                record["cap_s"] = round(self._engine.caps.left_s(i, now_ns), 1)
+            limit_w = self._engine.power_limits.limit_w(i)
+            if limit_w is not None:
+                record["power_limit_w"] = limit_w
+                record["power_limit_s"] = round(self._engine.power_limits.left_s(i, now_ns), 1)

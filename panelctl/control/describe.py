@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from panelctl.control.start import Start
 from panelctl.model.circuit import Circuit
 from panelctl.model.panel import Panel
+from panelctl.model.record import HelloRecord, HelloSetpoint
 from panelctl.model.slots import LEGS
 
 
-def describe_panel(panel: Panel, config: str) -> dict[str, Any]:
+def describe_panel(panel: Panel, config: str, start: Start) -> HelloRecord:
     """What a reader of the socket gets first: the panel's fixed facts, and its file."""
     return {
         "name": panel.name,
@@ -41,10 +41,11 @@ def describe_panel(panel: Panel, config: str) -> dict[str, Any]:
             for c in panel.circuits
         ],
         "config": config,
+        "start": start.to_plain(),
     }
 
 
-def _describe_setpoint(circuit: Circuit) -> dict[str, float] | None:
+def _describe_setpoint(circuit: Circuit) -> HelloSetpoint | None:
     """Between what a modulated circuit may be told to draw: A per leg, and W where it has any."""
     modulation = circuit.modulation
     if modulation is None:

@@ -1,8 +1,10 @@
-"""The control loop: read, latch, decide, write, publish; ten times a second, for ever.
+"""The control loop: read, latch, decide, write, publish; at the panel's rate, for ever.
 
 Rules
 - The tick is an absolute time. A cycle that is late is counted; its ticks are skipped, not queued.
 - Nothing between the latch and the outputs awaits. Encoding and saving come after the outputs.
+- A record is published at most ten times a second, and at once where something happened; it tells
+  of every decision since the one before.
 - The watchdog is fed after every completed cycle, fail-safe cycles included. A bug in a task of the
   field wing ends the loop, so that the service manager starts everything afresh.
 """
@@ -21,10 +23,12 @@ from panelctl.core.engine import Engine
 from panelctl.core.snapshot import Part, Snapshot
 from panelctl.field.outputs import Outputs
 from panelctl.field.scan import Scanner
-from panelctl.link.server import ControlServer, Reader, encode
+from panelctl.link.protocol import encode_record
+from panelctl.link.server import ControlServer, Reader
 from panelctl.link.watchdog import Watchdog
 from panelctl.modbus.busplan import FAST_SHARE
 from panelctl.model.command import AcceptDevice, Verdict
+from panelctl.model.record import TimingRecord
 from panelctl.units import NS_PER_S
 
 JITTER_KEPT = 10_000
@@ -34,6 +38,7 @@ HEAT_NS = 60 * NS_PER_S
 FLUSH_S = 1.0
 ANSWER_NS = NS_PER_S
 FINISH_NS = 5 * NS_PER_S  # at a stop
+PUBLISH_NS = NS_PER_S // 10
 NOTHING = Snapshot()
 
 
@@ -69,6 +74,8 @@ class ControlLoop:
         self._watchdog = watchdog
         self._clock = clock
         self._publisher = Publisher(engine, scanner)
+        self._publish_ns = 0  # not before this tick, unless something happened
+        self._timing = _untimed()
         self._taken = NOTHING  # what was last taken of the engine
         self._heat_ns = -HEAT_NS
         self._unanswered: list[tuple[Reader, Verdict]] = []
@@ -157,20 +164,15 @@ class ControlLoop:
         self._outputs.apply(now_ns)
         self._keep(now_ns)
         self._answer([(r, v) for (_, r), v in zip(queued, verdicts, strict=True)], now_ns)
-        work_ns = self._clock.now_ns() - tick_ns
-        record = self._publisher.record(
-            now_ns,
-            self._clock.wall_s(),
-            commands,
-            verdicts,
-            {
-                "late_us": late_ns // 1000,
-                "work_us": work_ns // 1000,
-                "overruns": counts.overruns,
-                "complete": complete,
-            },
-        )
-        self._server.publish(encode({**record}))
+        timing = self._timing
+        timing["late_us"] = max(timing["late_us"], late_ns // 1000)
+        timing["work_us"] = max(timing["work_us"], (self._clock.now_ns() - tick_ns) // 1000)
+        timing["overruns"] = counts.overruns
+        timing["complete"] &= complete
+        if self._publisher.decided(now_ns, commands, verdicts) or tick_ns >= self._publish_ns:
+            record = self._publisher.record(self._clock.wall_s(), timing)
+            self._server.publish(encode_record(record))
+            self._publish_ns, self._timing = tick_ns + PUBLISH_NS, _untimed()
         counts.cycles += 1
         if counts.cycles == 1:
             self._watchdog.ready()
@@ -182,3 +184,8 @@ class ControlLoop:
         error = self._scanner.failed() or self._outputs.failed()
         if error is not None:
             raise error
+
+
+def _untimed() -> TimingRecord:
+    """Of no cycle yet."""
+    return {"late_us": 0, "work_us": 0, "overruns": 0, "complete": True}

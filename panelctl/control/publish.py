@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from array import array
-from dataclasses import asdict
+from typing import cast
 
 from panelctl.control.bulk import Bulk
 from panelctl.core.doubt.build import MAINS
@@ -17,8 +17,10 @@ from panelctl.model.limit import LimitName
 from panelctl.model.reason import Reason, State
 from panelctl.model.record import (
     VERSION,
+    CommandRecord,
     ComputeRecord,
     CycleRecord,
+    DecisionRecord,
     EnergyRecord,
     EventRecord,
     LimitRecord,
@@ -26,6 +28,8 @@ from panelctl.model.record import (
     MainsRecord,
     RowRecord,
     TimingRecord,
+    UnitRecord,
+    VerdictRecord,
 )
 from panelctl.model.relay import BY_HAND, Claim
 from panelctl.model.slots import LEGS
@@ -39,40 +43,53 @@ FAULTS = {Reason.WELDED, Reason.STUCK_OPEN, Reason.IGNORES_BUDGET}
 
 
 class Publisher:
-    """Builds records; it remembers the last one's decisions, to tell what changed."""
+    """Builds records; it remembers the last one's decisions, to tell what changed.
+
+    Every decision is handed over; a record tells of all of them since the one before.
+    """
 
     def __init__(self, engine: Engine, scanner: Scanner | None = None) -> None:
         self._engine = engine
         self._scanner = scanner
         self._circuits = {circuit.id for circuit in engine.panel.circuits}
         self._seq = 0
+        self._cycle = 0
+        self._decisions: list[DecisionRecord] = []
+        self._events: list[EventRecord] = []
+        self._commands: list[Command] = []
+        self._verdicts: list[Verdict] = []
         self._before: tuple[array[int], ...] = ()  # claims, closed, reason
         self._state: State | None = None
         self._binding: tuple[int, ...] = ()
-        self._doubts: set[tuple[str, Doubt]] = set()
+        self._doubts: set[tuple[str, Doubt]] = set()  # that have been told
+        self._doubted: dict[str, list[Doubt]] = {}  # now
         self._stale_ns = int(engine.panel.timing.branch_stale_s * NS_PER_S)
         self._bulk = Bulk(engine, self._stale_ns)
         mains, sink = engine.slots.mains, engine.panel.heat_sink
-        self._mains_w, self._mains_mv = mains.powers, mains.voltages
+        self._mains_a, self._mains_w, self._mains_mv = mains.currents, mains.powers, mains.voltages
         self._tank_slot = engine.slots.tank
         self._tank_stale_ns = int(sink.stale_s * NS_PER_S) if sink else 0
 
-    def record(
-        self,
-        now_ns: int,
-        wall_s: float,
-        commands: list[Command],
-        verdicts: list[Verdict],
-        timing: TimingRecord,
-    ) -> CycleRecord:
-        """The record of the cycle that was decided at `now_ns`."""
+    def decided(self, now_ns: int, commands: list[Command], verdicts: list[Verdict]) -> bool:
+        """Take down what was decided at `now_ns`; whether people have to be told at once."""
+        self._cycle += 1
+        self._decisions.append(self._bulk.decision(now_ns))
+        self._doubted = self._engine.doubts
+        self._events += self._changed(self._doubted)
+        self._commands += commands
+        self._verdicts += verdicts
+        return bool(self._events or self._verdicts)
+
+    def record(self, wall_s: float, timing: TimingRecord) -> CycleRecord:
+        """The record of the last decision, and of all since the record before."""
         engine, state = self._engine, self._engine.state
-        doubts = engine.doubts
+        now_ns = self._decisions[-1]["t_ns"]
         links, changes, units = self._field(now_ns)
         self._seq += 1
-        return {
+        record: CycleRecord = {
             "v": VERSION,
             "seq": self._seq,
+            "cycle": self._cycle,
             "t_ns": now_ns,
             "wall_s": round(wall_s, 3),
             "state": engine.now.name,
@@ -88,26 +105,28 @@ class Publisher:
             "mains": self._mains(now_ns),
             "energy": self._energy(),
             "tank_c": self._tank_c(now_ns),
-            "doubts": {name: list(why) for name, why in doubts.items()},
-            "events": self._events(doubts) + changes,
-            "commands": [command_to_plain(command) for command in commands],
-            "verdicts": [asdict(verdict) for verdict in verdicts],
+            "doubts": {name: list(why) for name, why in self._doubted.items()},
+            "events": self._events + changes,
+            "commands": [_command(command) for command in self._commands],
+            "verdicts": [_verdict(verdict) for verdict in self._verdicts],
             "units": units,
             "links": links,
             "timing": timing,
-            "image": self._bulk.image(now_ns),
+            "decisions": self._decisions,
         }
+        self._decisions, self._events, self._commands, self._verdicts = [], [], [], []
+        return record
 
     def _field(
         self, now_ns: int
-    ) -> tuple[dict[str, LinkRecord], list[EventRecord], dict[str, dict[str, int]]]:
+    ) -> tuple[dict[str, LinkRecord], list[EventRecord], dict[str, UnitRecord]]:
         """The links, what changed about them, and the devices' counts; nothing without a field."""
         if self._scanner is None:
             return {}, [], {}
         links, changes = self._scanner.report.links(now_ns)
         for change in changes:
             log.info("%s: %s", change.get("link") or change.get("device"), change.get("text"))
-        units = {
+        units: dict[str, UnitRecord] = {
             name: {
                 "good": unit.good,
                 "timeouts": unit.timeouts,
@@ -131,7 +150,12 @@ class Publisher:
             "w": sum(watts) if watts else None,
             "v": [mv / 1000 for mv in volts] if volts else None,
             "fresh": self._engine.mains_fresh(now_ns),
+            "age_s": self._mains_age_s(now_ns),
         }
+
+    def _mains_age_s(self, now_ns: int) -> float | None:
+        oldest_ns = min(self._engine.image.sampled_ns[slot] for slot in self._mains_a)
+        return round((now_ns - oldest_ns) / NS_PER_S, 3) if oldest_ns else None
 
     def _tank_c(self, now_ns: int) -> float | None:
         """The temperature of the tank that takes the compute node's heat, °C."""
@@ -204,7 +228,7 @@ class Publisher:
             "stop": bool(engine.state.claims[i]),
         }
 
-    def _events(self, all_doubts: dict[str, list[Doubt]]) -> list[EventRecord]:
+    def _changed(self, all_doubts: dict[str, list[Doubt]]) -> list[EventRecord]:
         engine, state = self._engine, self._engine.state
         events: list[EventRecord] = []
         now = engine.now
@@ -265,3 +289,11 @@ class Publisher:
         if modulated and not claims and reason == Reason.LIMIT != reason_before:
             events.append({"what": "throttle", "circuit": ident})
         return events
+
+
+def _command(command: Command) -> CommandRecord:
+    return cast(CommandRecord, command_to_plain(command))  # a test holds the two equal
+
+
+def _verdict(verdict: Verdict) -> VerdictRecord:
+    return {"id": verdict.id, "accepted": verdict.accepted, "why": verdict.why}

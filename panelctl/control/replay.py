@@ -1,4 +1,4 @@
-"""A recording decided again: the same image and commands have to give the same record, to the bit.
+"""A recording decided again: the same image and commands have to give the same records, to the bit.
 
 What is not decided is left out of the comparison: the counts of the wire, the cycle's timing, the
 time for people.
@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import json
 from array import array
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from panelctl.control.publish import Publisher
 from panelctl.control.start import Start
 from panelctl.core.engine import Engine
+from panelctl.core.state.image import Image
 from panelctl.errors import ConfigError, Problem
+from panelctl.link.recording import Recording
 from panelctl.model.command import command_from_plain
 from panelctl.model.panel import Panel
+from panelctl.model.record import CycleRecord, DecisionRecord
 
 NOT_DECIDED = ("units", "links", "timing", "wall_s")
 FIELD_EVENTS = ("link", "device")  # what the wires did
@@ -25,7 +27,7 @@ FIELD_EVENTS = ("link", "device")  # what the wires did
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """The first cycle that came out otherwise, and in what."""
+    """The first record that came out otherwise, and in what."""
 
     seq: int
     key: str
@@ -41,11 +43,11 @@ class Replay:
     difference: Difference | None
 
 
-def replay(panel: Panel, hello: dict[str, Any], records: Iterable[dict[str, Any]]) -> Replay:
-    """Decide every record again. Raises ConfigError when the recording cannot be replayed."""
+def replay(panel: Panel, recording: Recording) -> Replay:
+    """Decide everything again. Raises ConfigError when the recording cannot be replayed."""
     try:
-        start = Start.from_plain(hello["start"])
-        if not any(circuit["armed"] for circuit in hello["circuits"]):
+        start = Start.from_plain(recording.hello["start"])
+        if not any(circuit["armed"] for circuit in recording.hello["circuits"]):
             panel = panel.disarmed()
     except (KeyError, TypeError, ValueError) as error:
         raise _cannot(f"its first line does not say what it starts from: {error!r}") from None
@@ -53,18 +55,17 @@ def replay(panel: Panel, hello: dict[str, Any], records: Iterable[dict[str, Any]
     start.resume(engine)
     publisher = Publisher(engine)  # no wire, so no links
     cycles = 0
-    for record in records:
+    for number, record in enumerate(recording.records, 1):
         try:
-            seq = int(record["seq"])
-            if seq != cycles + 1:
+            if record["seq"] != number:
                 raise _cannot(
-                    f"cycle {seq} comes where {cycles + 1} should: only a recording from the "
-                    "controller's first cycle on, without gaps, replays"
+                    f"record {record['seq']} comes where {number} should: only a recording from "
+                    "the controller's first cycle on, without gaps, replays"
                 )
-            found = _cycle(engine, publisher, record)
+            found = _again(engine, publisher, record)
+            cycles += len(record["decisions"])
         except (KeyError, TypeError, ValueError, OverflowError, IndexError) as error:
             raise _cannot(f"after {cycles} cycles: {error!r}") from None
-        cycles += 1
         if found is not None:
             return Replay(cycles, found)
     return Replay(cycles, None)
@@ -74,26 +75,34 @@ def _cannot(why: str) -> ConfigError:
     return ConfigError("the recording", [Problem("", "", f"cannot be replayed: {why}")])
 
 
-def _cycle(engine: Engine, publisher: Publisher, record: dict[str, Any]) -> Difference | None:
-    image, now_ns = engine.image, int(record["t_ns"])
-    taken = record["image"]
-    ages = taken["age_ns"]
-    for place, values in (
-        (image.next_value, taken["value"]),
-        (image.next_quality, taken["quality"]),
-        (image.next_sampled_ns, [now_ns - age if age >= 0 else 0 for age in ages]),
-    ):
-        if len(values) != len(place):
-            raise ValueError(f"an image of {len(values)} slots, where the panel has {len(place)}")
-        place[:] = array("q", values)
-    image.latch()
+def _again(engine: Engine, publisher: Publisher, record: CycleRecord) -> Difference | None:
     commands = [command_from_plain(plain) for plain in record["commands"]]
-    verdicts = engine.step(now_ns, commands)
-    made = publisher.record(now_ns, 0.0, commands, verdicts, record["timing"])
-    again = json.loads(json.dumps(made))
+    *before, last = record["decisions"]
+    for decision in before:
+        show(engine.image, decision)
+        publisher.decided(decision["t_ns"], [], engine.step(decision["t_ns"], []))
+    show(engine.image, last)
+    publisher.decided(last["t_ns"], commands, engine.step(last["t_ns"], commands))
+    made = json.loads(json.dumps(publisher.record(0.0, record["timing"])))
     events = [event for event in record["events"] if event["what"] not in FIELD_EVENTS]
-    record = {**record, "events": events}
-    for key in record:
-        if key not in NOT_DECIDED and again.get(key) != record[key]:
-            return Difference(record["seq"], key, record[key], again.get(key))
+    recorded: dict[str, object] = {**record, "events": events}
+    for key, value in recorded.items():
+        if key not in NOT_DECIDED and made.get(key) != value:
+            return Difference(record["seq"], key, value, made.get(key))
     return None
+
+
+def show(image: Image, decision: DecisionRecord) -> None:
+    """Put into an image what was read before a decision, and latch it. Raises IndexError."""
+    slots = decision["slots"]
+    sampled_ns = [decision["t_ns"] - age_ns if age_ns >= 0 else 0 for age_ns in decision["age_ns"]]
+    for place, values in (
+        (image.next_value, decision["value"]),
+        (image.next_quality, decision["quality"]),
+        (image.next_sampled_ns, sampled_ns),
+    ):
+        for slot, value in zip(slots, array("q", values), strict=True):
+            if slot < 0:
+                raise IndexError(f"slot {slot}")
+            place[slot] = value
+    image.latch()

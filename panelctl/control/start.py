@@ -6,6 +6,7 @@ cycle replays to the bit.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,7 +41,7 @@ class Start:
         """Put a new engine where the earlier runs left it."""
         engine.resume(self.kept.engine, self.now_ns, self.wall_s)
 
-    def to_plain(self) -> dict[str, Any]:
+    def to_plain(self) -> dict[str, object]:
         """Ready for JSON."""
         return {
             "kept": kept_to_plain(self.kept),
@@ -50,7 +51,7 @@ class Start:
         }
 
     @classmethod
-    def from_plain(cls, plain: dict[str, Any]) -> Start:
+    def from_plain(cls, plain: Mapping[str, Any]) -> Start:
         """What `to_plain` made of it. Raises ValueError, KeyError or TypeError out of shape."""
         history = history_from(plain["history"])
         now_ns, wall_s = int(plain["now_ns"]), float(plain["wall_s"])

@@ -15,7 +15,7 @@ from panelctl.core.doubt.energy import Energy
 from panelctl.core.doubt.missing_ct import MissingCt
 from panelctl.core.doubt.plausibility import Plausibility
 from panelctl.core.limits.named import Limits
-from panelctl.core.limits.power_limits import Caps
+from panelctl.core.limits.power_limits import PowerLimits
 from panelctl.core.orders import carry_out
 from panelctl.core.snapshot import Part, Snapshot, Tiers, put, take
 from panelctl.core.state.build import Memory
@@ -49,7 +49,7 @@ class Engine:
         self.rows, self.loads, self.feeds = memory.rows, memory.loads, memory.feeds
         self.fixed, self.state = memory.fixed, memory.state
         self.limits = Limits(panel, self.fixed, self.state, self.rows)
-        self.caps = Caps(panel, self.fixed, self.loads)
+        self.power_limits = PowerLimits(panel, self.fixed, self.loads)
         self.index = {circuit.id: i for i, circuit in enumerate(self.loads)}
         image = self.image
         self.core = build_core(
@@ -77,14 +77,14 @@ class Engine:
                 verdicts.append(Verdict(command.id, False, refusal.why))
         self.limits.refresh(now_ns, self._voltage_mv(now_ns), self._tank_mc(now_ns))
         self._back_up(now_ns)
-        self.caps.refresh(now_ns)
+        self.power_limits.refresh(now_ns)
         self._go_slowly(self.plausible.suspect)
         self.core.step(now_ns)
         return verdicts
 
     def _go_slowly(self, suspect: bool) -> None:
         """On mains that are not proven, little is drawn and little restored before they are."""
-        self.caps.probe(suspect)
+        self.power_limits.probe(suspect)
         interval_ns = max(self._interval_ns, SUSPECT_INTERVAL_NS if suspect else 0)
         self.fixed.restore_interval_ns[0] = interval_ns
 
@@ -145,8 +145,8 @@ class Engine:
         if set_ma <= self.fixed.floor_ma[i]:
             return modulation.floor_w
         watts = w_from_ma(set_ma, self.voltage_mv(now_ns))
-        most_w = self.caps.most_w(i)
-        return max(modulation.floor_w, min(modulation.max_w, watts, most_w or modulation.max_w))
+        limit_w = self.power_limits.limit_w(i)
+        return max(modulation.floor_w, min(modulation.max_w, watts, limit_w or modulation.max_w))
 
     def stop_modulated(self) -> None:
         """Orderly stop: every modulated load to its fallback; relays stay as they are."""

@@ -18,9 +18,10 @@ from enum import Flag, auto
 from typing import TYPE_CHECKING, Any
 
 from panelctl.core.doubt.energy import KeptCounts
-from panelctl.core.limits.power_limits import KeptCaps
+from panelctl.core.limits.power_limits import KeptPowerLimits
 from panelctl.core.state.layout import HOURS, LEG_ROWS, MAX_ROWS, MODULATED, STEP_BINS
-from panelctl.model.command import (
+from panelctl.model.doubt import Doubt
+from panelctl.model.keys import (
     MAX_EXPIRY_S,
     MAX_IMPORT_W,
     MAX_LIMIT_A,
@@ -28,7 +29,6 @@ from panelctl.model.command import (
     MAX_TIER,
     MAX_WINDOWS,
 )
-from panelctl.model.doubt import Doubt
 from panelctl.model.limit import Amount, KeptLimits, LimitName
 from panelctl.model.reason import Reason, State
 from panelctl.model.relay import Claim
@@ -62,9 +62,9 @@ class Part(Flag):
 class Snapshot:
     """Claims by circuit; the requested limit (A) with its end (monotonic, ns); the heat of watched
     breakers (fast and slow, in 2^-32); the envelope and the grid's state; what was in doubt about
-    the mains; what people asked of circuits (caps and tiers); since when the mains could not be
-    seen (ns; 0: they could); the household's steps; and the energy counters with their totals, as
-    they stood at `at_s`, wall time.
+    the mains; what people asked of circuits (power limits and tiers); since when the mains could
+    not be seen (ns; 0: they could); the household's steps; and the energy counters with their
+    totals, as they stood at `at_s`, wall time.
     """
 
     claims: dict[str, int] = field(default_factory=dict)
@@ -73,7 +73,7 @@ class Snapshot:
     heat: dict[str, list[int]] = field(default_factory=dict)
     limits: KeptLimits = field(default_factory=KeptLimits)
     doubts: tuple[Doubt, ...] = ()
-    caps: KeptCaps = field(default_factory=dict)
+    power_limits: KeptPowerLimits = field(default_factory=dict)
     tiers: Tiers = field(default_factory=dict)
     blind_ns: int = 0
     steps: Learned = field(default_factory=dict)
@@ -83,10 +83,10 @@ class Snapshot:
     @property
     def settled(self) -> Snapshot:
         """The same without what comes and goes: programs renew ends, windows and leases all day."""
-        caps = {ident: (most_w, 0) for ident, (most_w, _) in self.caps.items()}
+        power_limits = {ident: (limit_w, 0) for ident, (limit_w, _) in self.power_limits.items()}
         windows = [(0, 0, limit_a, import_w) for _, _, limit_a, import_w in self.limits.windows]
         limits = replace(self.limits, windows=windows, lease_number=0)
-        return replace(self, caps=caps, blind_ns=0, until_ns=0, limits=limits)
+        return replace(self, power_limits=power_limits, blind_ns=0, until_ns=0, limits=limits)
 
     @property
     def of_old(self) -> Snapshot:
@@ -106,7 +106,10 @@ class Snapshot:
             self,
             until_ns=_time(self.until_ns + by_ns),
             limits=replace(self.limits, windows=windows),
-            caps={ident: (w, _time(end_ns + by_ns)) for ident, (w, end_ns) in self.caps.items()},
+            power_limits={
+                ident: (limit_w, _time(end_ns + by_ns))
+                for ident, (limit_w, end_ns) in self.power_limits.items()
+            },
             blind_ns=0,
         )
 
@@ -125,7 +128,7 @@ class Snapshot:
             "heat": self.heat,
             "limits": asdict(self.limits),
             "doubts": list(self.doubts),
-            "caps": {ident: list(cap) for ident, cap in self.caps.items()},
+            "power_limits": {ident: list(limit) for ident, limit in self.power_limits.items()},
             "tiers": {ident: list(pair) for ident, pair in self.tiers.items()},
             "blind_ns": self.blind_ns,
         }
@@ -138,6 +141,7 @@ class Snapshot:
     def state_from_plain(cls, plain: dict[str, Any]) -> Snapshot:
         """What `state_to_plain` made of it. Raises ValueError, KeyError or TypeError."""
         limit_a, until_ns = plain["limit_a"], _time(plain["until_ns"])
+        power_limits = plain["power_limits"] if "power_limits" in plain else plain["caps"]  # of old
         if limit_a is None or not 0 <= float(limit_a) <= MAX_LIMIT_A:
             limit_a, until_ns = None, 0
         return cls(
@@ -155,9 +159,9 @@ class Snapshot:
             },
             limits=_limits(plain["limits"]),
             doubts=tuple(Doubt(name) for name in plain["doubts"]),
-            caps={
-                str(ident): (_whole(most_w), _time(until_ns))
-                for ident, (most_w, until_ns) in dict(plain["caps"]).items()
+            power_limits={
+                str(ident): (_whole(limit_w), _time(until_ns))
+                for ident, (limit_w, until_ns) in dict(power_limits).items()
             },
             tiers={
                 str(ident): (_whole(filed, MAX_TIER), _whole(tier, MAX_TIER))
@@ -202,7 +206,7 @@ def take(engine: Engine, now_ns: int, wall_s: float, before: Snapshot, parts: Pa
             until_ns=until_ns,
             limits=engine.limits.keep(),
             doubts=engine.plausible.keep(),
-            caps=engine.caps.keep(),
+            power_limits=engine.power_limits.keep(),
             tiers=dict(engine.moved),
             blind_ns=_blind_since_ns(engine),
         )
@@ -227,7 +231,7 @@ def put(engine: Engine, kept: Snapshot, now_ns: int, wall_s: float) -> None:
     _put_learned(engine, kept.steps, ahead_ns)
     engine.energy.take(kept.energy, round(kept.at_s * NS_PER_S) - ahead_ns)
     engine.limits.take(kept.limits)
-    engine.caps.take(kept.caps, now_ns)
+    engine.power_limits.take(kept.power_limits, now_ns)
     _put_tiers(engine, kept.tiers)
     _put_blind(engine, kept.blind_ns, now_ns)
     in_time = now_ns < kept.until_ns <= now_ns + ns_from_s(MAX_EXPIRY_S)

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-import json
 import socket
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from panelctl.errors import SocketError
-from panelctl.model.command import Command, Verdict, command_to_plain
-from panelctl.model.record import VERSION
+from panelctl.link.protocol import (
+    MOST_LINE,
+    Answer,
+    Cycle,
+    Failure,
+    Hello,
+    Lines,
+    Message,
+    Request,
+    Status,
+    Watch,
+    encode_request,
+    read_message,
+)
+from panelctl.model.command import Command, Verdict
+from panelctl.model.record import CycleRecord, HelloRecord
+
+PIECE = 1 << 16
 
 
 class ControlClient:
@@ -30,11 +45,18 @@ class ControlClient:
             raise SocketError(
                 f"{path}: no controller answers there ({error}); start one with `panelctl run`"
             ) from None
-        self._input = bytearray()
-        hello = self._receive().get("hello")
-        if not isinstance(hello, dict):
-            raise SocketError(f"{path}: what listens there is not a panelctl controller")
-        self.hello: dict[str, Any] = hello
+        self._lines = Lines(MOST_LINE)
+        self._waiting: deque[bytes] = deque()
+        try:
+            first = self._receive()
+        except SocketError as error:
+            self._socket.close()
+            raise SocketError(f"{path}: {error}") from None
+        if not isinstance(first, Hello):
+            self._socket.close()
+            why = first.why if isinstance(first, Failure) else "it says no hello"
+            raise SocketError(f"{path}: {why}")
+        self.hello: HelloRecord = first.facts
 
     def __enter__(self) -> ControlClient:
         return self
@@ -51,58 +73,49 @@ class ControlClient:
         """End the connection."""
         self._socket.close()
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> CycleRecord:
         """The newest CycleRecord."""
-        self._send({"do": "status"})
+        self._send(Status())
         while True:
-            message = self._receive()
-            if "seq" in message:
-                return message
-            if "error" in message:
-                raise SocketError(str(message["error"]))
+            match self._receive():
+                case Cycle(record):
+                    return record
+                case Failure(why):
+                    raise SocketError(why)
 
-    def watch(self) -> Iterator[dict[str, Any]]:
-        """CycleRecords as they are made, for as long as the controller runs."""
-        self._send({"do": "watch"})
+    def watch(self) -> Iterator[CycleRecord]:
+        """CycleRecords as they are published, for as long as the controller runs."""
+        self._send(Watch())
         while True:
             message = self._receive()
-            if "seq" in message:
-                yield message
+            if isinstance(message, Cycle):
+                yield message.record
 
     def command(self, command: Command) -> Verdict:
         """Send a command and wait for what became of it."""
-        self._send(command_to_plain(command))
+        self._send(command)
         while True:
-            message = self._receive()
-            answer = message.get("answer")
-            if isinstance(answer, dict) and answer.get("id") == command.id:
-                return Verdict(command.id, bool(answer.get("accepted")), str(answer.get("why")))
-            if "error" in message:
-                raise SocketError(str(message["error"]))
+            match self._receive():
+                case Answer(verdict) if verdict.id == command.id:
+                    return verdict
+                case Failure(why):
+                    raise SocketError(why)
 
-    def _send(self, message: dict[str, Any]) -> None:
+    def _send(self, request: Request) -> None:
         try:
-            self._socket.sendall(json.dumps({"v": VERSION, **message}).encode() + b"\n")
+            self._socket.sendall(encode_request(request))
         except OSError as error:
             raise SocketError(f"the controller is gone: {error}") from None
 
-    def _receive(self) -> dict[str, Any]:
-        while (end := self._input.find(b"\n")) < 0:
+    def _receive(self) -> Message:
+        while not self._waiting:
             try:
-                data = self._socket.recv(65536)
+                data = self._socket.recv(PIECE)
             except TimeoutError:
                 raise SocketError("the controller does not answer") from None
             except OSError as error:
                 raise SocketError(f"the controller is gone: {error}") from None
             if not data:
                 raise SocketError("the controller closed the connection")
-            self._input += data
-        line = bytes(self._input[:end])
-        del self._input[: end + 1]
-        try:
-            message = json.loads(line)
-        except ValueError:
-            raise SocketError("the controller sent something that is not JSON") from None
-        if not isinstance(message, dict) or message.get("v") != VERSION:
-            raise SocketError(f"the controller does not speak version {VERSION} of the protocol")
-        return message
+            self._waiting.extend(self._lines.feed(data))
+        return read_message(self._waiting.popleft())

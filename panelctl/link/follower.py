@@ -6,23 +6,29 @@ The connection comes back by itself. A program that is slow gets the newest reco
 from __future__ import annotations
 
 import asyncio
-import json
+import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-
-import orjson
 
 from panelctl.errors import SocketError
-from panelctl.model.command import Command, Verdict, command_to_plain
-from panelctl.model.record import VERSION
+from panelctl.link.protocol import (
+    MOST_LINE,
+    Answer,
+    Cycle,
+    Dropped,
+    Hello,
+    Request,
+    Watch,
+    encode_request,
+    read_message,
+)
+from panelctl.model.command import Command, Verdict
+from panelctl.model.record import CycleRecord, HelloRecord
 
-MOST_LINE = 4 << 20  # a record of 128 circuits is a tenth of this
+LOG = logging.getLogger("panelctl.link")
 RETRY_S = 0.5
 ANSWER_S = 3.0
 SILENCE_S = 3.0
-
-Told = dict[str, Any]
 
 
 class Follower:
@@ -33,8 +39,8 @@ class Follower:
     def __init__(
         self,
         path: Path,
-        hello: Callable[[Told], None],
-        record: Callable[[Told], None],
+        hello: Callable[[HelloRecord], None],
+        record: Callable[[CycleRecord], None],
         lost: Callable[[], None] = lambda: None,
     ) -> None:
         self._path = path
@@ -43,6 +49,7 @@ class Follower:
         self._lost = lost
         self._writer: asyncio.StreamWriter | None = None
         self._answers: dict[str, asyncio.Future[Verdict]] = {}
+        self._told = ""  # why it last failed
         self.dropped = 0  # records that the controller could not hand over
         self.connects = 0
 
@@ -51,32 +58,38 @@ class Follower:
         while True:
             try:
                 await self._follow()
-            except (OSError, SocketError, ValueError, asyncio.IncompleteReadError):
-                pass
+            except (OSError, SocketError, ValueError, asyncio.IncompleteReadError) as error:
+                self._tell(error)
             finally:
                 self._end()
             await asyncio.sleep(RETRY_S)
 
+    def _tell(self, error: Exception) -> None:
+        """Log why there is no connection, once while it stays the same."""
+        why = str(error) or type(error).__name__
+        if why != self._told:
+            self._told = why
+            LOG.warning("%s: %s; it is tried again", self._path, why)
+
     async def _follow(self) -> None:
         reader, self._writer = await asyncio.open_unix_connection(self._path, limit=MOST_LINE)
-        self._send({"do": "watch"})
+        self._send(Watch())
         while True:
             async with asyncio.timeout(SILENCE_S):  # one that hangs is as good as gone
                 line = await reader.readline()
             if not line:
                 return
-            message = orjson.loads(line)
-            if not isinstance(message, dict) or message.get("v") != VERSION:
-                raise SocketError(f"{self._path}: what listens there is not this controller")
-            if "seq" in message:
-                self._record(message)
-            elif "hello" in message:
-                self.connects += 1
-                self._hello(message["hello"])
-            elif "answer" in message:
-                self._answered(message["answer"])
-            elif "dropped" in message:
-                self.dropped += int(message["dropped"])
+            match read_message(line):
+                case Cycle(record):
+                    self._record(record)
+                case Hello(facts):
+                    self.connects += 1
+                    self._told = ""
+                    self._hello(facts)
+                case Answer(verdict):
+                    self._answered(verdict)
+                case Dropped(records):
+                    self.dropped += records
 
     def _end(self) -> None:
         if self._writer is None:
@@ -96,7 +109,7 @@ class Follower:
         answer: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
         self._answers[command.id] = answer
         try:
-            self._send(command_to_plain(command))
+            self._send(command)
             async with asyncio.timeout(ANSWER_S):
                 return await answer
         except TimeoutError:
@@ -106,12 +119,11 @@ class Follower:
         finally:
             self._answers.pop(command.id, None)
 
-    def _send(self, message: Told) -> None:
+    def _send(self, request: Request) -> None:
         assert self._writer is not None
-        self._writer.write(json.dumps({"v": VERSION, **message}).encode() + b"\n")
+        self._writer.write(encode_request(request))
 
-    def _answered(self, plain: Told) -> None:
-        answer = self._answers.get(str(plain.get("id")))
+    def _answered(self, verdict: Verdict) -> None:
+        answer = self._answers.get(verdict.id)
         if answer is not None and not answer.done():
-            why = str(plain.get("why", ""))
-            answer.set_result(Verdict(str(plain["id"]), bool(plain.get("accepted")), why))
+            answer.set_result(verdict)

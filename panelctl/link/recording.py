@@ -1,22 +1,35 @@
 """The recording's file format: the hello, then one CycleRecord a line; gzip where it ends in .gz.
 
-A recording holds the panel file, the latched images and the commands, so that it replays.
+A recording holds the panel file, what was read of the image and the commands, so that it replays.
 """
 
 from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import orjson
 
-from panelctl.errors import ConfigError, Problem
-from panelctl.model.record import VERSION
+from panelctl.errors import ConfigError, Problem, SocketError
+from panelctl.link.protocol import as_hello, as_record
+from panelctl.model.record import VERSION, CycleRecord, HelloRecord
 
 FORMAT = "panelctl-recording"
+MOST_HEADER = 4 << 20  # of bytes: a panel file of 128 circuits is a hundredth of this
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """What a file holds: the controller's hello, and its records as they are read."""
+
+    hello: HelloRecord
+    records: Iterator[CycleRecord]
 
 
 def open_recording(path: Path) -> IO[bytes]:
@@ -26,28 +39,50 @@ def open_recording(path: Path) -> IO[bytes]:
     return path.open("xb")
 
 
-def header(hello: dict[str, Any]) -> bytes:
+def header(hello: HelloRecord) -> bytes:
     """The first line of a recording."""
     return json.dumps({"format": FORMAT, "v": VERSION, "hello": hello}).encode() + b"\n"
 
 
-def read_recording(path: Path) -> Iterator[dict[str, Any]]:
-    """The header and then every record. A torn last line (a full disk) ends the recording.
+def read_recording(path: Path) -> Recording:
+    """The hello and the records. A torn last line (a full disk) ends the recording.
 
-    Raises ConfigError when the file is not a recording of this version.
+    Raises ConfigError, also while the records are read, when the file is not a recording of this
+    version.
     """
+    lines = _lines(path)
+    try:
+        first = json.loads(next(lines, b""))
+        if not isinstance(first, dict) or first.get("format") != FORMAT:
+            raise ValueError("the first line is not a recording's header")
+        if first.get("v") != VERSION:
+            raise ValueError(f"it has version {first.get('v')}, this panelctl reads {VERSION}")
+        return Recording(as_hello(first.get("hello")), _records(path, lines))
+    except (ValueError, SocketError) as error:
+        raise _wrong(path, error) from None
+
+
+def _records(path: Path, lines: Iterator[bytes]) -> Iterator[CycleRecord]:
+    for number, line in enumerate(lines, 2):
+        try:
+            plain = orjson.loads(line)
+        except ValueError:
+            return
+        try:
+            yield as_record(plain)
+        except SocketError as error:
+            raise _wrong(path, SocketError(f"line {number}: {error}")) from None
+
+
+def _lines(path: Path) -> Iterator[bytes]:
     try:
         with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
-            first = json.loads(file.readline(1_000_000))
-            if not isinstance(first, dict) or first.get("format") != FORMAT:
-                raise ValueError("the first line is not a recording's header")
-            if first.get("v") != VERSION:
-                raise ValueError(f"it has version {first.get('v')}, this panelctl reads {VERSION}")
-            yield first
-            for line in file:
-                try:
-                    yield orjson.loads(line)
-                except ValueError:
-                    return
-    except (OSError, EOFError, ValueError) as error:
-        raise ConfigError(str(path), [Problem("", "", f"is not a recording: {error}")]) from None
+            yield file.readline(MOST_HEADER)
+            with suppress(EOFError):  # cut off while it was written
+                yield from file
+    except (OSError, EOFError, zlib.error) as error:
+        raise _wrong(path, error) from None
+
+
+def _wrong(path: Path, error: Exception) -> ConfigError:
+    return ConfigError(str(path), [Problem("", "", f"is not a recording: {error}")])

@@ -14,24 +14,28 @@ import asyncio
 import os
 from collections import deque
 from pathlib import Path
-from typing import Any
-
-import orjson
 
 from panelctl.errors import SocketError
-from panelctl.model.command import Command, Verdict, command_from_plain
-from panelctl.model.record import VERSION
+from panelctl.link.protocol import (
+    MOST_REQUEST,
+    Answer,
+    Dropped,
+    Failure,
+    Hello,
+    Lines,
+    Message,
+    Status,
+    Watch,
+    encode,
+    read_request,
+)
+from panelctl.model.command import Command, Verdict
+from panelctl.model.record import HelloRecord
 
-MOST_LINE = 4096
 MOST_READERS = 32
 MOST_COMMANDS = 64  # a cycle; more than this is not a person
 MOST_LINES = 128  # a cycle and reader: whoever sends more is cut off
 QUEUE = 20  # two seconds of records at 10 Hz
-
-
-def encode(message: dict[str, Any]) -> bytes:
-    """One message as a line."""
-    return orjson.dumps(message, option=orjson.OPT_APPEND_NEWLINE)
 
 
 class Reader(asyncio.Protocol):
@@ -40,7 +44,7 @@ class Reader(asyncio.Protocol):
     def __init__(self, server: ControlServer) -> None:
         self._server = server
         self._transport: asyncio.Transport | None = None
-        self._input = bytearray()
+        self._lines = Lines(MOST_REQUEST)
         self._queue: deque[bytes] = deque(maxlen=QUEUE)
         self._paused = False
         self.watching = False
@@ -53,7 +57,7 @@ class Reader(asyncio.Protocol):
         self._transport = transport
         transport.set_write_buffer_limits(high=65536)
         if not self._server.admit(self):
-            self._answer({"error": f"there are {MOST_READERS} readers already"})
+            self._say(Failure(f"there are {MOST_READERS} readers already"))
             transport.close()
             return
         transport.write(self._server.hello)
@@ -70,86 +74,79 @@ class Reader(asyncio.Protocol):
         """The reader caught up: it gets what is still in its queue."""
         self._paused = False
         if self.dropped:
-            self._answer({"dropped": self.dropped})
+            self._say(Dropped(self.dropped))
             self.dropped = 0
         while self._queue and not self._paused and self._transport is not None:
             self._transport.write(self._queue.popleft())
 
     def data_received(self, data: bytes) -> None:
         """Bytes from outside."""
-        self._input += data
-        while (end := self._input.find(b"\n")) >= 0:
-            line = bytes(self._input[:end])
-            del self._input[: end + 1]
-            self.credit -= 1
-            if self.credit < 0:
-                self._answer({"error": f"more than {MOST_LINES} lines in a cycle"})
-                self._input.clear()
-                self.close()
-                return
-            self._take(line)
-        if len(self._input) > MOST_LINE:
-            self._answer({"error": f"a line is at most {MOST_LINE} bytes"})
-            self._input.clear()
-            if self._transport is not None:
-                self._transport.close()
+        if self._closing:
+            return
+        try:
+            for line in self._lines.feed(data):
+                self.credit -= 1
+                if self.credit < 0:
+                    raise SocketError(f"more than {MOST_LINES} lines between two records")
+                self._read(line)
+        except SocketError as error:
+            self._say(Failure(str(error)))
+            self.close()
 
     def send(self, line: bytes) -> None:
         """Hand the reader one line; its oldest waiting one goes when the queue is full."""
-        if self._transport is None or self._transport.is_closing():
+        if self._closing:
             return
         if self._paused:
             if len(self._queue) == QUEUE:
                 self.dropped += 1
             self._queue.append(line)
-        else:
+        elif self._transport is not None:
             self._transport.write(line)
+
+    @property
+    def _closing(self) -> bool:
+        return self._transport is None or self._transport.is_closing()
 
     def close(self) -> None:
         """End the connection once what is written has gone out."""
         if self._transport is not None:
             self._transport.close()
 
-    def _answer(self, message: dict[str, Any]) -> None:
-        if self._paused:
+    def _say(self, message: Message) -> None:
+        if self._paused or self._closing:
             return  # whoever does not read gets no answers either
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(encode({"v": VERSION, **message}))
+        if self._transport is not None:
+            self._transport.write(encode(message))
 
-    def _take(self, line: bytes) -> None:
-        if len(line) > MOST_LINE:
-            self._answer({"error": f"a line is at most {MOST_LINE} bytes"})
-            return
+    def _read(self, line: bytes) -> None:
+        """One line from outside: what is out of shape is answered, and no more."""
         try:
-            message = orjson.loads(line)
-            if not isinstance(message, dict):
-                raise SocketError("a message is a JSON object")
-            if message.get("v") != VERSION:
-                raise SocketError(f"v = {message.get('v')!r}: this controller speaks {VERSION}")
-            if message.get("do") == "watch":
-                self.watching = True
-            elif message.get("do") == "status":
-                self.send(self._server.last)
-            else:
-                self._server.queue(command_from_plain(message), self)
-        except (ValueError, RecursionError, SocketError) as error:
+            request = read_request(line)
+        except SocketError as error:
             self._server.rejected += 1
-            self._answer({"error": str(error)[:200]})
+            self._say(Failure(str(error)))
+            return
+        match request:
+            case Watch():
+                self.watching = True
+            case Status():
+                self.send(self._server.last)
+            case _:
+                self._server.queue(request, self)
 
     def answer(self, verdict: Verdict) -> None:
         """Tell the sender what became of its command."""
-        self._answer(
-            {"answer": {"id": verdict.id, "accepted": verdict.accepted, "why": verdict.why}}
-        )
+        self._say(Answer(verdict))
 
 
 class ControlServer:
     """The socket at `path`, and the readers on it. `hello` is what each of them gets first."""
 
-    def __init__(self, path: Path, hello: dict[str, Any]) -> None:
+    def __init__(self, path: Path, hello: HelloRecord) -> None:
         self.path = path
-        self.hello = encode({"v": VERSION, "hello": hello})
-        self.last = encode({"v": VERSION, "error": "no cycle has been completed yet"})
+        self.hello = encode(Hello(hello))
+        self.last = encode(Failure("no cycle has been completed yet"))
         self.rejected = 0
         self._readers: set[Reader] = set()
         self._commands: list[tuple[Command, Reader]] = []

@@ -1,23 +1,33 @@
 """Commands: what a person or a service may ask of the controller. Judging them is core's work.
 
-Each has `id`, chosen by the sender, which comes back with the answer.
+Each has `id`, chosen by the sender, which comes back with the answer. What there is to know of a
+command stands once, in `COMMANDS`: the codec here, the verbs of the command line (cli/order.py),
+the controller's judge (core/orders.py) and the page of the control socket are made of it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from panelctl.errors import SocketError
+from panelctl.model.keys import (
+    MAX_EXPIRY_S,
+    MAX_ID,
+    MAX_IMPORT_W,
+    MAX_LIMIT_A,
+    MAX_NUMBER,
+    MAX_TIER,
+    EnvelopeWindow,
+    Flag,
+    Key,
+    Number,
+    Text,
+    Whole,
+    Windows,
+)
 from panelctl.model.limit import Amount, Window
-
-MAX_ID = 64
-MAX_LIMIT_A = 10_000.0
-MAX_EXPIRY_S = 31_536_000.0
-MAX_TIER = 99
-MAX_WINDOWS = 48
-MAX_IMPORT_W = 1_000_000.0
-MAX_NUMBER = 1 << 53  # of a lease: as far as a JSON number counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +65,6 @@ class SetTier:
 
 
 @dataclass(frozen=True, slots=True)
-class EnvelopeWindow:
-    """From `start_s` until `end_s` after now: A per leg, W of total import, or both."""
-
-    start_s: float
-    end_s: float
-    limit_a: float | None
-    import_w: float | None
-
-
-@dataclass(frozen=True, slots=True)
 class Envelope:
     """The dynamic operating envelope as it is known now; it replaces what was known before.
 
@@ -74,17 +74,17 @@ class Envelope:
 
     id: str
     source: str
-    parts: tuple[EnvelopeWindow, ...]
+    windows: tuple[EnvelopeWindow, ...]
 
-    def windows(self, now_ns: int) -> list[Window]:
+    def from_now(self, now_ns: int) -> list[Window]:
         """The windows on the clock of the controller."""
         return [
             Window(
-                now_ns + round(part.start_s * 1e9),
-                now_ns + round(part.end_s * 1e9),
-                Amount(part.limit_a, part.import_w),
+                now_ns + round(window.start_s * 1e9),
+                now_ns + round(window.end_s * 1e9),
+                Amount(window.limit_a, window.import_w),
             )
-            for part in self.parts
+            for window in self.windows
         ]
 
 
@@ -112,14 +112,14 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True)
-class Cap:
+class LimitPower:
     """Let a modulated load draw at most so many watts until `expires_s` from now; None takes it
     back. It only ever lowers, and never below what the load needs to run.
     """
 
     id: str
     circuit: str
-    most_w: float | None
+    limit_w: float | None
     expires_s: float
 
 
@@ -132,7 +132,15 @@ class AcceptDevice:
 
 
 Command = (
-    OpenRelay | CloseRelay | RequestLimit | SetTier | Envelope | Grid | Lease | Cap | AcceptDevice
+    OpenRelay
+    | CloseRelay
+    | RequestLimit
+    | SetTier
+    | Envelope
+    | Grid
+    | Lease
+    | LimitPower
+    | AcceptDevice
 )
 
 
@@ -145,132 +153,206 @@ class Verdict:
     why: str = ""
 
 
-def _text(message: dict[str, Any], key: str, limit: int = MAX_ID) -> str:
-    value = message.get(key)
-    if not isinstance(value, str) or not 0 < len(value) <= limit or not value.isprintable():
-        raise SocketError(f"{key}: a printable text of 1 to {limit} characters is needed")
-    return value
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """All that there is to know of one command.
+
+    `sample` shows it, and says what is made of it; `keys` are those of its message besides `v`,
+    `do` and `id`. `verb` is what a person types, `example`
+    what may follow it, `short` what `panelctl --help` says of it and
+    `long` its own help; `means` is for programs. `done` is said when it was accepted (a format of
+    the keys), `undone` when it took something back.
+    """
+
+    do: str
+    sample: Command
+    keys: Mapping[str, Key]
+    means: str
+    verb: str
+    example: str
+    short: str
+    long: str
+    done: str
+    undone: str = ""
 
 
-def _number(message: dict[str, Any], key: str, low: float, high: float) -> float:
-    value = message.get(key)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise SocketError(f"{key}: a number is needed")
-    if not low <= value <= high:  # not so for NaN either
-        raise SocketError(f"{key} = {str(value)[:20]}: must lie between {low:g} and {high:g}")
-    return float(value)
+CIRCUIT = Text()
+FOR_S = Number(1.0, MAX_EXPIRY_S, option="--for-s", help="How long, in s.", default=3600.0)
+SOURCE = Text(option="--source", help="Who set it, for the record.", default="cli")
+
+COMMANDS = (
+    Entry(
+        "open",
+        OpenRelay("x1", "dryer"),
+        {"circuit": CIRCUIT},
+        means="claim a managed circuit open as its user",
+        verb="relay open",
+        example="dryer",
+        short="Open a circuit as its user.",
+        long="Open CIRCUIT until you close it.",
+        done="{circuit} is ordered open; `panelctl status` shows its relay",
+    ),
+    Entry(
+        "close",
+        CloseRelay("x2", "dryer"),
+        {"circuit": CIRCUIT},
+        means="take back what a user may take back: USER, FOUND, FAULT",
+        verb="relay close",
+        example="dryer",
+        short="Take back your claim on a circuit.",
+        long="Take back your claim on CIRCUIT.",
+        done="{circuit}: your claim is taken back; it closes when there is room for it",
+    ),
+    Entry(
+        "limit",
+        RequestLimit("x3", 80, 3600),
+        {
+            "limit_a": Number(0.0, MAX_LIMIT_A, unit="amps", null=True),
+            "expires_s": FOR_S.unless("limit_a"),
+        },
+        means="limit REQUESTED, A per leg; `limit_a` null takes it back",
+        verb="limit",
+        example="80 --for-s 3600",
+        short="Ask for a lower import limit.",
+        long="Ask for an import limit of LIMIT_A amps per leg, or take it back with `none`.",
+        done="import is limited to {limit_a:g} A per leg for {expires_s:g} s",
+        undone="the requested limit is taken back",
+    ),
+    Entry(
+        "limit_power",
+        LimitPower("x4", "compute", 6000, 3600),
+        {
+            "circuit": CIRCUIT,
+            "limit_w": Number(0.0, MAX_IMPORT_W, unit="watts", null=True),
+            "expires_s": FOR_S.unless("limit_w"),
+        },
+        means="a modulated circuit draws at most so many watts for a while; `limit_w` null takes "
+        "it back",
+        verb="limit-power",
+        example="compute 6000 --for-s 3600",
+        short="Let the node or a charger draw less for a while.",
+        long="Let CIRCUIT draw at most LIMIT_W watts, or take that back with `none`.\n\n"
+        "For the compute node, a charger and the like; it only ever lowers what the limits leave.",
+        done="{circuit} draws at most {limit_w:g} W for {expires_s:g} s",
+        undone="{circuit}: its power limit is taken back",
+    ),
+    Entry(
+        "envelope",
+        Envelope("x5", "utility", (EnvelopeWindow(0, 900, 80, 15000),)),
+        {"source": SOURCE, "windows": Windows()},
+        means="the dynamic operating envelope from now on, limit DOE: at most 48 windows in order, "
+        "seconds from now, `limit_a` (A per leg), `import_w` (W in all) or both. Replaces the one "
+        "before; an empty list takes it back",
+        verb="envelope",
+        example="tonight.json --source utility",
+        short="Hand over a dynamic operating envelope.",
+        long="Replace the envelope by the windows in FILE.\n\n"
+        "FILE is a JSON list of windows in seconds from now, with limit_a (A per leg), import_w (W "
+        'in all) or both: [{"start_s": 0, "end_s": 3600, "limit_a": 80}]. An empty one takes it '
+        "all back.",
+        done="an envelope of {windows} windows is in force",
+    ),
+    Entry(
+        "lease",
+        Lease("x6", "aggregator", 17, 9000, 300),
+        {
+            "import_w": Number(0.0, MAX_IMPORT_W, unit="watts"),
+            "expires_s": Number(
+                1.0, MAX_EXPIRY_S, option="--for-s", help="How long it holds, in s."
+            ),
+            "number": Whole(
+                1,
+                MAX_NUMBER,
+                option="--number",
+                help="Its number: only one that is higher than the last lease's is taken.",
+            ),
+            "source": SOURCE,
+        },
+        means="a share of a transformer: W of total import for a while, limit LEASE. Only a "
+        "`number` higher than the last is taken; then, and after a restart, `lease_default_w` "
+        "holds",
+        verb="lease",
+        example="9000 --for-s 300 --number 17",
+        short="Hand over a share of a transformer.",
+        long="Let the panel import IMPORT_W watts in all for a while; then its default holds "
+        "again.",
+        done="the import is leased up to {import_w:g} W for {expires_s:g} s",
+    ),
+    Entry(
+        "grid",
+        Grid("x7", True, 55),
+        {
+            "islanded": Flag(yes="off", no="on"),
+            "soc": Number(
+                0.0,
+                100.0,
+                null=True,
+                option="--soc",
+                help="The battery's state of charge, %.",
+                needed=False,
+            ),
+        },
+        means="the panel is off (or on) the grid, with the battery's state of charge in % or null",
+        verb="grid",
+        example="off --soc 48",
+        short="Say whether the panel is on the grid.",
+        long="Put the panel on the grid, or off it: then the inverter's limit holds, and a battery "
+        "below 49 % sheds the circuits of the backup's shed tier and later until it has 51 %.",
+        done="the panel is {islanded} the grid",
+    ),
+    Entry(
+        "accept",
+        AcceptDevice("x8", "mains"),
+        {"device": Text()},
+        means="the device that answers there now is the right one, though its serial number is "
+        "another",
+        verb="accept",
+        example="mains",
+        short="Take a meter or board that was replaced for the right one.",
+        long="Take whatever answers as DEVICE now for the right one: a meter or board was replaced."
+        "\n\nUntil then nothing is read from it or written to it, because its serial number is not "
+        "the one that was known. `panelctl devices` shows both.",
+        done="{device}: the device that answers now is taken",
+    ),
+    Entry(
+        "tier",
+        SetTier("x9", "dryer", 6),
+        {"circuit": CIRCUIT, "tier": Whole(0, MAX_TIER)},
+        means="another tier, until the panel file says another one than it does now",
+        verb="tier",
+        example="dryer 6",
+        short="Move a circuit to another tier.",
+        long="Move CIRCUIT to TIER, over restarts too, until the panel file gives it another one."
+        "\n\nThe largest tier is shed first.",
+        done="{circuit} now stands on tier {tier}",
+    ),
+)
+ENTRIES = {entry.do: entry for entry in COMMANDS}
+_BY_TYPE = {type(entry.sample): entry for entry in COMMANDS}
+_ID = Text()
 
 
-def _whole(message: dict[str, Any], key: str, low: int, high: int) -> int:
-    number = _number(message, key, low, high)
-    if number != int(number):
-        raise SocketError(f"{key} = {number:g}: a whole number is needed")
-    return int(number)
+def entry_of(command: Command) -> Entry:
+    """What the table says of a command."""
+    return _BY_TYPE[type(command)]
 
 
-_KEYS = {
-    "open": {"circuit"},
-    "close": {"circuit"},
-    "limit": {"limit_a", "expires_s"},
-    "tier": {"circuit", "tier"},
-    "envelope": {"source", "windows"},
-    "grid": {"islanded", "soc"},
-    "lease": {"source", "number", "import_w", "expires_s"},
-    "cap": {"circuit", "most_w", "expires_s"},
-    "accept": {"device"},
-}
-_WINDOW_KEYS = {"start_s", "end_s", "limit_a", "import_w"}
-
-
-def _maybe(message: dict[str, Any], key: str, high: float) -> float | None:
-    return None if message.get(key) is None else _number(message, key, 0.0, high)
-
-
-def _envelope(ident: str, message: dict[str, Any]) -> Envelope:
-    windows = message.get("windows")
-    if not isinstance(windows, list) or len(windows) > MAX_WINDOWS:
-        raise SocketError(f"windows: a list of at most {MAX_WINDOWS} is needed")
-    parts: list[EnvelopeWindow] = []
-    for window in windows:
-        if not isinstance(window, dict) or set(window) - _WINDOW_KEYS:
-            raise SocketError(f"windows: each has {', '.join(sorted(_WINDOW_KEYS))} and no more")
-        part = EnvelopeWindow(
-            _number(window, "start_s", -MAX_EXPIRY_S, MAX_EXPIRY_S),
-            _number(window, "end_s", -MAX_EXPIRY_S, MAX_EXPIRY_S),
-            _maybe(window, "limit_a", MAX_LIMIT_A),
-            _maybe(window, "import_w", MAX_IMPORT_W),
-        )
-        if part.limit_a is None and part.import_w is None:
-            raise SocketError("windows: limit_a or import_w is needed in each")
-        if part.end_s <= part.start_s or (parts and part.start_s < parts[-1].end_s):
-            raise SocketError("windows: they must be in order and must not overlap")
-        parts.append(part)
-    return Envelope(ident, _text(message, "source"), tuple(parts))
-
-
-def command_from_plain(message: dict[str, Any]) -> Command:
+def command_from_plain(message: Mapping[str, object]) -> Command:
     """The command in a decoded control-socket message. Raises SocketError when out of shape."""
-    verb = message.get("do")
-    if not isinstance(verb, str) or verb not in _KEYS:
-        raise SocketError(f"do = {verb!r}: must be one of {', '.join(sorted(_KEYS))}")
-    unknown = set(message) - _KEYS[verb] - {"do", "id", "v"}
+    do = message.get("do")
+    if not isinstance(do, str) or do not in ENTRIES:
+        said = f" = {do[:MAX_ID]!r}" if isinstance(do, str) else ""
+        raise SocketError(f"do{said}: must be one of {', '.join(sorted(ENTRIES))}")
+    entry = ENTRIES[do]
+    unknown = set(message) - entry.keys.keys() - {"do", "id", "v"}
     if unknown:
-        raise SocketError(f"unknown key {sorted(unknown)[0]!r} in a {verb} command")
-    ident = _text(message, "id")
-    if verb == "open":
-        return OpenRelay(ident, _text(message, "circuit"))
-    if verb == "close":
-        return CloseRelay(ident, _text(message, "circuit"))
-    if verb == "limit":
-        if message.get("limit_a") is None:
-            return RequestLimit(ident, None, 0.0)
-        limit_a = _number(message, "limit_a", 0.0, MAX_LIMIT_A)
-        return RequestLimit(ident, limit_a, _number(message, "expires_s", 1.0, MAX_EXPIRY_S))
-    if verb == "envelope":
-        return _envelope(ident, message)
-    if verb == "grid":
-        islanded = message.get("islanded")
-        if not isinstance(islanded, bool):
-            raise SocketError("islanded: true or false is needed")
-        return Grid(ident, islanded, _maybe(message, "soc", 100.0))
-    if verb == "cap":
-        if message.get("most_w") is None:
-            return Cap(ident, _text(message, "circuit"), None, 0.0)
-        most_w = _number(message, "most_w", 0.0, MAX_IMPORT_W)
-        expires_s = _number(message, "expires_s", 1.0, MAX_EXPIRY_S)
-        return Cap(ident, _text(message, "circuit"), most_w, expires_s)
-    if verb == "accept":
-        return AcceptDevice(ident, _text(message, "device"))
-    if verb == "lease":
-        return Lease(
-            ident,
-            _text(message, "source"),
-            _whole(message, "number", 1, MAX_NUMBER),
-            _number(message, "import_w", 0.0, MAX_IMPORT_W),
-            _number(message, "expires_s", 1.0, MAX_EXPIRY_S),
-        )
-    return SetTier(ident, _text(message, "circuit"), _whole(message, "tier", 0, MAX_TIER))
+        raise SocketError(f"unknown key {sorted(unknown)[0][:MAX_ID]!r} in a {do} command")
+    made: Any = type(entry.sample)  # of the table's keys, which are its fields
+    values = {name: key.read(name, message) for name, key in entry.keys.items()}
+    command: Command = made(id=_ID.read("id", message), **values)
+    return command
 
 
-def command_to_plain(command: Command) -> dict[str, Any]:
+def command_to_plain(command: Command) -> dict[str, object]:
     """The control-socket message of a command, ready for JSON."""
-    match command:
-        case OpenRelay(ident, circuit):
-            return {"do": "open", "id": ident, "circuit": circuit}
-        case CloseRelay(ident, circuit):
-            return {"do": "close", "id": ident, "circuit": circuit}
-        case RequestLimit(ident, limit_a, expires_s):
-            return {"do": "limit", "id": ident, "limit_a": limit_a, "expires_s": expires_s}
-        case SetTier(ident, circuit, tier):
-            return {"do": "tier", "id": ident, "circuit": circuit, "tier": tier}
-        case Envelope(ident, source, parts):
-            windows = [asdict(part) for part in parts]
-            return {"do": "envelope", "id": ident, "source": source, "windows": windows}
-        case Grid(ident, islanded, soc):
-            return {"do": "grid", "id": ident, "islanded": islanded, "soc": soc}
-        case Lease():
-            return {"do": "lease", **asdict(command)}
-        case Cap():
-            return {"do": "cap", **asdict(command)}
-        case AcceptDevice(ident, device):
-            return {"do": "accept", "id": ident, "device": device}
+    return {"do": entry_of(command).do, **asdict(command)}

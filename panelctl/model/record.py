@@ -6,9 +6,15 @@ control-socket.md describes each key; what is added later is added here and ther
 
 from __future__ import annotations
 
-from typing import Any, NotRequired, TypedDict
+import sys
+from typing import NotRequired
 
-VERSION = 1
+if sys.version_info >= (3, 12):
+    from typing import TypedDict
+else:
+    from typing_extensions import TypedDict  # pydantic makes no schema of an older one
+
+VERSION = 2
 
 
 class RowRecord(TypedDict):
@@ -43,12 +49,14 @@ class ComputeRecord(TypedDict):
 
 class MainsRecord(TypedDict):
     """The main lugs: W drawn from the grid (below 0: given to it), V of legs a and b to neutral;
-    null while they cannot be read. `fresh`: the currents are.
+    null while they cannot be read. `fresh`: the currents are. `age_s` is how old the older of the
+    two legs' currents is; null before both have been read.
     """
 
     w: int | None
     v: list[float] | None
     fresh: bool
+    age_s: float | None
 
 
 class EnergyRecord(TypedDict):
@@ -64,7 +72,7 @@ class CircuitRecord(TypedDict):
     `why` and `wait` are codes of model/reason; `by_a` is how many amps were missing on `leg`, which
     names a row. `theta` and `trip_s` are of its own breaker, where that is watched; `firm_a` is
     what of a source's current counts as there to stay; `wh` is what it has drawn (a source: given).
-    `cap_w` is the most that somebody lets it draw, for `cap_s` yet.
+    `power_limit_w` is the most that somebody lets it draw, for `power_limit_s` yet.
     """
 
     id: str
@@ -86,8 +94,8 @@ class CircuitRecord(TypedDict):
     theta: NotRequired[float]
     trip_s: NotRequired[float]
     firm_a: NotRequired[list[float]]
-    cap_w: NotRequired[int]
-    cap_s: NotRequired[float]
+    power_limit_w: NotRequired[int]
+    power_limit_s: NotRequired[float]
     wh: NotRequired[int]
 
 
@@ -157,8 +165,23 @@ class LinkRecord(TypedDict):
     devices: dict[str, DeviceRecord]
 
 
+class UnitRecord(TypedDict):
+    """Of a device that is read, since the start: answers, questions without one in time, answers
+    to something else, exceptions. `dead` is 1 after three misses in a row.
+    """
+
+    good: int
+    timeouts: int
+    bad: int
+    refused: int
+    dead: int
+
+
 class TimingRecord(TypedDict):
-    """How the cycle went."""
+    """How the cycles went since the record before: the latest begin after its tick and the longest
+    work, in µs. `overruns` are ticks skipped since the start; `complete`: all fast reads were
+    through in their share of the cycle, each time.
+    """
 
     late_us: int
     work_us: int
@@ -166,19 +189,65 @@ class TimingRecord(TypedDict):
     complete: bool
 
 
-class ImageRecord(TypedDict):
-    """The latched image that was decided on, so that a recording replays to the bit."""
+class DecisionRecord(TypedDict):
+    """One decision: when, and what of the latched image was read or acknowledged since the one
+    before, by slot (model/slots.py), so that a recording replays to the bit. `age_ns` counts back
+    from `t_ns`; -1 for a slot that was never read.
+    """
 
+    t_ns: int
+    slots: list[int]
     value: list[int]
     quality: list[int]
     age_ns: list[int]
 
 
+class WindowRecord(TypedDict):
+    """A window of an envelope, in s from now: A per leg, W of total import, or both."""
+
+    start_s: float
+    end_s: float
+    limit_a: float | None
+    import_w: float | None
+
+
+class CommandRecord(TypedDict):
+    """A command as it came: what `do` names (model/command.py), with its own keys."""
+
+    do: str
+    id: str
+    circuit: NotRequired[str]
+    device: NotRequired[str]
+    tier: NotRequired[int]
+    limit_a: NotRequired[float | None]
+    limit_w: NotRequired[float | None]
+    import_w: NotRequired[float]
+    expires_s: NotRequired[float]
+    source: NotRequired[str]
+    number: NotRequired[int]
+    windows: NotRequired[list[WindowRecord]]
+    islanded: NotRequired[bool]
+    soc: NotRequired[float | None]
+
+
+class VerdictRecord(TypedDict):
+    """What became of the command `id`: accepted, or refused with a `why` for people."""
+
+    id: str
+    accepted: bool
+    why: str
+
+
 class CycleRecord(TypedDict):
-    """Everything about one control cycle."""
+    """Everything about the newest cycle, and what was decided since the record before.
+
+    `seq` numbers the records and `cycle` the decisions, both from 1. Commands and events belong to
+    the last decision: one that has any is published at once.
+    """
 
     v: int
     seq: int
+    cycle: int
     t_ns: int
     wall_s: float
     state: str
@@ -192,9 +261,62 @@ class CycleRecord(TypedDict):
     tank_c: float | None
     doubts: dict[str, list[str]]
     events: list[EventRecord]
-    commands: list[dict[str, Any]]
-    verdicts: list[dict[str, Any]]
-    units: dict[str, dict[str, int]]
+    commands: list[CommandRecord]
+    verdicts: list[VerdictRecord]
+    units: dict[str, UnitRecord]
     links: dict[str, LinkRecord]
     timing: TimingRecord
-    image: ImageRecord
+    decisions: list[DecisionRecord]
+
+
+class HelloSetpoint(TypedDict):
+    """Between what a modulated circuit is told to draw: A per leg, and W where it has any."""
+
+    min_a: float
+    max_a: float
+    floor_w: float
+    max_w: float
+
+
+class HelloCircuit(TypedDict):
+    """What the panel file says of a circuit. `legs` is a, b or ab; `relay`: it has one of ours;
+    `counted`: it has energy counters; `source` is pv or battery; `set` is of a modulated one.
+    """
+
+    id: str
+    name: str
+    spaces: list[int]
+    legs: str
+    breaker_a: float
+    role: str
+    armed: bool
+    tier: int
+    compute: bool
+    relay: bool
+    counted: bool
+    source: str | None
+    set: HelloSetpoint | None
+
+
+class HelloRecord(TypedDict):
+    """What every reader is told first: the panel's fixed facts, its file, and what the controller
+    started from (control/start.py), so that a recording from the first cycle on replays.
+
+    `backup_tier`: off the grid circuits of this tier and later are shed. `feeders` are legs by id;
+    `heats` are circuits whose heat goes into a tank; `lease_s` is how long a budget holds that is
+    not renewed.
+    """
+
+    name: str
+    serial: str
+    main_breaker_a: float
+    control_setting_a: float
+    voltage_v: float
+    rate_hz: float
+    lease_s: float
+    backup_tier: int | None
+    feeders: dict[str, str]
+    heats: list[str]
+    circuits: list[HelloCircuit]
+    config: str
+    start: dict[str, object]

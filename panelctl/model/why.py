@@ -6,9 +6,9 @@ Pure: text for people and plain data for programs. Finding the record is the cal
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from panelctl.model.reason import Reason, Wait
+from panelctl.model.record import CircuitRecord, CycleRecord, HelloRecord
 from panelctl.model.relay import Claim
 
 
@@ -68,13 +68,13 @@ BY_CLAIM = {
 }
 
 
-def explain(hello: dict[str, Any], record: dict[str, Any], circuit: str) -> Why:
+def explain(hello: HelloRecord, record: CycleRecord, circuit: str) -> Why:
     """Why `circuit` was as it was in this cycle. Raises KeyError where there is no such circuit."""
-    known = {c["id"]: c for c in hello.get("circuits", [])}
+    names = {c["id"]: c["name"] for c in hello["circuits"]}
     entry = next((c for c in record["circuits"] if c["id"] == circuit), None)
     if entry is None:
         raise KeyError(circuit)
-    name = known.get(circuit, {}).get("name", circuit)
+    name = names.get(circuit, circuit)
     if "why" not in entry:
         return Why(
             circuit=circuit,
@@ -86,8 +86,8 @@ def explain(hello: dict[str, Any], record: dict[str, Any], circuit: str) -> Why:
     reason = Reason[entry["why"]]
     claims = [Claim[claim] for claim in entry.get("claims", [])]
     row = entry.get("leg")
-    carried = {**record["legs"], **record.get("rows", {})}.get(row, {})
-    binding = carried.get("binding")
+    carried = {**record["legs"], **record["rows"]}.get(row) if row is not None else None
+    binding = carried["binding"] if carried is not None else None
     source = next((x["source"] for x in record["limits"] if x["name"] == binding), None)
     off = entry.get("ordered", entry["relay"]) == "OPEN" or entry.get("set_a") == 0
     short_a = entry.get("wait_a", entry.get("by_a")) if row else None
@@ -100,8 +100,8 @@ def explain(hello: dict[str, Any], record: dict[str, Any], circuit: str) -> Why:
         since_s=entry.get("since_s"),
         row=row,
         short_a=short_a,
-        row_a=carried.get("a"),
-        limit_a=carried.get("limit_a"),
+        row_a=carried["a"] if carried is not None else None,
+        limit_a=carried["limit_a"] if carried is not None else None,
         binding=binding,
         source=source,
         change=_change(entry, reason, claims, row, short_a),
@@ -109,7 +109,7 @@ def explain(hello: dict[str, Any], record: dict[str, Any], circuit: str) -> Why:
 
 
 def _change(
-    entry: dict[str, Any],
+    entry: CircuitRecord,
     reason: Reason,
     claims: list[Claim],
     row: str | None,

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 from panelctl.errors import CommandRefused, ServiceError, SocketError
 from panelctl.link.follower import Follower
+from panelctl.model.record import CycleRecord, HelloRecord
 from panelctl.services.ebus.tree import Changes, Tree
 from panelctl.services.hass import config_topic, discovery
 from panelctl.services.homie import Device, Leaf, Pace
@@ -50,12 +50,12 @@ class Gateway:
             topics += [BIRTH, config_topic(root)]
         self.carrier = Carrier(broker, will, topics, self._everything, self._received, self._found)
         self.root = root
-        self.record: dict[str, Any] | None = None
+        self.record: CycleRecord | None = None
         self.journal = Journal()
         self.refused = 0  # commands that were out of shape, or refused by the controller
         self.dropped = 0  # commands that came faster than anybody can want
         self._hass = hass
-        self._hello_seen: dict[str, Any] = {}
+        self._hello_seen: HelloRecord | None = None
         self._tree: Tree | None = None
         self._changes: Changes | None = None
         self._texts: dict[str, str | None] = {}
@@ -87,8 +87,8 @@ class Gateway:
 
     # -- from the controller ----------------------------------------------------------------------
 
-    def _hello(self, hello: dict[str, Any]) -> None:
-        facts = {key: value for key, value in hello.items() if key not in ("start", "config")}
+    def _hello(self, hello: HelloRecord) -> None:
+        facts: HelloRecord = {**hello, "start": {}, "config": ""}  # which the tree does not show
         if facts == self._hello_seen:
             return
         before = self._tree
@@ -136,7 +136,7 @@ class Gateway:
         self._again = None
         self.carrier.again()
 
-    def _record(self, record: dict[str, Any]) -> None:
+    def _record(self, record: CycleRecord) -> None:
         assert self._changes is not None
         self._stay()
         self.record = record

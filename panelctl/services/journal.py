@@ -8,7 +8,8 @@ a number.
 from __future__ import annotations
 
 import logging
-from typing import Any
+
+from panelctl.model.record import CycleRecord, EventRecord
 
 LOG = logging.getLogger("panelctl.events")
 MOST, WINDOW_S = 50, 10.0
@@ -24,7 +25,7 @@ class Journal:
         self._told = 0
         self._late = 0
 
-    def record(self, record: dict[str, Any]) -> None:
+    def record(self, record: CycleRecord) -> None:
         """Log what this record tells."""
         if not record["events"]:
             return
@@ -43,7 +44,7 @@ class Journal:
             LOG.log(level, "%s", _text(event), extra={"fields": {**event, "seq": record["seq"]}})
 
 
-def _text(event: dict[str, Any]) -> str:
+def _text(event: EventRecord) -> str:
     """One event for people."""
     parts = [event["what"], event.get("circuit", ""), event.get("text", "")]
     if "leg" in event:

@@ -52,15 +52,15 @@ def _of_record(gateway: Gateway) -> Iterator[Metric]:
         state.add_metric([name], float(record["state"] == name))
     yield state
     rows = {**record["legs"], **record["rows"]}
-    for key, says in (("a", "Current."), ("limit_a", "Limit."), ("headroom_a", "Headroom.")):
-        amps = GaugeMetricFamily(
-            f"panelctl_row_{'current' if key == 'a' else key.removesuffix('_a')}_amperes",
-            says,
-            labels=["row"],
-        )
-        for row, values in rows.items() if record["mains"]["fresh"] else ():
-            amps.add_metric([row], values[key])
-        yield amps
+    current, limit, headroom = (
+        GaugeMetricFamily(f"panelctl_row_{name}_amperes", f"{name.capitalize()}.", labels=["row"])
+        for name in ("current", "limit", "headroom")
+    )
+    for row, values in rows.items() if record["mains"]["fresh"] else ():
+        current.add_metric([row], values["a"])
+        limit.add_metric([row], values["limit_a"])
+        headroom.add_metric([row], values["headroom_a"])
+    yield from (current, limit, headroom)
     watts = GaugeMetricFamily("panelctl_circuit_watts", "Power.", labels=["circuit"])
     closed = GaugeMetricFamily("panelctl_circuit_closed", "1 while closed.", labels=["circuit"])
     faults = GaugeMetricFamily("panelctl_circuit_fault", "1 while at fault.", labels=["circuit"])
@@ -72,18 +72,21 @@ def _of_record(gateway: Gateway) -> Iterator[Metric]:
         if "why" in circuit:
             faults.add_metric([circuit["id"]], float("FAULT" in circuit.get("claims", ())))
     yield from (watts, closed, faults)
-    if record["compute"] is not None:
-        for key in ("budget_w", "draw_w"):
-            name = f"panelctl_compute_{key.removesuffix('_w')}_watts"
-            yield GaugeMetricFamily(name, "Of the compute node.", value=record["compute"][key])
+    node = record["compute"]
+    if node is not None:
+        for name, watts_w in (("budget", node["budget_w"]), ("draw", node["draw_w"])):
+            gauge = f"panelctl_compute_{name}_watts"
+            yield GaugeMetricFamily(gauge, "Of the compute node.", value=watts_w)
     replies = CounterMetricFamily(
         "panelctl_replies",
         "Of each device, by what became of the question.",
         labels=["device", "kind"],
     )
     for device, unit in record["units"].items():
-        for kind in ("good", "timeouts", "bad", "refused"):
-            replies.add_metric([device, kind], unit[kind])
+        replies.add_metric([device, "good"], unit["good"])
+        replies.add_metric([device, "timeouts"], unit["timeouts"])
+        replies.add_metric([device, "bad"], unit["bad"])
+        replies.add_metric([device, "refused"], unit["refused"])
     yield replies
     timing = record["timing"]
     yield _gauge("panelctl_cycle_late_seconds", "After its tick.", timing["late_us"] / 1e6)

@@ -13,6 +13,7 @@ import math
 import tomllib
 from array import array
 from bisect import bisect_right
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -124,7 +125,7 @@ def _recording(
 
 
 def _rows(
-    rows: Any,
+    rows: Iterable[list[str]],
     header: list[str] | None,
     table: dict[str, Any],
     scale: float,

@@ -13,17 +13,17 @@ from random import Random
 from panelctl.core.engine import Engine
 from panelctl.model.circuit import Circuit
 from panelctl.model.command import (
-    Cap,
     CloseRelay,
     Command,
     Envelope,
-    EnvelopeWindow,
     Grid,
     Lease,
+    LimitPower,
     OpenRelay,
     RequestLimit,
     SetTier,
 )
+from panelctl.model.keys import EnvelopeWindow
 from panelctl.model.metering import Quality
 from panelctl.units import NS_PER_S
 
@@ -235,7 +235,7 @@ class World:
         if what == 9:
             self.lease += dice.choice([0, 1, 1])
             return Lease("x", "test", self.lease, setting_a * dice.uniform(60, 240), 20.0)
-        return Cap("x", circuit, dice.choice([None, 1_500.0, 4_000.0]), 30.0)
+        return LimitPower("x", circuit, dice.choice([None, 1_500.0, 4_000.0]), 30.0)
 
     # -- what goes wrong --------------------------------------------------------------------------
 

@@ -1,8 +1,8 @@
 """`python -m tests.bench`: measure, print the table, write build/bench.json.
 
 Exit code 1 when a target is missed. `--seconds 60` shortens the two runs of the controller, which
-take ten minutes each otherwise; `--only core` (or `house`, `bus`, `vices`, `storm`, `run`, `serve`)
-omits others. `--only test` measures how long `make test` takes, and is never done unasked.
+take ten minutes each otherwise; `--only core` (or `house`, `waist`, `bus`, `vices`, `storm`, `run`,
+`serve`) omits others. `--only test` measures how long `make test` takes, and is never done unasked.
 `--docs` measures nothing and writes docs/reference/performance.md from the last build/bench.json.
 """
 
@@ -24,9 +24,10 @@ from tests.bench.serve_bench import serve_rows
 from tests.bench.solve_bench import solve_rows
 from tests.bench.storm_bench import storm_rows
 from tests.bench.vice_bench import vice_rows
+from tests.bench.waist_bench import waist_rows
 
 OUT = Path("build/bench.json")
-PARTS = ("core", "house", "bus", "vices", "storm", "run", "serve")
+PARTS = ("core", "house", "waist", "bus", "vices", "storm", "run", "serve")
 PAGE = Path("docs/reference/performance.md")
 
 
@@ -49,6 +50,7 @@ def main() -> None:
         "storm": storm_rows,
         "run": lambda: run_rows(options.seconds),
         "serve": serve_rows,
+        "waist": waist_rows,
         "test": lambda: [test_seconds_row()],
     }
     rows: list[Row] = []

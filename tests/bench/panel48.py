@@ -8,13 +8,12 @@ from __future__ import annotations
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 from panelctl.config.load import parse_panel
 from panelctl.errors import ConfigError
 from panelctl.modbus.busplan import plan_bus
 from tests.bench.rows import Row, at_least, reported
-from tests.e2e.rig import PanelRig
+from tests.e2e.rig import PanelRig, Record
 
 CHANNELS, OUTPUTS, CIRCUITS = 12, 6, 48
 RATES_HZ = [n / 2 for n in range(40, 1, -1)]  # from the panel file's most, 20 Hz, downwards
@@ -153,7 +152,7 @@ def panel48_rows(seconds: float) -> list[Row]:
             first = rig.until(lambda r: r["state"] == "NORMAL", 20)
             end_s = time.monotonic() + seconds
 
-            def counted(record: dict[str, Any]) -> bool:
+            def counted(record: Record) -> bool:
                 seen["cycles"] += 1
                 seen["incomplete"] += not record["timing"]["complete"]
                 seen["stale"] += record["state"] != "NORMAL"

@@ -14,7 +14,7 @@ from panelctl.config.load import read_panel
 from panelctl.modbus.busplan import plan_bus
 from panelctl.units import NS_PER_MS
 from tests.bench.rows import Row, at_most, quantile, reported
-from tests.e2e.rig import DEMO, PanelRig
+from tests.e2e.rig import DEMO, PanelRig, Record
 
 STEP_W = 14_000  # on top of base load and full compute power this is above the limit
 TICKS_A_S = os.sysconf("SC_CLK_TCK")
@@ -75,8 +75,8 @@ def run_rows(seconds: float) -> list[Row]:
             first = rig.until(lambda r: True, 5)
             late_us: list[float] = []
 
-            def over(record: dict[str, object]) -> bool:
-                late_us.append(float(record["timing"]["late_us"]))  # type: ignore[index]  # a record
+            def over(record: Record) -> bool:
+                late_us.append(float(record["timing"]["late_us"]))
                 return time.monotonic() - begin_s >= seconds
 
             last = rig.until(over, seconds + 60)
@@ -91,7 +91,7 @@ def run_rows(seconds: float) -> list[Row]:
     n, bound = len(delays), bound_ms()
     minutes = wall_s / 60
     overruns = last["timing"]["overruns"] - first["timing"]["overruns"]
-    cycles = last["seq"] - first["seq"]
+    cycles = last["cycle"] - first["cycle"]
     reaction = "from the load step in the plant to the first lower budget on the wire, random phase"
     violations = sum(line["violations"] for line in truth["lines"].values())
     requests = sum(line["requests"] for line in truth["lines"].values())

@@ -12,13 +12,12 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from panelctl.clock import monotonic_ns
 from panelctl.services.mqtt import Broker, Carrier, Message
 from tests.bench.rows import Row, quantile, reported
 from tests.e2e.mqtt_rig import PREFIX, BrokerRig, Listener
-from tests.e2e.rig import DEMO, PanelRig
+from tests.e2e.rig import DEMO, PanelRig, Record
 
 ROOT = "demo-0001"
 SECONDS, RUNS = 30.0, 3
@@ -233,7 +232,7 @@ def _latency(panel: PanelRig, owner: Listener) -> list[Row]:
     ]
 
 
-def _relay(record: dict[str, Any]) -> str:
+def _relay(record: Record) -> str:
     return str(next(c["relay"] for c in record["circuits"] if c["id"] == "dryer"))
 
 
@@ -250,7 +249,7 @@ def _recovery(broker: BrokerRig, owner: Listener) -> list[Row]:
 
 def _jitter(panel: PanelRig, broker: BrokerRig) -> list[Row]:
     def late_ms(seconds: float) -> list[float]:
-        seen: list[dict[str, Any]] = []
+        seen: list[Record] = []
         begin_ns = monotonic_ns()
         panel.until(lambda r: r["t_ns"] >= begin_ns + seconds * 1e9, seconds + 20, seen)
         return [r["timing"]["late_us"] / 1000 for r in seen if r["t_ns"] >= begin_ns]

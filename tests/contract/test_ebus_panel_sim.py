@@ -16,10 +16,9 @@ from ebus_panel_sim import Emitter, SetterRegistry, TickInputs
 from ebus_panel_sim.capture import definition_from_tree, tree_from_retained
 
 from panelctl.config.load import parse_panel
-from panelctl.control.describe import describe_panel
-from panelctl.control.publish import Publisher
 from panelctl.services.ebus.tree import Tree
 from tests.engine_rig import TANK, EngineRig, solar
+from tests.records import hello_of, record_of
 
 DEMO = Path("panelctl/sim/demo.toml")
 BACKUP = "\n[backup]\ninverter_a = 40\nshed_tier = 4\n"
@@ -194,11 +193,8 @@ def _ours() -> dict[str, str]:
         "solar.1_w": -1_100,
     }
     rig.run(10)
-    tree = Tree(describe_panel(panel, ""))
-    timing: Any = {"late_us": 0, "work_us": 0, "overruns": 0, "complete": True}
-    now_ns = rig.now_ns - 100_000_000
-    record = Publisher(rig.engine).record(now_ns, 1.7e9, [], [], timing)
-    values = tree.values(dict(record))
+    tree = Tree(hello_of(panel))
+    values = tree.values(record_of(rig.engine, rig.now_ns - 100_000_000))
     retained = {}
     for device in tree.devices:
         retained[f"{PREFIX}{device.id}/$state"] = "ready"

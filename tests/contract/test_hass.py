@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 
 from panelctl.config.load import parse_panel
-from panelctl.control.describe import describe_panel
 from panelctl.services.ebus.tree import Tree
 from panelctl.services.hass import discovery
 from tests.engine_rig import TANK, solar
+from tests.records import hello_of
 
 DEMO = Path("panelctl/sim/demo.toml")
 FACTS = json.loads(Path("fixtures/hass/mqtt_2025_2.json").read_text())
@@ -38,7 +38,7 @@ Plain = dict[str, Any]
 @pytest.fixture
 def message() -> Plain:
     text = DEMO.read_text() + "[backup]\ninverter_a = 40\nshed_tier = 4\n" + TANK + solar(0.5, 60)
-    tree = Tree(describe_panel(parse_panel(text, "panel.toml"), ""))
+    tree = Tree(hello_of(parse_panel(text, "panel.toml")))
     ((_, payload),) = discovery(tree, "ebus/5", {})
     plain: Plain = json.loads(payload)
     assert {part["platform"] for part in plain["components"].values()} == set(FACTS["platforms"])

@@ -14,9 +14,10 @@ from typing import Any
 
 from panelctl.errors import SocketError
 from panelctl.link.client import ControlClient
+from panelctl.model.record import CircuitRecord, ComputeRecord, CycleRecord
 from panelctl.sim.desk import DeskClient
 
-Record = dict[str, Any]
+Record = CycleRecord
 DEMO = Path("panelctl/sim/demo.toml")
 
 
@@ -89,7 +90,7 @@ class PanelRig:
         """The first record for which `condition` holds; all read on the way go into `seen`."""
         assert self._records is not None
         deadline = time.monotonic() + timeout_s
-        last: Record = {}
+        last: Record | None = None
         for last in self._records:
             if seen is not None:
                 seen.append(last)
@@ -97,13 +98,14 @@ class PanelRig:
                 return last
             if time.monotonic() > deadline:
                 break
+        assert last is not None, "the controller says nothing"
         raise AssertionError(
-            f"did not come within {timeout_s} s; last: {last.get('state')} {last.get('legs')} "
-            f"{last.get('compute')} {last.get('units')} {open_circuits(last)}"
+            f"did not come within {timeout_s} s; last: {last['state']} {last['legs']} "
+            f"{last['compute']} {last['units']} {open_circuits(last)}"
         )
 
     def truth_until(
-        self, condition: Callable[[Record], Any], timeout_s: float = 5.0
+        self, condition: Callable[[dict[str, Any]], Any], timeout_s: float = 5.0
     ) -> dict[str, Any]:
         """The plant's truth once `condition` holds for it."""
         deadline = time.monotonic() + timeout_s
@@ -117,7 +119,7 @@ class PanelRig:
         return self.until(
             lambda r: (
                 r["state"] == "NORMAL"
-                and r["compute"]["draw_w"] > 12_000
+                and node(r)["draw_w"] > 12_000
                 and all(c["relay"] in ("CLOSED", "NONE") for c in r["circuits"])
             ),
             20,
@@ -138,15 +140,22 @@ class PanelRig:
         self.sim.wait(timeout=10)
 
 
-def circuit(record: Record, ident: str) -> Record:
+def circuit(record: Record, ident: str) -> CircuitRecord:
     """One circuit of a record."""
-    found: Record = next(c for c in record["circuits"] if c["id"] == ident)
+    found: CircuitRecord = next(c for c in record["circuits"] if c["id"] == ident)
+    return found
+
+
+def node(record: Record) -> ComputeRecord:
+    """The compute circuit of a record."""
+    found = record["compute"]
+    assert found is not None
     return found
 
 
 def open_circuits(record: Record) -> set[str]:
     """The ids of the circuits whose relay reads open."""
-    return {c["id"] for c in record.get("circuits", ()) if c["relay"] == "OPEN"}
+    return {c["id"] for c in record["circuits"] if c["relay"] == "OPEN"}
 
 
 def events(records: list[Record], what: str) -> list[str]:

@@ -127,10 +127,12 @@ def test_status_relay_limit_tier_record(rig: PanelRig, tmp_path: Path) -> None:
     file = tmp_path / "day.jsonl.gz"
     done = panelctl("record", str(file), "--for", "2s", "--json", *at)
     assert done.returncode == 0
-    records = list(read_recording(file))
-    assert records[0]["hello"]["config"] == Path("panelctl/sim/demo.toml").read_text()
+    recording = read_recording(file)
+    assert recording.hello["config"] == Path("panelctl/sim/demo.toml").read_text()
+    records = list(recording.records)
     assert len(records) > 15
-    assert len(records[1]["image"]["value"]) == len(records[1]["image"]["age_ns"])
+    (decision,) = records[1]["decisions"]
+    assert len(decision["slots"]) == len(decision["value"]) == len(decision["age_ns"])
     assert panelctl("record", str(file), *at).returncode == 1, "a recording is never replaced"
 
 
@@ -184,13 +186,13 @@ def test_a_recording_from_the_first_cycle_on_is_decided_again(tmp_path: Path) ->
 def test_a_reader_that_is_stuck_costs_no_cycle(rig: PanelRig) -> None:
     with socket.socket(socket.AF_UNIX) as stuck, socket.socket(socket.AF_UNIX) as hostile:
         stuck.connect(str(rig.folder / "control.sock"))
-        stuck.sendall(b'{"v":1,"do":"watch"}\n')
+        stuck.sendall(b'{"v":2,"do":"watch"}\n')
         hostile.connect(str(rig.folder / "control.sock"))
         first = rig.until(lambda r: True, 2)
         with suppress(BrokenPipeError, ConnectionResetError):  # thrown out while it still sends
             for _ in range(200):
                 hostile.sendall(
-                    b'{"v":1,"do":"open","id":"x","circuit":"' + b"z" * 30 + b'"}\n{]\n'
+                    b'{"v":2,"do":"open","id":"x","circuit":"' + b"z" * 30 + b'"}\n{]\n'
                 )
         last = rig.until(lambda r: r["seq"] >= first["seq"] + 60, 10)
     assert last["timing"]["overruns"] - first["timing"]["overruns"] <= 1

@@ -13,8 +13,8 @@ import pytest
 
 from panelctl.errors import SocketError
 from panelctl.link.client import ControlClient
-from panelctl.model.command import Cap, OpenRelay, SetTier
-from tests.e2e.rig import DEMO, PanelRig, Record, circuit, events, open_circuits
+from panelctl.model.command import LimitPower, OpenRelay, SetTier
+from tests.e2e.rig import DEMO, PanelRig, Record, circuit, events, node, open_circuits
 
 ALWAYS_ON = {"alarms", "refrigerator", "network", "well_pump", "freezer", "sump_pump", "medical"}
 LIMIT_A = 160.0
@@ -47,10 +47,10 @@ def test_mains_meter_dead(rig: PanelRig) -> None:
     rig.desk.ask(do="fault", device="mains", kind="dead")
     seen: list[Record] = []
     hold = rig.until(lambda r: r["state"] == "HOLD", 4, seen)
-    assert hold["compute"]["budget_w"] == hold["compute"]["floor_w"]
+    assert node(hold)["budget_w"] == node(hold)["floor_w"]
     assert circuit(hold, "evse")["set_a"] == 6.0
     assert open_circuits(hold) == set()
-    rig.until(lambda r: r["compute"]["draw_w"] < 1300, 2, seen)
+    rig.until(lambda r: node(r)["draw_w"] < 1300, 2, seen)
     shed = rig.until(lambda r: r["state"] == "SHED", 12, seen)
     assert shed["t_ns"] - hold["t_ns"] >= 7e9
     rig.until(lambda r: {"pool_pump", "hot_tub", "water_heater"} <= open_circuits(r), 3, seen)
@@ -72,9 +72,9 @@ def test_branch_meter_dead(rig: PanelRig) -> None:
     # The others go on, and so does the sharing: the compute load still gives way, and climbs.
     rig.desk.ask(do="demand", circuit="range", w=11_000)
     rig.desk.ask(do="demand", circuit="dryer", w=5000)
-    rig.until(lambda r: r["compute"]["budget_w"] < 12_000 and r["legs"]["b"]["a"] < 161, 3)
+    rig.until(lambda r: node(r)["budget_w"] < 12_000 and r["legs"]["b"]["a"] < 161, 3)
     rig.desk.ask(do="demand", circuit="range", w=0)
-    rig.until(lambda r: r["compute"]["budget_w"] > 12_000, 5)
+    rig.until(lambda r: node(r)["budget_w"] > 12_000, 5)
     assert open_circuits(rig.until(lambda r: True, 1)) == set()
     rig.desk.ask(do="fault", device="branch2", kind="none")
     rig.until(lambda r: r["state"] == "NORMAL", 4)
@@ -123,7 +123,7 @@ def test_replies_late_short_garbled_foreign(rig: PanelRig) -> None:
             rig.desk.ask(do="fault", device=device, kind="none")
         rig.until(lambda r: r["state"] == "NORMAL", 5, seen)
     truth = rig.desk.truth()
-    wrong = []
+    wrong: list[tuple[int, str, object]] = []
     for record in seen:
         for name, watts in loads.items():
             shown = circuit(record, name)
@@ -147,7 +147,7 @@ def test_relay_that_does_not_open(rig: PanelRig) -> None:
     assert rig.desk.truth()["closed"]["hot_tub"]
     assert set(events(seen, "shed")) - {"hot_tub"}
     after_dinner(rig)
-    rig.until(lambda r: r["compute"]["budget_w"] > 10_000, 30)
+    rig.until(lambda r: node(r)["budget_w"] > 10_000, 30)
     assert rig.desk.truth()["breaker_trips"] == []
 
 
@@ -165,7 +165,7 @@ def test_node_that_ignores_its_budget(rig: PanelRig) -> None:
     rig.desk.ask(do="demand", circuit="range", w=9000)
     rig.desk.ask(do="demand", circuit="heat_strips", w=6000)
     seen: list[Record] = []
-    stop = rig.until(lambda r: r["compute"]["stop"], 6, seen)
+    stop = rig.until(lambda r: node(r)["stop"], 6, seen)
     assert circuit(stop, "compute")["why"] == "IGNORES_BUDGET"
     # Household circuits bridge meanwhile: the service is back within its limit before the node is.
     assert events(seen, "shed")
@@ -184,7 +184,7 @@ def test_controller_killed_and_restarted(rig: PanelRig) -> None:
     before = rig.until(lambda r: "hot_tub" in open_circuits(r), 6)
     assert before["state"] == "NORMAL"
     with ControlClient(rig.folder / "control.sock") as people:
-        assert people.command(Cap("1", "evse", 3_000.0, 3600.0)).accepted
+        assert people.command(LimitPower("1", "evse", 3_000.0, 3600.0)).accepted
         assert people.command(SetTier("2", "pool_pump", 8)).accepted
     closed = rig.desk.truth()["closed"]
     rig.kill()
@@ -196,7 +196,7 @@ def test_controller_killed_and_restarted(rig: PanelRig) -> None:
     assert rig.desk.truth()["closed"] == closed, "relays are as they were found"
     known = rig.until(lambda r: "ordered" in circuit(r, "hot_tub"), 3)
     assert circuit(known, "hot_tub")["claims"] == ["PCS"], "the claim outlived the restart"
-    assert circuit(known, "evse")["cap_w"] == 3_000, "and what people asked for"
+    assert circuit(known, "evse")["power_limit_w"] == 3_000, "and what people asked for"
     assert circuit(known, "pool_pump")["tier"] == 8
     after_dinner(rig)
     rig.until(lambda r: not open_circuits(r), 40)
@@ -252,7 +252,7 @@ def test_the_panel_file_changes_while_the_controller_runs(tmp_path: Path) -> Non
         # A file that is kept may just be being written.
         rig.until(lambda r: len(os.listdir(f"/proc/{pid}/fd")) <= held, 20)
         assert open_circuits(after) == {"hot_tub"}, "a person's claim outlives the change"
-        rig.until(lambda r: r["compute"]["draw_w"] > 12_000, 20)
+        rig.until(lambda r: node(r)["draw_w"] > 12_000, 20)
         assert rig.desk.truth()["breaker_trips"] == []
     finally:
         rig.stop()

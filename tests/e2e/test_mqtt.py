@@ -24,7 +24,7 @@ import pytest
 
 from panelctl.clock import monotonic_ns
 from tests.e2e.mqtt_rig import PREFIX, BrokerRig, Listener, free_port, panelctl
-from tests.e2e.rig import PanelRig, open_circuits
+from tests.e2e.rig import PanelRig, Record, node, open_circuits
 
 ROOT = "demo-0001"
 STATE = f"{PREFIX}/{ROOT}/$state"
@@ -82,14 +82,14 @@ def test_the_tree_is_whole_and_says_what_it_is(owner: Listener) -> None:
     }
     assert len(described) == 1 + 1 + 32 + 2  # enclosure, lugs, circuits, node and charger
     for device, plain in described.items():
-        for node, content in plain["nodes"].items():
+        for part, content in plain["nodes"].items():
             for name, kind in content["properties"].items():
                 assert kind.get("settable", True) is True, "what is not settable does not say so"
-                text = owner.value(f"{device}/{node}/{name}")
+                text = owner.value(f"{device}/{part}/{name}")
                 if text is None:
                     continue
                 if kind["datatype"] == "enum":
-                    assert text in kind["format"].split(","), f"{device}/{node}/{name}"
+                    assert text in kind["format"].split(","), f"{device}/{part}/{name}"
                 elif kind["datatype"] in ("float", "integer"):
                     assert math.isfinite(float(text))
                     assert text != "-0.0"
@@ -138,15 +138,15 @@ def test_what_is_so_already_is_said_again(owner: Listener) -> None:
 
 
 def test_a_flex_request_lowers_the_node(panel: PanelRig, owner: Listener) -> None:
-    node = f"{ROOT}-compute-device"
-    owner.send(f"{node}/flex/request", json.dumps({"mode": "SHED", "level": 50, "duration": 60}))
-    panel.until(lambda r: 6_700 < r["compute"]["budget_w"] <= 6_850 > r["compute"]["draw_w"], 10)
-    owner.until(lambda t: t.get(f"{PREFIX}/{node}/flex/response") == "CURTAILED", 5)
-    assert json.loads(owner.value(f"{node}/flex/active-request") or "")["level"] == 50
-    owner.send(f"{node}/flex/request", '{"mode":"NORMAL"}')
-    panel.until(lambda r: r["compute"]["draw_w"] > 12_000, 20)
+    device = f"{ROOT}-compute-device"
+    owner.send(f"{device}/flex/request", json.dumps({"mode": "SHED", "level": 50, "duration": 60}))
+    panel.until(lambda r: 6_700 < node(r)["budget_w"] <= 6_850 > node(r)["draw_w"], 10)
+    owner.until(lambda t: t.get(f"{PREFIX}/{device}/flex/response") == "CURTAILED", 5)
+    assert json.loads(owner.value(f"{device}/flex/active-request") or "")["level"] == 50
+    owner.send(f"{device}/flex/request", '{"mode":"NORMAL"}')
+    panel.until(lambda r: node(r)["draw_w"] > 12_000, 20)
     before = len(owner.heard)
-    owner.send(f"{node}/flex/request", '{"mode":"LOAD_UP","level":1,"duration":5}')
+    owner.send(f"{device}/flex/request", '{"mode":"LOAD_UP","level":1,"duration":5}')
     owner.until(lambda t: any("$log/warn" in topic for _, topic, _ in owner.heard[before:]), 5)
 
 
@@ -383,9 +383,9 @@ def test_a_flood_of_commands_costs_the_controller_nothing(rig: BrokerRig, panel:
     after.stop()
 
 
-def records(panel: PanelRig, seconds: float) -> list[dict[str, Any]]:
+def records(panel: PanelRig, seconds: float) -> list[Record]:
     """The records of so many seconds from now on; what waited to be read is older."""
-    seen: list[dict[str, Any]] = []
+    seen: list[Record] = []
     begin_ns = monotonic_ns()
     panel.until(lambda r: r["t_ns"] >= begin_ns + seconds * 1e9, 20, seen)
     return [record for record in seen if record["t_ns"] >= begin_ns]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from panelctl.config.load import read_panel
 from panelctl.control.bulk import Bulk
+from panelctl.control.replay import show
 from panelctl.core.engine import Engine
 from panelctl.model.circuit import Role
 from panelctl.model.metering import Quality
@@ -90,5 +92,32 @@ def test_a_circuits_record_says_what_is_in_memory(data: st.DataObject) -> None:
         is_set = circuit.role is Role.MODULATED
         assert record.get("set_a") == (state.set_ma[i] / 1000 if is_set else None)
         assert bulk.load_w(i) == record["w"]
-    ages_ns = [NOW_NS - at_ns if at_ns else -1 for at_ns in image.sampled_ns]
-    assert bulk.image(NOW_NS)["age_ns"] == ages_ns
+
+
+PUTS = st.lists(
+    st.tuples(
+        st.integers(0, 40), st.integers(-99, 99), st.sampled_from(list(Quality)), st.integers(1, 50)
+    ),
+    max_size=6,
+)
+
+
+@given(st.lists(PUTS, min_size=1, max_size=8))
+def test_what_is_new_of_the_image_makes_it_again(cycles: list[list[Any]]) -> None:
+    """Whoever has all decisions has the image; one in which nothing came says nothing."""
+    engine = Engine(PANEL)
+    image, bulk = engine.image, Bulk(engine, STALE_NS)
+    again = Engine(PANEL).image
+    for number, puts in enumerate(cycles):
+        now_ns = NOW_NS + number
+        for slot, value, quality, age_ns in puts:
+            image.put(slot, value, int(quality), now_ns - age_ns)
+        image.latch()
+        decision = bulk.decision(now_ns)
+        assert decision["t_ns"] == now_ns
+        assert set(decision["slots"]) <= {slot for slot, *_ in puts}
+        show(again, decision)
+        assert again.value == image.value
+        assert again.quality == image.next_quality
+        assert again.sampled_ns == image.sampled_ns
+        assert bulk.decision(now_ns)["slots"] == []

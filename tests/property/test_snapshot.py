@@ -85,7 +85,11 @@ def test_parts_that_are_not_asked_for_stay_as_they_were() -> None:
     taken = engine.snapshot(now_ns, 1e9, before, Part.STATE)
     assert (taken.heat, taken.steps, taken.at_s) == (before.heat, before.steps, 4.0)
     whole = engine.snapshot(now_ns, 1e9)
-    assert (taken.claims, taken.caps, taken.doubts) == (whole.claims, whole.caps, whole.doubts)
+    assert (taken.claims, taken.power_limits, taken.doubts) == (
+        whole.claims,
+        whole.power_limits,
+        whole.doubts,
+    )
 
 
 def test_files_of_an_earlier_version_are_read(tmp_path: Path) -> None:

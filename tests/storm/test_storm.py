@@ -15,7 +15,7 @@ import pytest
 from panelctl.config.load import parse_panel, read_panel
 from panelctl.control.replay import replay
 from panelctl.errors import ConfigError
-from panelctl.link.recording import open_recording, read_recording
+from panelctl.link.recording import Recording, open_recording, read_recording
 from panelctl.sim.server import struck_by
 from panelctl.sim.storm.faults import KINDS
 from panelctl.sim.storm.run import Result, plan, run
@@ -224,15 +224,14 @@ def test_a_tight_envelope_stops_the_node_and_opens_one_that_lingers(
     with open_recording(file) as tape:
         result = run(PANEL, TEXT, 1, 480.0, strikes, 0.0, record=tape)
     assert result.violations == []
-    recording = read_recording(file)
-    next(recording)
-    records = list(recording)
+    records = list(read_recording(file).records)
     told = [e for r in records for e in r["events"] if e.get("circuit") == "compute"]
     assert [e["what"] for e in told if e["what"] != "throttle"] == (
         ["shed", "relay", "restore"] if lingers else ["shed", "restore"]
     )
-    assert any(r["compute"]["stop"] and r["compute"]["budget_w"] == 0 for r in records)
-    assert records[-1]["compute"]["budget_w"] > 12_000, "all of it is back"
+    nodes = [node for r in records if (node := r["compute"]) is not None]
+    assert any(node["stop"] and node["budget_w"] == 0 for node in nodes)
+    assert nodes[-1]["budget_w"] > 12_000, "all of it is back"
 
 
 def test_a_recording_of_a_storm_replays_to_the_bit(tmp_path: Path) -> None:
@@ -247,22 +246,52 @@ def test_a_recording_of_a_storm_replays_to_the_bit(tmp_path: Path) -> None:
         result = run(PANEL, TEXT, 8, 200.0, strikes, 0.0, record=tape)
     assert result.figures.crashes == 0
     recording = read_recording(file)
-    hello = next(recording)["hello"]
-    records = list(recording)
-    again = replay(PANEL, hello, records)
+    hello, records = recording.hello, list(recording.records)
+    again = replay(PANEL, Recording(hello, iter(records)))
     assert again.difference is None
     assert again.cycles == len(records) >= 1_800
     assert any(record["commands"] for record in records)
 
     changed = json.loads(json.dumps(records))
-    changed[500]["image"]["value"][0] += 30_000
-    other = replay(PANEL, hello, changed).difference
+    changed[500]["decisions"][0]["value"][0] += 30_000
+    other = replay(PANEL, Recording(hello, iter(changed))).difference
     assert other is not None
     assert other.seq == 501
     with pytest.raises(ConfigError, match="first cycle"):
-        replay(PANEL, hello, records[5:])
+        replay(PANEL, Recording(hello, iter(records[5:])))
     with pytest.raises(ConfigError, match="starts from"):
-        replay(PANEL, {}, records)
+        replay(PANEL, Recording({**hello, "start": {}}, iter(records)))
+
+
+def test_a_quicker_cycle_publishes_no_more_and_replays_all_the_same(tmp_path: Path) -> None:
+    """At 20 Hz: ten records a second, each with both decisions, and one at once for an event."""
+    panel = replace(PANEL, timing=replace(PANEL.timing, rate_hz=20.0))
+    file = tmp_path / "quick.jsonl.gz"
+    strikes = [
+        Strike(20.0, 20.0, "limit_tight", "panel", 0.5),
+        Strike(50.0, 5.0, "lost", "mains", 0.5),
+    ]
+    with open_recording(file) as tape:
+        run(panel, TEXT, 3, 70.0, strikes, 0.0, record=tape)
+    recording = read_recording(file)
+    hello, records = recording.hello, list(recording.records)
+    calm = [r for r in records if not (r["events"] or r["verdicts"])]
+    span_s = (records[-1]["t_ns"] - records[0]["t_ns"]) / 1e9
+    cycles = sum(len(record["decisions"]) for record in records)
+    assert len(calm) <= 10 * span_s + 1
+    assert cycles > 15 * span_s, "it does run at more than ten cycles a second"
+    assert {len(record["decisions"]) for record in records} >= {1, 2}
+    for record in records:
+        assert record["decisions"][-1]["t_ns"] == record["t_ns"]
+    for number, record in enumerate(records[:-1]):
+        following = records[number + 1]
+        assert following["cycle"] == record["cycle"] + len(following["decisions"])
+    told = [record for record in records if record["verdicts"]]
+    assert told
+    assert all(record["commands"] for record in told)
+    again = replay(panel, Recording(hello, iter(records)))
+    assert again.difference is None
+    assert again.cycles == cycles
 
 
 def test_a_schedule_is_made_as_small_as_it_can_be() -> None:

@@ -33,6 +33,7 @@ OUTSIDE = {
     "pymodbus": {"field", "sim"},
     "serial": {"field"},
     "pydantic": {"config"},
+    "typing_extensions": {"model", "config"},
     "click": {"cli"},
     "orjson": {"link", "control", "cli"},
     "rich": {"cli"},

@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from panelctl.errors import ConfigError, SocketError
+from panelctl.link.protocol import Cycle, Status, Watch, encode, encode_request
 from panelctl.link.recording import header, open_recording, read_recording
-from panelctl.link.server import MOST_COMMANDS, MOST_LINES, QUEUE, ControlServer, encode
+from panelctl.link.server import MOST_COMMANDS, MOST_LINES, QUEUE, ControlServer
 from panelctl.model.command import (
     OpenRelay,
     RequestLimit,
@@ -24,6 +25,9 @@ from panelctl.model.command import (
     command_from_plain,
     command_to_plain,
 )
+from tests.records import demo_hello, demo_record
+
+HELLO = demo_hello()
 
 
 @pytest.mark.parametrize(
@@ -85,10 +89,10 @@ async def ended(server: ControlServer, *talks: Talk) -> None:
 
 
 async def served(path: Path) -> tuple[ControlServer, Talk]:
-    server = ControlServer(path, {"name": "test"})
+    server = ControlServer(path, HELLO)
     await server.start()
     talk = Talk(*await asyncio.open_unix_connection(path))
-    assert (await talk.next())["hello"] == {"name": "test"}
+    assert (await talk.next())["hello"] == HELLO
     return server, talk
 
 
@@ -98,13 +102,13 @@ def test_hostile_lines_are_answered_and_counted(tmp_path: Path) -> None:
         lines = [
             b"not json\n",
             b"[1,2]\n",
-            b'{"v":2,"do":"status"}\n',
-            b'{"v":1,"do":"open","id":"x"}\n',
+            b'{"v":1,"do":"status"}\n',
+            b'{"v":2,"do":"open","id":"x"}\n',
             b"[" * 3000 + b"\n",
             b'{"v":' + b"[" * 1010 + b"]" * 1010 + b"}\n",
-            b'{"v":1,"id":"x","do":' + b"[" * 1010 + b"]" * 1010 + b"}\n",
+            b'{"v":2,"id":"x","do":' + b"[" * 1010 + b"]" * 1010 + b"}\n",
             b"\xff\xfe\n",
-            b'{"v":1,"do":"limit","id":"x","limit_a":1e999,"expires_s":1}\n',
+            b'{"v":2,"do":"limit","id":"x","limit_a":1e999,"expires_s":1}\n',
         ]
         for line in lines:
             await talk.say(line)
@@ -123,7 +127,7 @@ def test_hostile_lines_are_answered_and_counted(tmp_path: Path) -> None:
 def test_commands_wait_for_the_cycle_and_are_answered(tmp_path: Path) -> None:
     async def run() -> None:
         server, talk = await served(tmp_path / "s")
-        await talk.say(encode({"v": 1, "do": "open", "id": "7", "circuit": "dryer"}))
+        await talk.say(encode_request(OpenRelay("7", "dryer")))
         queued: list[Any] = []
         while not queued:
             await asyncio.sleep(0)
@@ -133,7 +137,7 @@ def test_commands_wait_for_the_cycle_and_are_answered(tmp_path: Path) -> None:
         reader.answer(Verdict("7", False, "no"))
         assert (await talk.next())["answer"] == {"id": "7", "accepted": False, "why": "no"}
         for n in range(MOST_COMMANDS + 5):
-            await talk.say(encode({"v": 1, "do": "open", "id": str(n), "circuit": "dryer"}))
+            await talk.say(encode_request(OpenRelay(str(n), "dryer")))
         refused = [await talk.next() for _ in range(5)]
         assert all("too many" in message["answer"]["why"] for message in refused)
         assert len(server.take_commands()) == MOST_COMMANDS
@@ -148,26 +152,27 @@ def test_a_reader_that_does_not_read_loses_its_oldest_records(tmp_path: Path) ->
         quick = Talk(*await asyncio.open_unix_connection(tmp_path / "s"))
         await quick.next()
         for talk in (slow, quick):
-            await talk.say(encode({"v": 1, "do": "watch"}))
+            await talk.say(encode_request(Watch()))
         for talk in (slow, quick):
-            await talk.say(encode({"v": 1, "do": "status"}))
+            await talk.say(encode_request(Status()))
             assert "error" in await talk.next(), "it answers in order, so both are watching now"
         slow.reader._transport.pause_reading()  # type: ignore[attr-defined]  # a stuck reader
-        padding = "x" * 10_000
-        for seq in range(400):
-            server.publish(encode({"v": 1, "seq": seq, "padding": padding}))
+        record = demo_record()
+        assert len(encode(Cycle(record))) > 5_000
+        for seq in range(800):
+            server.publish(encode(Cycle({**record, "seq": seq})))
             assert (await quick.next())["seq"] == seq
         stuck = next(reader for reader in server._readers if reader.dropped)
         assert len(stuck._queue) == QUEUE
         slow.reader._transport.resume_reading()  # type: ignore[attr-defined]  # and it wakes up
         seen: list[int] = []
         dropped = 0
-        while not seen or seen[-1] != 399:
+        while not seen or seen[-1] != 799:
             message = await slow.next()
             dropped += message.get("dropped", 0)
             if "seq" in message:
                 seen.append(message["seq"])
-        assert dropped == 400 - len(seen)
+        assert dropped == 800 - len(seen)
         assert seen == sorted(seen)
         await ended(server, slow, quick)
 
@@ -178,11 +183,11 @@ def test_a_live_socket_is_not_taken_a_dead_one_is(tmp_path: Path) -> None:
     async def run() -> None:
         server, talk = await served(tmp_path / "s")
         with pytest.raises(SocketError, match="already"):
-            await ControlServer(tmp_path / "s", {}).start()
+            await ControlServer(tmp_path / "s", HELLO).start()
         await ended(server, talk)
         with socket.socket(socket.AF_UNIX) as dead:
             dead.bind(str(tmp_path / "s"))  # the file stays, nobody listens
-        again = ControlServer(tmp_path / "s", {})
+        again = ControlServer(tmp_path / "s", HELLO)
         await again.start()
         mode = (tmp_path / "s").stat().st_mode & 0o777
         assert mode == 0o660, "nobody but owner and group"
@@ -195,17 +200,29 @@ def test_recordings(tmp_path: Path) -> None:
     for name in ("a.jsonl", "b.jsonl.gz"):
         path = tmp_path / name
         with open_recording(path) as file:
-            file.write(header({"config": "x"}))
-            file.write(b'{"seq":1}\n{"seq":2}\n')
-        assert [r.get("seq") for r in read_recording(path)] == [None, 1, 2]
+            file.write(header(HELLO))
+            for seq in (1, 2):
+                file.write(encode(Cycle({**demo_record(), "seq": seq})))
+        recording = read_recording(path)
+        assert recording.hello == HELLO
+        assert [record["seq"] for record in recording.records] == [1, 2]
         with pytest.raises(FileExistsError):
             open_recording(path)
     with (tmp_path / "a.jsonl").open("ab") as torn:
-        torn.write(b'{"seq":3')
-    assert len(list(read_recording(tmp_path / "a.jsonl"))) == 3
-    (tmp_path / "c").write_bytes(b"nonsense\n")
-    with pytest.raises(ConfigError, match="not a recording"):
-        list(read_recording(tmp_path / "c"))
+        torn.write(b'{"v":2,"seq":3')
+    assert len(list(read_recording(tmp_path / "a.jsonl").records)) == 2
+    whole = (tmp_path / "b.jsonl.gz").read_bytes()
+    (tmp_path / "d.gz").write_bytes(whole[:-40])
+    assert len(list(read_recording(tmp_path / "d.gz").records)) < 2, "cut off, and read up to there"
+    for text, says in (
+        (b"nonsense\n", "not a recording"),
+        (header(HELLO).replace(b'"v": 2', b'"v": 1'), "has version 1, this panelctl reads 2"),
+        (header(HELLO).replace(b'"serial"', b'"cereal"'), "a hello without serial"),
+        (header(HELLO) + b'{"v":2,"seq":1}\n', "line 2: a record without circuits"),
+    ):
+        (tmp_path / "c").write_bytes(text)
+        with pytest.raises(ConfigError, match=says):
+            list(read_recording(tmp_path / "c").records)
 
 
 @settings(max_examples=200)

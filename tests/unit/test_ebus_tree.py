@@ -4,34 +4,34 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from panelctl.config.load import parse_panel, read_panel
-from panelctl.control.describe import describe_panel
 from panelctl.control.publish import Publisher
 from panelctl.errors import CommandRefused
 from panelctl.model.command import (
-    Cap,
     CloseRelay,
     Envelope,
-    EnvelopeWindow,
     Grid,
+    LimitPower,
     OpenRelay,
     RequestLimit,
     SetTier,
     command_from_plain,
     command_to_plain,
 )
+from panelctl.model.keys import EnvelopeWindow
 from panelctl.model.panel import Panel
+from panelctl.model.record import CycleRecord
 from panelctl.services.ebus.commands import number, priority
 from panelctl.services.ebus.tree import Changes, Tree
 from panelctl.services.hass import discovery
 from panelctl.services.homie import ID
 from tests.engine_rig import TANK, EngineRig, solar
+from tests.records import WALL_S, hello_of, record_of
 
 DEMO = Path("panelctl/sim/demo.toml")
 BACKUP = """
@@ -55,14 +55,13 @@ class Site:
 
     def __init__(self, panel: Panel) -> None:
         self.rig = EngineRig(panel)
-        self.tree = Tree(describe_panel(panel, ""))
+        self.tree = Tree(hello_of(panel))
         self._publisher = Publisher(self.rig.engine)
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> CycleRecord:
         """The record of the moment."""
-        timing: Any = {"late_us": 0, "work_us": 0, "overruns": 0, "complete": True}
         now_ns = self.rig.now_ns - 100_000_000
-        return dict(self._publisher.record(now_ns, 1.7e9 + now_ns / 1e9, [], [], timing))
+        return record_of(self.rig.engine, now_ns, self._publisher, WALL_S + now_ns / 1e9)
 
     def values(self) -> dict[str, str | None]:
         """Every property's text now."""
@@ -162,11 +161,13 @@ def test_what_is_set_becomes_a_command(site: Site) -> None:
     assert isinstance(limit, RequestLimit)
     assert limit.limit_a == 80.5
     assert made("/pcs/requested-import-limit", "160") == RequestLimit("?", None, 0.0)
-    cap = made("-evse-device/charge-limit/owner-limit", "16")
-    assert isinstance(cap, Cap)
-    assert cap.most_w == 16 * 240
+    limit = made("-evse-device/charge-limit/owner-limit", "16")
+    assert isinstance(limit, LimitPower)
+    assert limit.limit_w == 16 * 240
     flex = {"mode": "SHED", "level": 100, "duration": 60}
-    assert made("-compute-device/flex/request", json.dumps(flex)) == Cap("?", "compute", 1200.0, 60)
+    assert made("-compute-device/flex/request", json.dumps(flex)) == LimitPower(
+        "?", "compute", 1200.0, 60
+    )
 
 
 def test_a_limit_in_watts_binds_in_amps(site: Site) -> None:
@@ -308,5 +309,5 @@ def test_ids_of_feeders_are_nobodys_twice_either() -> None:
 def test_a_limit_is_shown_inside_its_bounds(most_w: float, shown: str) -> None:
     made = Site(read_panel(DEMO))
     made.rig.run(5)
-    assert made.rig.step(Cap("1", "evse", most_w, 600.0)) == []
+    assert made.rig.step(LimitPower("1", "evse", most_w, 600.0)) == []
     assert made.values()[f"{made.tree.root.id}-evse-device/charge-limit/owner-limit"] == shown

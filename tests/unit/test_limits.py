@@ -14,7 +14,8 @@ from panelctl.config.load import parse_panel
 from panelctl.control.store import Kept, StateStore
 from panelctl.core.engine import Engine
 from panelctl.core.snapshot import Snapshot
-from panelctl.model.command import Envelope, EnvelopeWindow, Grid, RequestLimit
+from panelctl.model.command import Envelope, Grid, RequestLimit
+from panelctl.model.keys import EnvelopeWindow
 from panelctl.model.limit import LimitName
 from panelctl.model.panel import Backup, Panel
 from panelctl.model.relay import Claim

@@ -7,6 +7,7 @@ import json
 import logging
 import re
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,10 @@ import pytest
 
 from panelctl.cli.logs import JsonLines
 from panelctl.config.load import read_panel
-from panelctl.control.describe import describe_panel
-from panelctl.control.publish import Publisher
 from panelctl.errors import ServiceError, SocketError
 from panelctl.link import follower
 from panelctl.model.command import CloseRelay
+from panelctl.model.record import VERSION, EventRecord, HelloRecord, UnitRecord
 from panelctl.services.access import NAME, Clients, Role, fits, hash_password
 from panelctl.services.gateway import PREFIX, Gateway
 from panelctl.services.journal import MOST, Journal
@@ -26,17 +26,18 @@ from panelctl.services.metrics import exposition, registry
 from panelctl.services.mqtt import Broker
 from panelctl.services.web import MOST_TRIES, TRIES, TRIES_S, Access, Face, _user_name
 from tests.engine_rig import EngineRig
+from tests.records import demo_hello, demo_record, record_of
 
-HELLO = describe_panel(read_panel(Path("panelctl/sim/demo.toml")), "")
+HELLO = demo_hello()
 WHERE = Broker("127.0.0.1", 1)
 
 
-async def hung(path: Path, said: list[dict[str, Any]]) -> asyncio.AbstractServer:
+async def hung(path: Path, said: list[Mapping[str, Any]]) -> asyncio.AbstractServer:
     """A controller that says something and then nothing more, for ever."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         for message in said:
-            writer.write(json.dumps({"v": 1, **message}).encode() + b"\n")
+            writer.write(json.dumps({"v": VERSION, **message}).encode() + b"\n")
         await reader.read()  # until the other end has had enough
         writer.close()
 
@@ -49,7 +50,7 @@ def test_a_controller_that_hangs_is_lost(tmp_path: Path, monkeypatch: pytest.Mon
 
     async def run() -> None:
         lost, path = asyncio.Event(), tmp_path / "s"
-        server = await hung(path, [{"hello": {}}, {"seq": 1}])
+        server = await hung(path, [{"hello": HELLO}, {**demo_record(), "seq": 1}])
         seen: list[int] = []
         followed = follower.Follower(
             path, lambda hello: None, lambda r: seen.append(r["seq"]), lost.set
@@ -72,7 +73,7 @@ def test_what_is_not_answered_is_given_up_and_does_not_act_later(
 
     async def run() -> None:
         met, lost, path = asyncio.Event(), asyncio.Event(), tmp_path / "s"
-        server = await hung(path, [{"hello": {}}])
+        server = await hung(path, [{"hello": HELLO}])
         followed = follower.Follower(path, lambda hello: met.set(), lambda record: None, lost.set)
         task = asyncio.create_task(followed.run())
         await asyncio.wait_for(met.wait(), 5)
@@ -175,7 +176,10 @@ def test_a_device_that_goes_is_cleared_with_the_next_tree(tmp_path: Path) -> Non
     async def run() -> list[tuple[str, str | None]]:
         gateway = Gateway(tmp_path / "s", WHERE, "demo-0001", False, 1)
         gateway._hello(HELLO)
-        less = {**HELLO, "circuits": [c for c in HELLO["circuits"] if c["id"] != "medical"]}
+        less: HelloRecord = {
+            **HELLO,
+            "circuits": [c for c in HELLO["circuits"] if c["id"] != "medical"],
+        }
         gateway._hello(less)
         gateway._ready = True
         return [(message.topic, message.text) for message in gateway._everything()]
@@ -208,21 +212,22 @@ async def _heard(tmp_path: Path) -> Gateway:
     gateway = Gateway(tmp_path / "s", WHERE, "demo-0001", False, 1)
     rig = EngineRig(read_panel(Path("panelctl/sim/demo.toml")))
     rig.run(5)
-    timing: Any = {"late_us": 0, "work_us": 0, "overruns": 0, "complete": True}
-    record = Publisher(rig.engine).record(rig.now_ns, 1.7e9, [], [], timing)
-    unit = {"good": 1, "timeouts": 0, "bad": 0, "refused": 0, "dead": 0}
+    record = record_of(rig.engine, rig.now_ns)
+    unit: UnitRecord = {"good": 1, "timeouts": 0, "bad": 0, "refused": 0, "dead": 0}
     gateway.record = {**record, "units": {"mains": unit}}
     return gateway
 
 
 def test_a_storm_of_events_does_not_fill_the_disk(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    journal, event = Journal(), {"what": "shed", "circuit": "dryer", "text": "LIMIT"}
+    journal, record = Journal(), demo_record()
+    event: EventRecord = {"what": "shed", "circuit": "dryer", "text": "LIMIT"}
+    record["events"] = [event, event]
     for n in range(100):
-        journal.record({"t_ns": 20_000_000_000 + n, "seq": n, "events": [event, event]})
+        journal.record({**record, "t_ns": 20_000_000_000 + n, "seq": n})
     assert len(caplog.records) == MOST
     assert journal.skipped == 200 - MOST
-    journal.record({"t_ns": 60_000_000_000, "seq": 200, "events": [event]})
+    journal.record({**record, "t_ns": 60_000_000_000, "seq": 200, "events": [event]})
     assert caplog.messages[-2:] == [f"{200 - MOST} more events were not logged", "shed dryer LIMIT"]
 
 

@@ -25,7 +25,7 @@ SNAPSHOT = Snapshot(
     80.0,
     90 * S,
     limits=KeptLimits(source="utility", windows=[(0, 60 * S, 70.0, None)]),
-    caps={"evse": (3_000, 70 * S)},
+    power_limits={"evse": (3_000, 70 * S)},
     tiers={"dryer": (4, 9)},
     doubts=(Doubt.BRANCHES, Doubt.FROZEN),
 )
@@ -78,7 +78,7 @@ def test_another_boot_has_another_clock(
     found = StateStore(tmp_path, boot).load(3 * S, 1e9 + later_s)
     assert found.engine.claims == SNAPSHOT.claims
     assert found.engine.until_ns == SNAPSHOT.until_ns + by_ns
-    assert found.engine.caps == {"evse": (3_000, 70 * S + by_ns)}
+    assert found.engine.power_limits == {"evse": (3_000, 70 * S + by_ns)}
     assert found.engine.doubts == SNAPSHOT.doubts
     assert found.engine.limits.windows == [(by_ns, 60 * S + by_ns, 70.0, None)]
     again = StateStore(tmp_path, "3")
@@ -185,7 +185,7 @@ def test_an_amount_that_nobody_could_have_asked_for_stops_no_start(
 
 
 def test_what_comes_and_goes_does_not_wear_the_disk(tmp_path: Path) -> None:
-    """A cap that is renewed, mains that flicker; what is new, and the end, are written at once."""
+    """A limit that is renewed, mains that flicker; what is new and the end are written at once."""
     store = StateStore(tmp_path, "1")
     store.save(Kept(SNAPSHOT), 10 * S, 1e9)
 
@@ -193,11 +193,11 @@ def test_what_comes_and_goes_does_not_wear_the_disk(tmp_path: Path) -> None:
         return int(json.loads((tmp_path / "state.json").read_text())["now_ns"])
 
     for n in range(1, 130):
-        caps = {"evse": (3_000, (70 + n) * S)}
-        kept = replace(SNAPSHOT, caps=caps, blind_ns=n * S * (n % 2))
+        limits = {"evse": (3_000, (70 + n) * S)}
+        kept = replace(SNAPSHOT, power_limits=limits, blind_ns=n * S * (n % 2))
         store.save(Kept(kept), (10 + n) * S, 1e9 + n)
         assert written_ns() == (10 + n // 60 * 60) * S
-    lower = replace(kept, caps={"evse": (2_000, 90 * S)})
+    lower = replace(kept, power_limits={"evse": (2_000, 90 * S)})
     store.save(Kept(lower), 140 * S, 1e9 + 130)
     assert written_ns() == 140 * S
     store.save(Kept(replace(lower, blind_ns=7)), 141 * S, 1e9 + 131, last=True)

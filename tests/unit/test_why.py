@@ -12,17 +12,21 @@ from click.testing import CliRunner
 from panelctl.cli import root
 from panelctl.link.recording import header, open_recording
 from panelctl.model.reason import Reason, Wait
+from panelctl.model.record import CycleRecord, RowRecord
 from panelctl.model.relay import Claim
 from panelctl.model.why import BY_CLAIM, REASONS, WAITS, explain, sentence
+from tests.records import demo_hello, demo_record
 
-HELLO: dict[str, Any] = {"circuits": [{"id": "dryer", "name": "Dryer"}]}
+HELLO = demo_hello()
 
 
-def record(t_s: float = 0.0, **dryer: Any) -> dict[str, Any]:
+def record(t_s: float = 0.0, **dryer: Any) -> CycleRecord:
     """A cycle with one circuit."""
-    entry = {"id": "dryer", "w": 0, "a": [0.0], "relay": "OPEN", "tier": 5, "fresh": True, **dryer}
-    leg = {"a": 171.4, "limit_a": 160.0, "headroom_a": -11.4, "binding": "FSR"}
+    entry: Any = {"id": "dryer", "w": 0, "a": [0.0], "relay": "OPEN", "tier": 5, "fresh": True}
+    entry |= dryer
+    leg: RowRecord = {"a": 171.4, "limit_a": 160.0, "headroom_a": -11.4, "binding": "FSR"}
     return {
+        **demo_record(),
         "t_ns": int(t_s * 1e9),
         "wall_s": 1000 + t_s,
         "legs": {"a": leg, "b": leg},
@@ -46,7 +50,7 @@ def test_a_shed_circuit_names_row_limit_and_source() -> None:
     assert (why.off, why.row, why.short_a) == (True, "a", 11.4)
     assert (why.row_a, why.limit_a, why.binding, why.source) == (171.4, 160.0, "FSR", "panel file")
     assert sentence(why) == (
-        "Dryer is off: there was not enough room for 3 s.\n"
+        "Clothes dryer is off: there was not enough room for 3 s.\n"
         "Leg a carried 171.4 A of 160.0 A, the limit by FSR (panel file); 11.4 A were missing.\n"
         "It is held by: PCS.\n"
         "For more, its minimum off time has to end, in 297 s."

@@ -25,7 +25,7 @@ from panelctl.core.decide.words import (
     sort,
 )
 from panelctl.core.state.layout import LEG_ROWS, MAX_LOADS, MODULATED, SWITCHED
-from panelctl.model.command import MAX_TIER
+from panelctl.model.keys import MAX_TIER
 from panelctl.model.reason import Reason
 from panelctl.model.relay import Claim
 

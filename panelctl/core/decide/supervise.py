@@ -189,7 +189,7 @@ def watch_wish(m: Cells, i: int, now_ns: int) -> None:
 
 
 def stop_and_open(m: Cells, now_ns: int) -> None:
-    """Cap, then ask to stop, then open: a user's claim on a modulated load that has a relay."""
+    """Lower, then ask to stop, then open: a user's claim on a modulated load that has a relay."""
     for i in range(m.n):
         if m.f_kind[i] != MODULATED or m.f_relay_slot[i] < 0 or m.s_closed[i] != 1:
             continue

@@ -1,1 +1,1 @@
-"""What limits a panel and its loads for a while: limits with names, and caps on single loads."""
+"""What limits a panel and its loads for a while: named limits, and power limits of loads."""

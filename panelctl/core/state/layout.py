@@ -19,7 +19,7 @@ from panelctl.core.doubt import fields as doubt
 from panelctl.core.state.machine import table
 from panelctl.core.thermal import HOT_START, TICK_BITS
 from panelctl.model.circuit import MAX_FEEDS
-from panelctl.model.command import MAX_TIER
+from panelctl.model.keys import MAX_TIER
 
 MAX_LOADS: Final = 128
 MAX_ROWS: Final = 32

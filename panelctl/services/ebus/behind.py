@@ -71,9 +71,13 @@ def _draw(circuit: CircuitFacts, *more: Property) -> Node:
 
 
 def _compute(facts: Facts, circuit: CircuitFacts) -> Device:
-    def compute(seen: Seen, key: str) -> Value:
-        plain = seen.record["compute"]
-        return None if plain is None else plain[key]
+    def budget(seen: Seen) -> float | None:
+        record = seen.record["compute"]
+        return None if record is None else float(record["budget_w"])
+
+    def stop(seen: Seen) -> bool | None:
+        record = seen.record["compute"]
+        return None if record is None else record["stop"]
 
     nodes = [
         node("info", text("model", "compute node")),
@@ -82,12 +86,12 @@ def _compute(facts: Facts, circuit: CircuitFacts) -> Device:
         _flex(circuit),
         node(
             "power-budget",
-            measured("budget", "W", lambda seen: compute(seen, "budget_w"), digits=0),
+            measured("budget", "W", budget, digits=0),
             whole("floor", "W", round(circuit.floor_w)),
             whole("ceiling", "W", round(circuit.max_w)),
             whole("lease", "ms", round(facts.lease_s * 1000)),
-            yes("stop", lambda seen: compute(seen, "stop")),
-            amount("cap", "W", lambda seen: seen.circuit(circuit.id).get("cap_w")),
+            yes("stop", stop),
+            amount("power-limit", "W", lambda seen: seen.circuit(circuit.id).get("power_limit_w")),
             vendor=True,
         ),
     ]
@@ -98,18 +102,18 @@ def _compute(facts: Facts, circuit: CircuitFacts) -> Device:
 def _flex(circuit: CircuitFacts) -> Node:
     def active(seen: Seen) -> Value:
         plain = seen.circuit(circuit.id)
-        if "cap_w" not in plain:
+        if "power_limit_w" not in plain:
             return None
         above_w = circuit.max_w - circuit.floor_w
-        level = 100.0 * (circuit.max_w - plain["cap_w"]) / above_w if above_w else 0.0
-        ends_s = round((seen.record["wall_s"] + plain["cap_s"]) / 10.0) * 10
+        level = 100.0 * (circuit.max_w - plain["power_limit_w"]) / above_w if above_w else 0.0
+        ends_s = round((seen.record["wall_s"] + plain["power_limit_s"]) / 10.0) * 10
         return {"mode": "SHED", "level": round(level), "ends-at": _stamp(ends_s)}
 
     def response(seen: Seen) -> str:
         plain = seen.circuit(circuit.id)
         if plain.get("why") == "IGNORES_BUDGET":
             return "NOT_FOLLOWING"
-        return "CURTAILED" if "cap_w" in plain else "NONE"
+        return "CURTAILED" if "power_limit_w" in plain else "NONE"
 
     request = Property(
         "request",
@@ -139,8 +143,12 @@ def _charger(circuit: CircuitFacts) -> Device:
     least, most = math.ceil(circuit.min_a), int(circuit.max_a)
 
     def limit(seen: Seen) -> int:
-        cap_w = seen.circuit(circuit.id).get("cap_w")
-        return most if cap_w is None else min(most, max(least, int(cap_w / circuit.volts)))
+        power_limit_w = seen.circuit(circuit.id).get("power_limit_w")
+        return (
+            most
+            if power_limit_w is None
+            else min(most, max(least, int(power_limit_w / circuit.volts)))
+        )
 
     write = commands.charge_limit(circuit) if circuit.controlled else None
     nodes = [

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from panelctl.model.command import MAX_TIER
+from panelctl.model.keys import MAX_TIER
 from panelctl.model.reason import Reason, Wait
+from panelctl.model.record import CircuitRecord
 from panelctl.model.why import REASONS, WAITS, place
 from panelctl.services.ebus import commands
 from panelctl.services.ebus.facts import CircuitFacts, Facts
-from panelctl.services.ebus.seen import Plain, Seen
+from panelctl.services.ebus.seen import Seen
 from panelctl.services.ebus.words import (
     DEVICE,
     VENDOR,
@@ -86,7 +87,7 @@ def _switch(circuit: CircuitFacts) -> Node:
     )
 
 
-def _requester(plain: Plain) -> str:
+def _requester(plain: CircuitRecord) -> str:
     """Who holds it open; the strongest claim is the first."""
     claims = plain.get("claims")
     if not claims:

@@ -11,16 +11,15 @@ import re
 
 from panelctl.errors import CommandRefused
 from panelctl.model.command import (
-    MAX_EXPIRY_S,
-    MAX_TIER,
-    Cap,
     CloseRelay,
     Command,
     Grid,
+    LimitPower,
     OpenRelay,
     RequestLimit,
     SetTier,
 )
+from panelctl.model.keys import MAX_EXPIRY_S, MAX_TIER
 from panelctl.services.ebus.facts import CircuitFacts
 from panelctl.services.homie import Write
 
@@ -88,8 +87,8 @@ def charge_limit(circuit: CircuitFacts) -> Write:
     def write(text: str) -> Command:
         amps = number(text, math.ceil(circuit.min_a), circuit.max_a, whole=True)
         if amps >= math.floor(circuit.max_a):
-            return Cap(NO_ID, circuit.id, None, 0.0)
-        return Cap(NO_ID, circuit.id, amps * circuit.volts, MAX_EXPIRY_S)
+            return LimitPower(NO_ID, circuit.id, None, 0.0)
+        return LimitPower(NO_ID, circuit.id, amps * circuit.volts, MAX_EXPIRY_S)
 
     return write
 
@@ -106,13 +105,13 @@ def flex(circuit: CircuitFacts) -> Write:
             raise CommandRefused(f"a flex request has {', '.join(sorted(FLEX_KEYS))} and no more")
         mode = plain.get("mode")
         if mode == "NORMAL":
-            return Cap(NO_ID, circuit.id, None, 0.0)
+            return LimitPower(NO_ID, circuit.id, None, 0.0)
         if mode != "SHED":
             raise CommandRefused("mode: SHED or NORMAL; the node takes all that there is anyway")
         level = _plain_number(plain, "level", 0.0, 100.0)
         duration_s = _plain_number(plain, "duration", 1.0, FLEX_MOST_S)
         above_w = circuit.max_w - circuit.floor_w
-        return Cap(NO_ID, circuit.id, circuit.max_w - above_w * level / 100.0, duration_s)
+        return LimitPower(NO_ID, circuit.id, circuit.max_w - above_w * level / 100.0, duration_s)
 
     return write
 

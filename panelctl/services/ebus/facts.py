@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
+from panelctl.model.record import HelloRecord
 from panelctl.services.homie import homie_id
 
 
@@ -73,7 +73,7 @@ class Facts:
         return max((space for c in self.circuits for space in c.spaces), default=1)
 
 
-def read_facts(hello: dict[str, Any]) -> Facts:
+def read_facts(hello: HelloRecord) -> Facts:
     """The facts in the first message of the control socket."""
     root = homie_id(hello["serial"])
     taken: set[str] = {f"{root}-lugs-up", f"{root}-tank", f"{root}-mid"}

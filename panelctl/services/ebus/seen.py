@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-Plain = dict[str, Any]
+from panelctl.model.record import CircuitRecord, CycleRecord, LimitRecord
 
 OF_THE_SERVICE = ("a", "b", "import", "heat")  # rows; the others are of feeders
 
@@ -12,17 +10,19 @@ OF_THE_SERVICE = ("a", "b", "import", "heat")  # rows; the others are of feeders
 class Seen:
     """One CycleRecord, and what is asked of it again and again."""
 
-    def __init__(self, record: Plain) -> None:
+    def __init__(self, record: CycleRecord) -> None:
         self.record = record
-        self.circuits: dict[str, Plain] = {circuit["id"]: circuit for circuit in record["circuits"]}
-        self.limits: dict[str, Plain] = {limit["name"]: limit for limit in record["limits"]}
+        self.circuits: dict[str, CircuitRecord] = {
+            circuit["id"]: circuit for circuit in record["circuits"]
+        }
+        self.limits: dict[str, LimitRecord] = {limit["name"]: limit for limit in record["limits"]}
 
     @property
     def islanded(self) -> bool:
         """Whether the panel is off the grid."""
         return "OFF_GRID" in self.limits
 
-    def circuit(self, ident: str) -> Plain:
+    def circuit(self, ident: str) -> CircuitRecord:
         """What the record says of a circuit."""
         return self.circuits[ident]
 

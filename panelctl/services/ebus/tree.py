@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
+from panelctl.model.record import CycleRecord, HelloRecord
 from panelctl.services.ebus import behind, circuits, enclosure
 from panelctl.services.ebus.facts import Facts, read_facts
 from panelctl.services.ebus.seen import Seen
@@ -16,7 +16,7 @@ MEASURED_S, COUNTED_S = 1.0, 10.0
 class Tree:
     """The devices, children before the root, and their properties by path."""
 
-    def __init__(self, hello: dict[str, Any]) -> None:
+    def __init__(self, hello: HelloRecord) -> None:
         self.facts: Facts = read_facts(hello)
         root = enclosure.root(self.facts)
         children = [
@@ -33,7 +33,7 @@ class Tree:
             leaf.path: leaf for device in self.devices for leaf in device.leaves()
         }
 
-    def values(self, record: dict[str, Any]) -> dict[str, str | None]:
+    def values(self, record: CycleRecord) -> dict[str, str | None]:
         """Every property's text, by path; None where it is not known."""
         seen = Seen(record)
         return {path: leaf.property.text(seen) for path, leaf in self.leaves.items()}
@@ -50,7 +50,7 @@ class Changes:
         self._told: dict[str, str | None] = {}
         self._due_s = {Pace.AT_ONCE: 0.0, Pace.MEASURED: 0.0, Pace.COUNTED: 0.0}
 
-    def since(self, record: dict[str, Any]) -> Iterator[tuple[str, str | None]]:
+    def since(self, record: CycleRecord) -> Iterator[tuple[str, str | None]]:
         """Paths and texts that differ from what was told before, as far as they are due."""
         now_s = record["t_ns"] / 1e9
         seen = Seen(record)

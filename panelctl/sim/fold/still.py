@@ -125,7 +125,7 @@ class Stillness:
                 return 0
         offset_ns = state.hour_offset_ns[0]
         horizon_ns = (now.at_ns + offset_ns) // HOUR_NS * HOUR_NS + HOUR_NS - offset_ns
-        if (end_ns := self._engine.caps.next_end_ns()) is not None:
+        if (end_ns := self._engine.power_limits.next_end_ns()) is not None:
             horizon_ns = min(horizon_ns, end_ns)
         durations = self._durations
         for then_ns, moment_ns in set(zip(before.moments, now.moments, strict=True)):

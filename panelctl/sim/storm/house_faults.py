@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from itertools import count
 
+from panelctl.model.record import VERSION
 from panelctl.sim.network import Door
 from panelctl.sim.plant import PlantCircuit
 from panelctl.sim.storm.device_faults import board_reset
@@ -238,11 +239,11 @@ def malformed(world: World, strike: Strike) -> Undo:
         b"\xff\xfe\x00",
         b"[]",
         b"{}" * 100,
-        b'{"v":1,"do":"limit","id":"x","limit_a":1e400,"expires_s":5}',
-        b'{"v":1,"do":"open","id":"x","circuit":"' + b"a" * 300 + b'"}',
-        b'{"v":1,"do":"tier","id":"x","circuit":"dryer","tier":-1}',
-        b'{"v":2,"do":"watch"}',
-        json.dumps({"v": 1, "do": "envelope", "id": "x", "windows": [[]] * 9}).encode(),
+        b'{"v":%d,"do":"limit","id":"x","limit_a":1e400,"expires_s":5}' % VERSION,
+        b'{"v":%d,"do":"open","id":"x","circuit":"%s"}' % (VERSION, b"a" * 300),
+        b'{"v":%d,"do":"tier","id":"x","circuit":"dryer","tier":-1}' % VERSION,
+        b'{"v":%d,"do":"watch"}' % (VERSION + 1),
+        json.dumps({"v": VERSION, "do": "envelope", "id": "x", "windows": [[]] * 9}).encode(),
         b"[" * 3000,
         b"x" * 5000,
     ):

@@ -61,11 +61,13 @@ class InForce:
         if command is None or command["do"] not in ("limit", "envelope"):
             return
         now_s = self._world.now_s
-        if command["do"] == "limit" and command["limit_a"] is None:
-            self._accepted.pop("limit", None)
-        elif command["do"] == "limit":
-            self._accepted["limit"] = (command["limit_a"], now_s, now_s + command["expires_s"])
+        if command["do"] == "limit":
+            limit_a, for_s = command["limit_a"], command["expires_s"]
         else:
             window = command["windows"][0]
-            self._accepted["envelope"] = (window["limit_a"], now_s, now_s + window["end_s"])
+            limit_a, for_s = window["limit_a"], window["end_s"]
+        if limit_a is None:
+            self._accepted.pop(command["do"], None)
+        else:
+            self._accepted[command["do"]] = (limit_a, now_s, now_s + for_s)
         self._lowered_ns = self._world.loop.now_ns

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from panelctl.control.app import App
+from panelctl.link.protocol import HELLO, RECORD, as_hello
 from panelctl.link.recording import header
 from panelctl.model.panel import Panel
 from panelctl.sim.storm.faults import KINDS
@@ -119,14 +120,14 @@ class _Tape:
         """One line of the socket."""
         if self._file is None:
             return
-        if not line.startswith(b'{"v":1,"hello"'):
-            if line.startswith(b'{"v":1,"seq"'):
+        if not line.startswith(HELLO):
+            if line.startswith(RECORD):
                 self._file.write(line + b"\n")
         elif self._hello:
             self._file = None
         else:
             self._hello = True
-            self._file.write(header(json.loads(line)["hello"]))
+            self._file.write(header(as_hello(json.loads(line)["hello"])))
 
 
 async def _storm(

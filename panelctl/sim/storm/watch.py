@@ -16,9 +16,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter, deque
-from typing import Any
 
+from panelctl.link.protocol import CALM, RECORD, as_record
 from panelctl.model.circuit import Role, SafeState
+from panelctl.model.record import CycleRecord, EventRecord
 from panelctl.sim.devices import SimNode
 from panelctl.sim.plant import NODE_TAU_S
 from panelctl.sim.storm.excess import Excess
@@ -288,9 +289,9 @@ class Watch:
             self._found("S7", f"{given_a:.1f} A handed out, {left_a:.1f} A were left")
 
     def _line(self, line: bytes) -> None:
-        if b'"events":[]' in line or b'"seq"' not in line:
+        if CALM in line or not line.startswith(RECORD):
             return
-        record = json.loads(line)
+        record = as_record(json.loads(line))
         for event in record["events"]:
             if event["what"] == "shed":
                 self.figures.sheds += 1
@@ -300,7 +301,7 @@ class Watch:
             elif event["what"] in ("open", "fault", "release") and "circuit" in event:
                 self._excused[event["circuit"]] += 2  # a person, or a relay that does not obey
 
-    def _shed(self, record: dict[str, Any], event: dict[str, Any]) -> None:
+    def _shed(self, record: CycleRecord, event: EventRecord) -> None:
         circuit = self._plant.circuits[event["circuit"]].circuit
         on_s = self._world.now_s - self._closed_s.get(circuit.id, -circuit.min_on_s)
         if event.get("text") == "GAVE_WAY" and on_s < circuit.min_on_s - 0.5:
@@ -322,9 +323,9 @@ class Watch:
         near_a = max(excess[leg] for excess in self._excess)
         if self.excuses.calm and near_a < -NEAR_A:
             self._found("S5", f"{circuit.id} was shed, and leg {row} was not near its limit")
-        age_s = record["image"]["age_ns"][leg] / NS_PER_S
-        if record["image"]["quality"][leg] == 0 or age_s > self._panel.timing.hold_s:
-            self._found("S5", f"{circuit.id} was shed on a reading {age_s:.1f} s old")
+        age_s = record["mains"]["age_s"]
+        if age_s is None or age_s > self._panel.timing.hold_s:
+            self._found("S5", f"{circuit.id} was shed on a reading {age_s} s old")
 
     # -- the end ----------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from panelctl.clock import Clock
 from panelctl.config.apart import Checked
@@ -27,7 +27,9 @@ from panelctl.field.bus import BusLink
 from panelctl.field.rtu import RtuLink
 from panelctl.field.tcp import TcpLink
 from panelctl.files import WriteNow
+from panelctl.link.protocol import Watch, encode_request
 from panelctl.model.panel import Link, Panel
+from panelctl.model.record import VERSION, CommandRecord
 from panelctl.sim.bus import VirtualHost, VirtualLine
 from panelctl.sim.devices import SimDevice, build_devices
 from panelctl.sim.network import Network, Pipe
@@ -67,7 +69,7 @@ class World:
         self._held: dict[tuple[int, str], list[list[Any]]] = {}  # the first is what was before
         self._restarting: asyncio.Task[None] | None = None
         self.household = Household(panel, self.plant, seed)
-        self.said: deque[dict[str, Any]] = deque(maxlen=1000)  # the commands of people
+        self.said: deque[CommandRecord] = deque(maxlen=1000)  # the commands of people
         self.resets: list[tuple[float, str]] = []  # boards that started anew, and when
         self.starting: set[str] = set()  # circuits whose motor starts
         self.gone_ns = 0  # since when there is no controller
@@ -260,10 +262,10 @@ class World:
 
     # -- people -----------------------------------------------------------------------------------
 
-    def say(self, **command: Any) -> None:
+    def say(self, **command: object) -> None:
         """Somebody sends a command to the control socket."""
-        self.said.append(command)
-        self.shout(json.dumps({"v": 1, **command}).encode() + b"\n")
+        self.said.append(cast(CommandRecord, command))
+        self.shout(json.dumps({"v": VERSION, **command}).encode() + b"\n")
 
     def shout(self, line: bytes) -> None:
         """Somebody sends bytes to the control socket."""
@@ -283,7 +285,7 @@ class World:
         """Watch every record of the controller, `line` is told each; again after a restart."""
         while True:
             person = _Person()
-            person.send(b'{"v":1,"do":"watch"}\n')
+            person.send(encode_request(Watch()))
             person.heard = self._heard
             try:
                 await self.loop.join(person.itself, SOCKET)
@@ -300,7 +302,7 @@ class World:
     def stuck_reader(self) -> Callable[[], None]:
         """Somebody watches and does not read. Returns what ends it."""
         person = _Person()
-        person.send(b'{"v":1,"do":"watch"}\n')
+        person.send(encode_request(Watch()))
         self.loop.create_task(self._join(person))
 
         def choke() -> None:

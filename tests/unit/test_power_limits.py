@@ -1,4 +1,4 @@
-"""Caps: a modulated load draws less for a while, because somebody asked for it."""
+"""Power limits: a modulated load draws less for a while, because somebody asked for it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from panelctl.config.load import read_panel
 from panelctl.control.start import Start
 from panelctl.control.store import Kept, StateStore
-from panelctl.model.command import Cap, SetTier, command_from_plain, command_to_plain
+from panelctl.model.command import LimitPower, SetTier, command_from_plain, command_to_plain
 from panelctl.model.panel import Panel
 from tests.engine_rig import EngineRig
 
@@ -30,31 +30,31 @@ def budget_w(rig: EngineRig) -> int:
 
 
 def test_a_cap_lowers_at_once_and_ends_by_itself(rig: EngineRig) -> None:
-    assert rig.step(Cap("1", "compute", 6_000.0, 5.0)) == []
+    assert rig.step(LimitPower("1", "compute", 6_000.0, 5.0)) == []
     assert budget_w(rig) <= 6_000
     rig.run(4)
     assert 5_900 <= budget_w(rig) <= 6_000
-    assert rig.engine.caps.most_w(rig.engine.compute) == 6_000
-    assert 0 < rig.engine.caps.left_s(rig.engine.compute, rig.now_ns) < 1.0
+    assert rig.engine.power_limits.limit_w(rig.engine.compute) == 6_000
+    assert 0 < rig.engine.power_limits.left_s(rig.engine.compute, rig.now_ns) < 1.0
     rig.run(20)
     assert budget_w(rig) > 12_000
-    assert rig.engine.caps.most_w(rig.engine.compute) is None
+    assert rig.engine.power_limits.limit_w(rig.engine.compute) is None
 
 
 def test_a_cap_is_never_passed_at_a_high_voltage(rig: EngineRig) -> None:
     rig.voltage_mv = 127_000
-    rig.step(Cap("1", "compute", 6_000.0, 60.0))
+    rig.step(LimitPower("1", "compute", 6_000.0, 60.0))
     rig.run(5)
     assert budget_w(rig) <= 6_000
 
 
 def test_a_cap_is_taken_back_and_a_charger_takes_one_too(rig: EngineRig) -> None:
-    rig.step(Cap("1", "compute", 2_000.0, 600.0), Cap("2", "evse", 240.0 * 16, 600.0))
+    rig.step(LimitPower("1", "compute", 2_000.0, 600.0), LimitPower("2", "evse", 240.0 * 16, 600.0))
     rig.run(3)
     evse = rig.engine.index["evse"]
     assert rig.engine.setpoint_a(evse) <= 16.0
     assert budget_w(rig) <= 2_000
-    rig.step(Cap("3", "compute", None, 0.0))
+    rig.step(LimitPower("3", "compute", None, 0.0))
     rig.run(20)
     assert budget_w(rig) > 12_000
     assert rig.engine.setpoint_a(evse) <= 16.0
@@ -62,10 +62,10 @@ def test_a_cap_is_taken_back_and_a_charger_takes_one_too(rig: EngineRig) -> None
 
 def test_what_no_cap_can_do_is_refused(rig: EngineRig) -> None:
     said = rig.step(
-        Cap("1", "compute", 1_000.0, 60.0),
-        Cap("2", "dryer", 1_000.0, 60.0),
-        Cap("3", "nobody", 1_000.0, 60.0),
-        Cap("4", "refrigerator", 1_000.0, 60.0),
+        LimitPower("1", "compute", 1_000.0, 60.0),
+        LimitPower("2", "dryer", 1_000.0, 60.0),
+        LimitPower("3", "nobody", 1_000.0, 60.0),
+        LimitPower("4", "refrigerator", 1_000.0, 60.0),
     )
     assert "cannot run below 1200 W" in said[0]
     assert "takes no set-point" in said[1]
@@ -76,10 +76,10 @@ def test_what_no_cap_can_do_is_refused(rig: EngineRig) -> None:
 
 
 def test_a_cap_goes_over_the_socket_and_back() -> None:
-    for cap in (Cap("a", "compute", 6_000.0, 60.0), Cap("b", "evse", None, 0.0)):
-        plain = command_to_plain(cap)
+    for limit in (LimitPower("a", "compute", 6_000.0, 60.0), LimitPower("b", "evse", None, 0.0)):
+        plain = command_to_plain(limit)
         again = command_from_plain({"v": 1, **plain})
-        assert again == replace(cap, expires_s=cap.expires_s)
+        assert again == replace(limit, expires_s=limit.expires_s)
 
 
 def restarted(panel: Panel, before: EngineRig, after_s: float, folder: Path) -> EngineRig:
@@ -96,7 +96,7 @@ def restarted(panel: Panel, before: EngineRig, after_s: float, folder: Path) -> 
 
 
 def test_a_cap_outlives_a_restart_and_no_more_than_its_time(rig: EngineRig, tmp_path: Path) -> None:
-    rig.step(Cap("1", "compute", 6_000.0, 600.0))
+    rig.step(LimitPower("1", "compute", 6_000.0, 600.0))
     after = restarted(PANEL, rig, 500.0, tmp_path)
     assert 5_900 <= budget_w(after) <= 6_000
     after.run(100)
@@ -107,7 +107,7 @@ def test_a_cap_outlives_a_restart_and_no_more_than_its_time(rig: EngineRig, tmp_
 def test_a_cap_below_a_floor_that_was_raised_holds_at_the_floor(
     rig: EngineRig, tmp_path: Path
 ) -> None:
-    rig.step(Cap("1", "compute", 6_000.0, 600.0))
+    rig.step(LimitPower("1", "compute", 6_000.0, 600.0))
     circuits = tuple(
         replace(c, modulation=replace(c.modulation, floor_w=7_000))
         if c.is_compute and c.modulation is not None
@@ -115,7 +115,7 @@ def test_a_cap_below_a_floor_that_was_raised_holds_at_the_floor(
         for c in PANEL.circuits
     )
     after = restarted(replace(PANEL, circuits=circuits), rig, 10.0, tmp_path)
-    assert after.engine.caps.most_w(after.engine.compute) == 7_000
+    assert after.engine.power_limits.limit_w(after.engine.compute) == 7_000
     assert budget_w(after) <= 7_000
 
 
