@@ -40,7 +40,7 @@ def put(
             os.fsync(file.fileno())
     if backup:
         with suppress(OSError):  # no hard links here, or not of another's file: never a reason
-            _keep(path)  # not to write
+            _leave_beside(path)  # not to write
     new.replace(path)
     if flush:
         _flush_folder(path.parent)
@@ -51,7 +51,7 @@ def backup_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.bak")
 
 
-def _keep(path: Path) -> None:
+def _leave_beside(path: Path) -> None:
     """Leave what is there now beside it. A link, not a copy: nothing is written twice."""
     old = backup_of(path)
     link = old.with_name(f".{old.name}.new")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from hypothesis import strategies as st
 
 from panelctl.core import thermal
-from panelctl.core.chosen import CoreLike, build_core
+from panelctl.core.backend import CoreLike, build_core
 from panelctl.core.state.layout import MODULATED, SWITCHED, Changing, Fixed
 from panelctl.model.metering import Quality
 
@@ -29,12 +29,12 @@ SCALARS = {
     "close_settle_ns": 2 * S,
     "restore_hold_ns": 3 * S,
     "restore_interval_ns": 2 * S,
-    "fill_margin_ma": 1_600,
+    "setpoint_margin_ma": 1_600,
     "restore_margin_ma": 8_000,
     "relief_ma": 200,
     "tolerance_ma": 500,
     "error_ppm": 10_000,
-    "slack_ma": 2_000,
+    "idle_margin_ma": 2_000,
     "idle_ns": 5 * S,
     "welded_ma": 500,
     "node_fault_ns": 2 * S,
@@ -90,11 +90,11 @@ class Row:
     rating: bool = False
     neutral: bool = False
     bus: bool = False
-    calm: bool = False
+    no_margin: bool = False
 
 
 @dataclass
-class Feed:
+class SourceLeg:
     """One leg of a source: it relieves the legs' rows and adds to the bus rows of its leg."""
 
     leg: int = 0
@@ -123,7 +123,7 @@ class More:
     heat: Heat | None = None
     hard: bool = False
     prior_ma: int = 20_000
-    feeds: tuple[Feed, ...] = ()
+    source_legs: tuple[SourceLeg, ...] = ()
 
 
 def compute_load(**changes: object) -> Load:
@@ -165,7 +165,7 @@ class Rig:
     ) -> None:
         more = more or More()
         rows = 2 + len(more.rows)
-        fixed = Fixed(len(loads), rows, len(more.feeds))
+        fixed = Fixed(len(loads), rows, len(more.source_legs))
         state = Changing(fixed, 7)
         slots = 4  # the mains' currents, then its powers
         for name, value in SCALARS.items():
@@ -180,7 +180,7 @@ class Rig:
         for r, row in enumerate(more.rows, 2):
             fixed.scale[r] = 4 if row.rating else 1
             fixed.row_stale_ns[r] = 3 * S
-            fixed.calm[r] = row.calm
+            fixed.no_margin[r] = row.no_margin
             if row.metered:
                 fixed.row_slot[r] = slots
                 slots += 1
@@ -216,7 +216,7 @@ class Rig:
                 getattr(fixed, name)[i] = getattr(load, name)
             fixed.safe_open[i] = load.safe_open
             fixed.can_pause[i] = load.can_pause
-            fixed.relay_slot[i] = fixed.told_slot[i] = -1
+            fixed.relay_slot[i] = fixed.acked_slot[i] = -1
             fixed.tolerance_ppm[i] = 30_000 if load.compute else 100_000
             state.tier[i] = load.tier
             state.closed[i] = -1
@@ -225,7 +225,7 @@ class Rig:
             for r in range(rows):
                 fixed.slot[i * rows + r] = fixed.slot2[i * rows + r] = -1
                 if r in load.legs:
-                    fixed.coef[i * rows + r] = fixed.plain[i * rows + r] = 1
+                    fixed.limit_coef[i * rows + r] = fixed.meter_coef[i * rows + r] = 1
                     fixed.slot[i * rows + r] = slots
                     fixed.demand_ma[i * rows + r] = load.demand_ma
                     fixed.inrush_ma[i * rows + r] = load.inrush_ma
@@ -240,38 +240,38 @@ class Rig:
                         mine = fixed.slot[i * rows + row.legs[0]]
                         fixed.slot[k] = mine
                         fixed.slot2[k] = fixed.slot[i * rows + 1 - row.legs[0]]
-                        fixed.coef[k] = fixed.plain[k] = int(load.kind != MODULATED)
-                        fixed.against[k] = 1
+                        fixed.limit_coef[k] = fixed.meter_coef[k] = int(load.kind != MODULATED)
+                        fixed.opposite_leg[k] = 1
                         fixed.demand_ma[k] = load.demand_ma // 4
                     continue
                 if row.neutral or row.bus:
                     on = on[:1] if row.legs[0] in on else []
-                    fixed.against[k] = row.neutral and not on
+                    fixed.opposite_leg[k] = row.neutral and not on
                 if on and (i % row.every == 0 or row.neutral or row.bus):
                     heavy = row.rating and load.kind == MODULATED
-                    fixed.plain[k] = len(on) * fixed.scale[r]
-                    fixed.coef[k] = len(on) * (5 if heavy else fixed.scale[r])
+                    fixed.meter_coef[k] = len(on) * fixed.scale[r]
+                    fixed.limit_coef[k] = len(on) * (5 if heavy else fixed.scale[r])
                     fixed.slot[k] = fixed.slot[i * rows + on[0]]
                     if len(on) > 1:
                         fixed.slot2[k] = fixed.slot[i * rows + on[1]]
                     fixed.demand_ma[k], fixed.inrush_ma[k] = load.demand_ma, load.inrush_ma
             if load.relay:
                 fixed.relay_slot[i] = slots
-                fixed.told_slot[i] = slots + 1
+                fixed.acked_slot[i] = slots + 1
                 slots += 2
-        for j, feed in enumerate(more.feeds):
-            fixed.feed_slot[j], fixed.feed_w_slot[j], fixed.feed_w_slot2[j] = slots, -1, -1
+        for j, source_leg in enumerate(more.source_legs):
+            fixed.source_slot[j], fixed.source_w_slot[j], fixed.source_w_slot2[j] = slots, -1, -1
             slots += 1
-            if feed.battery:
-                fixed.feed_w_slot[j] = slots
+            if source_leg.battery:
+                fixed.source_w_slot[j] = slots
                 slots += 1
-            fixed.feed_stale_ns[j] = 3 * S
-            fixed.feed_most_ma[j] = feed.most_ma
-            fixed.feed_share_ppm[j] = feed.share_ppm
-            fixed.feed_window_ns[j] = feed.window_ns
+            fixed.source_stale_ns[j] = 3 * S
+            fixed.source_most_ma[j] = source_leg.most_ma
+            fixed.source_firm_ppm[j] = source_leg.share_ppm
+            fixed.source_window_ns[j] = source_leg.window_ns
             for r in range(rows):
                 row_of = more.rows[r - 2] if r >= 2 else Row(legs=(r,))
-                on_it = feed.leg in row_of.legs
+                on_it = source_leg.leg in row_of.legs
                 fixed.relieves[j * rows + r] = on_it and not row_of.bus
                 fixed.adds[j * rows + r] = on_it and row_of.bus
         state.limit_on[0] = 1
@@ -295,8 +295,8 @@ class Rig:
         fixed.share[r] = round(heat.share * thermal.ONE)
         fixed.credit[r] = heat.credit
         bits = thermal.TICK_BITS
-        fixed.keep_fast[r * bits : (r + 1) * bits] = thermal.keep_table(heat.fast_s)
-        fixed.keep_slow[r * bits : (r + 1) * bits] = thermal.keep_table(heat.slow_s)
+        fixed.decay_fast[r * bits : (r + 1) * bits] = thermal.decay_table(heat.fast_s)
+        fixed.decay_slow[r * bits : (r + 1) * bits] = thermal.decay_table(heat.slow_s)
 
     @staticmethod
     def _watch_branch(fixed: Fixed, i: int, load: Load) -> None:
@@ -307,8 +307,8 @@ class Rig:
         fixed.branch_most_ma[i] = most
         fixed.branch_share[i] = round(0.34 * thermal.ONE)
         bits = thermal.TICK_BITS
-        fixed.branch_keep_fast[i * bits : (i + 1) * bits] = thermal.keep_table(10.6)
-        fixed.branch_keep_slow[i * bits : (i + 1) * bits] = thermal.keep_table(177.0)
+        fixed.branch_decay_fast[i * bits : (i + 1) * bits] = thermal.decay_table(10.6)
+        fixed.branch_decay_slow[i * bits : (i + 1) * bits] = thermal.decay_table(177.0)
 
     def read(self, slot: int, value: int, quality: Quality = Quality.GOOD) -> None:
         """Put a reading into a slot, sampled now."""
@@ -329,11 +329,11 @@ class Rig:
         The mains shows what is left: its currents without a sign, its powers with one.
         """
         mains = list(house_ma)
-        for j, feed in enumerate(self.more.feeds):
+        for j, source_leg in enumerate(self.more.source_legs):
             given = given_ma[j] if j < len(given_ma) else 0
-            mains[feed.leg] -= given
-            self.read(self.fixed.feed_slot[j], abs(given))
-            self.read(self.fixed.feed_w_slot[j], -given * 120 // 1000)
+            mains[source_leg.leg] -= given
+            self.read(self.fixed.source_slot[j], abs(given))
+            self.read(self.fixed.source_w_slot[j], -given * 120 // 1000)
         for i, load in enumerate(self.loads):
             closed = self.state.closed[i] != 0
             draw = draws_ma[i] if closed else 0
@@ -344,7 +344,7 @@ class Rig:
             self.read(relay, int(closed))
             if relay >= 0:  # read a little before the mains, as on a line
                 self.sampled_ns[relay] -= 20 * MS
-            told = self.fixed.told_slot[i]
+            told = self.fixed.acked_slot[i]
             if told >= 0 and (self.value[told] != closed or not self.sampled_ns[told]):
                 self.read(told, int(closed))
         for r in range(2):
@@ -358,7 +358,7 @@ class Rig:
         """What the loads on row `r` really draw, mA."""
         rows, total = self.fixed.rows, 0
         for i, load in enumerate(self.loads):
-            on = self.fixed.plain[i * rows + r] // self.fixed.scale[r]
+            on = self.fixed.meter_coef[i * rows + r] // self.fixed.scale[r]
             if on and (self.state.closed[i] != 0 or load.kind == MODULATED):
                 total += on * draws_ma[i]
         return total
@@ -434,7 +434,7 @@ def mores() -> st.SearchStrategy[More]:
         limit_ma=st.integers(5_000, 300_000),
         metered=st.booleans(),
         rating=st.booleans(),
-        calm=st.booleans(),
+        no_margin=st.booleans(),
     )
     sides = st.builds(
         Row,
@@ -443,8 +443,8 @@ def mores() -> st.SearchStrategy[More]:
         neutral=st.booleans(),
         bus=st.just(True),
     ).map(lambda row: dataclasses.replace(row, bus=not row.neutral))
-    feeds = st.builds(
-        Feed,
+    source_legs = st.builds(
+        SourceLeg,
         leg=st.integers(0, 1),
         most_ma=st.integers(0, 60_000),
         share_ppm=st.sampled_from([0, 500_000, 1_000_000]),
@@ -458,5 +458,5 @@ def mores() -> st.SearchStrategy[More]:
         heat=st.one_of(st.none(), heat),
         hard=st.booleans(),
         prior_ma=st.integers(0, 60_000),
-        feeds=st.lists(feeds, max_size=2).map(tuple),
+        source_legs=st.lists(source_legs, max_size=2).map(tuple),
     )

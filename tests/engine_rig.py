@@ -61,7 +61,7 @@ class EngineRig:
                 value = self.voltage_mv
             elif name.startswith("main.") and name.endswith("_ma"):
                 value = self.amps_ma
-            elif name.endswith((".relay", ".told")):
+            elif name.endswith((".relay", ".acked")):
                 i = self.engine.index.get(name.split(".")[0])
                 value = 1 if i is None else int(self.engine.state.closed[i] != 0)
             image.put(slot, self.shown.get(name, value), Quality.GOOD, self.now_ns)

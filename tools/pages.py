@@ -5,6 +5,7 @@ A table stands between two marks; a test holds each equal to what is made here.
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from panelctl.model.command import COMMANDS, command_to_plain
 from panelctl.model.record import VERSION
 
 SOCKET = Path("docs/reference/control-socket.md")
+GLOSSARY = Path("docs/GLOSSARY.md")
 
 
 def commands() -> str:
@@ -30,7 +32,22 @@ def commands() -> str:
     return "\n".join(lines)
 
 
-TABLES: dict[str, tuple[Path, Callable[[], str]]] = {"commands": (SOCKET, commands)}
+def modules() -> str:
+    """What each module is for: the first sentence of it."""
+    lines = ["| module | what it is for |", "|---|---|"]
+    for path in sorted(Path("panelctl").rglob("*.py")):
+        said = ast.get_docstring(ast.parse(path.read_text())) or ""
+        sentence = re.split(r"(?<=[.:])\s", " ".join(said.split()))[0].rstrip(":.")
+        if not path.name.startswith("__"):
+            name = path.relative_to("panelctl").with_suffix("")
+            lines.append(f"| `{name}` | {sentence.replace('|', ',')} |")
+    return "\n".join(lines)
+
+
+TABLES: dict[str, tuple[Path, Callable[[], str]]] = {
+    "commands": (SOCKET, commands),
+    "modules": (GLOSSARY, modules),
+}
 
 
 def made(name: str) -> tuple[Path, str, str]:

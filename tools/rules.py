@@ -26,12 +26,12 @@ MODULES = (
     "margins",
     "thermal",
     "supervise",
-    "standing",
+    "modulated",
     "shed",
     "restore",
     "setpoints",
-    "plausible",
-    "hidden",
+    "plausibility",
+    "missing_ct",
     "counters",
     "step",
 )
@@ -144,7 +144,7 @@ def rules_source() -> str:
             if function.name not in NATIVE:
                 written.functions.append(_function(source, function, written))
     struct = "\n".join(f"    cells {name}" for name in fields)
-    memory = f"cdef struct Memory:\n{struct}\n    i64 n, rows, limits, feeds\n"
+    memory = f"cdef struct Memory:\n{struct}\n    i64 n, rows, limits, source_legs\n"
     parts = [HEADER, _constants(written.constants), memory, *written.functions]
     return "\n\n".join(parts)
 
@@ -263,7 +263,7 @@ class _Checker(ast.NodeVisitor):
         """A field of the memory, or a word of an enumeration."""
         owner = node.value.id if isinstance(node.value, ast.Name) else ast.unparse(node.value)
         if owner == "m":
-            if node.attr not in self._written.fields | {"n", "rows", "limits", "feeds"}:
+            if node.attr not in self._written.fields | {"n", "rows", "limits", "source_legs"}:
                 raise self._source.refuse(node, f"the memory has no field {node.attr}")
             return
         words = getattr(self._source.module, owner, None)

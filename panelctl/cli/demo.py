@@ -24,14 +24,15 @@ from panelctl.cli.view import PanelView
 from panelctl.errors import PanelctlError, SocketError
 from panelctl.link.client import ControlClient
 from panelctl.model.record import CycleRecord
-from panelctl.sim.desk import DeskClient
+from panelctl.model.wording import event_text
+from panelctl.sim.bench_socket import BenchClient
 from panelctl.sim.judge import OVER_MOST_S
 
 SIM = Path(__file__).parent.parent / "sim"
 START_S = 20.0
 LOOK_S = 0.02
 FRAMES_HZ = 5
-SHARE_DUE = 0.90
+DUE_RATIO = 0.90
 NOTE = (
     "Simulated panel, real controller. For the show, circuits come back after seconds; a home "
     "waits minutes. Ctrl-C ends it."
@@ -54,7 +55,7 @@ def processes(
     base = [sys.executable, "-m", "panelctl"]
     log = (folder / "controller.log").open("w")
     sim = subprocess.Popen(
-        [*base, "sim", "--config", str(config), "--desk", str(folder / "desk.sock"), *source],
+        [*base, "sim", "--config", str(config), "--bench", str(folder / "bench.sock"), *source],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -118,7 +119,7 @@ class Tally:
         self.states: set[str] = set()
         self.late_us: list[int] = []
 
-    def take(self, record: CycleRecord) -> None:
+    def count(self, record: CycleRecord) -> None:
         """Count one record."""
         self.cycles += 1
         self.overruns = record["timing"]["overruns"]
@@ -167,10 +168,10 @@ def summarise(tally: Tally, truth: dict[str, Any], log: str) -> dict[str, Any]:
         "at least one shed": bool(tally.sheds),
         "at least one restore": bool(tally.restores),
         "no overrun": tally.overruns == 0,
-        f"compute got at least {SHARE_DUE:.0%} of what the household left": truth[
+        f"compute got at least {DUE_RATIO:.0%} of what the household left": truth[
             "compute_share_of_available"
         ]
-        >= SHARE_DUE,
+        >= DUE_RATIO,
     }
     summary["checks"] = checks
     summary["ok"] = all(checks.values())
@@ -234,19 +235,19 @@ def command(
         folder = Path(temporary)
         with processes(config or SIM / "demo.toml", folder, source) as (_, run, endpoints):
             client = connect(folder, run)
-            desk = DeskClient(Path(endpoints["desk"]))
+            bench = BenchClient(Path(endpoints["bench"]))
             tally = Tally()
             with broker_beside(folder, client.hello["serial"], mqtt) as told:
                 if told:
                     click.echo(told, err=True)
                 try:
                     if as_json:
-                        _quiet(client, desk, tally, span_s, svg)
+                        _quiet(client, bench, tally, span_s, svg)
                     else:
-                        _live(client, desk, tally, span_s, svg)
+                        _live(client, bench, tally, span_s, svg)
                 except KeyboardInterrupt:
                     pass
-            truth = desk.truth()
+            truth = bench.truth()
             log = ""
             if run.poll() is not None:
                 log = (folder / "controller.log").read_text()
@@ -261,7 +262,7 @@ def command(
 
 
 def _records(
-    client: ControlClient, desk: DeskClient, span_s: float | None
+    client: ControlClient, bench: BenchClient, span_s: float | None
 ) -> Iterator[tuple[CycleRecord, float]]:
     """Records with the story's time; the story begins when the controller sees the mains."""
     begin_s = None
@@ -270,7 +271,7 @@ def _records(
         if begin_s is None:
             if record["state"] not in ("NORMAL", "DEGRADED"):
                 continue
-            desk.ask(do="begin")
+            bench.ask(do="begin")
             begin_s = now_s
         yield record, now_s - begin_s
         if span_s is not None and now_s - begin_s >= span_s:
@@ -278,13 +279,13 @@ def _records(
 
 
 def _quiet(
-    client: ControlClient, desk: DeskClient, tally: Tally, span_s: float | None, svg: Path | None
+    client: ControlClient, bench: BenchClient, tally: Tally, span_s: float | None, svg: Path | None
 ) -> None:
     view = PanelView(client.hello, NOTE)
     heaviest = 0
-    for record, at_s in _records(client, desk, span_s):
-        tally.take(record)
-        view.take(record, at_s)
+    for record, at_s in _records(client, bench, span_s):
+        tally.count(record)
+        view.remember(record, at_s)
         if svg is not None:
             heaviest = _picture(view, record, heaviest, svg)
 
@@ -305,7 +306,7 @@ def _picture(view: PanelView, record: CycleRecord, heaviest: int, svg: Path) -> 
 
 
 def _live(
-    client: ControlClient, desk: DeskClient, tally: Tally, span_s: float | None, svg: Path | None
+    client: ControlClient, bench: BenchClient, tally: Tally, span_s: float | None, svg: Path | None
 ) -> None:
     from rich.console import Console
     from rich.live import Live
@@ -315,12 +316,12 @@ def _live(
     heaviest, shown_s = 0, -1.0
     if not console.is_terminal:
         names = {c["id"]: c["name"] for c in client.hello["circuits"]}
-        _plain(client, desk, tally, span_s, names)
+        _plain(client, bench, tally, span_s, names)
         return
     with Live(console=console, screen=True, auto_refresh=False) as live:
-        for record, at_s in _records(client, desk, span_s):
-            tally.take(record)
-            view.take(record, at_s)
+        for record, at_s in _records(client, bench, span_s):
+            tally.count(record)
+            view.remember(record, at_s)
             if svg is not None:
                 heaviest = _picture(view, record, heaviest, svg)
             if at_s - shown_s >= 1 / FRAMES_HZ:
@@ -330,17 +331,15 @@ def _live(
 
 def _plain(
     client: ControlClient,
-    desk: DeskClient,
+    bench: BenchClient,
     tally: Tally,
     span_s: float | None,
     names: dict[str, str],
 ) -> None:
     """Without a terminal: a line for every event, and one every five seconds."""
-    from panelctl.cli.view import event_text
-
     said_s = -5.0
-    for record, at_s in _records(client, desk, span_s):
-        tally.take(record)
+    for record, at_s in _records(client, bench, span_s):
+        tally.count(record)
         for event in record["events"]:
             click.echo(f"{at_s:6.1f} s  {event_text(event, names)}")
         if at_s - said_s >= 5:

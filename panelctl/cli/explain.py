@@ -31,7 +31,7 @@ from panelctl.model.why import explain, sentence
 def command(
     circuit: str, file: Path | None, at: float | None, socket_path: Path, as_json: bool
 ) -> None:
-    """Say why CIRCUIT is or was off: which row bound, by how much, what would have to change."""
+    """Say why CIRCUIT is or was off: what bound, by how much, what would have to change."""
     if file is None:
         if at is not None:
             raise click.UsageError("--at needs --file")

@@ -192,7 +192,7 @@ async def _answered(survey: Survey, holding: Holding) -> dict[Span, list[int]]:
     for span in [Span("holding", 0, 1), Span("input", 0, 1), *sorted(spans, key=str)]:
         try:
             answers[span] = await survey.read(span)
-            holding.take(span, answers[span])
+            holding.store(span, answers[span])
         except DeviceRefused:
             continue
         except LinkDown:

@@ -15,7 +15,7 @@ from panelctl.cli.logs import log_option, log_to_stderr
 from panelctl.cli.options import default_socket, split_links
 
 if TYPE_CHECKING:
-    from panelctl.config.apart import Checked
+    from panelctl.config.child import Checked
     from panelctl.control.app import App
     from panelctl.model.panel import Panel
 
@@ -72,7 +72,7 @@ def command(
     With --read-only no circuit counts as armed, and the links themselves refuse to write.
     """
     log_to_stderr(log_form)
-    from panelctl.config.apart import read_panel_apart
+    from panelctl.config.child import read_panel_apart
 
     urls = split_links(links)
     first = read_panel_apart(config, urls)
@@ -103,7 +103,7 @@ async def _serve(
     read_only: bool,
 ) -> None:
     """Run until a signal ends it. Raises what the controller raises."""
-    from panelctl.config.apart import reread_panel_apart
+    from panelctl.config.child import reread_panel_apart
     from panelctl.control.app import App, Places
     from panelctl.control.realtime import freeze_garbage, lock_memory, raise_priority
     from panelctl.control.store import StateStore

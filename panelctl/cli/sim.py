@@ -36,14 +36,14 @@ def _end_with_input(stop: asyncio.Event) -> None:
     type=click.Path(path_type=Path, dir_okay=False),
     help="A recorded home (TOML) instead of a story.",
 )
-@click.option("--desk", type=click.Path(path_type=Path), help="The experimenter's socket.")
+@click.option("--bench", type=click.Path(path_type=Path), help="The experimenter's socket.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Noise and flicker.")
 @click.option("--begin", is_flag=True, help="Begin the story at once instead of on request.")
 def command(
     config: Path | None,
     story: Path | None,
     home: Path | None,
-    desk: Path | None,
+    bench: Path | None,
     seed: int,
     begin: bool,
 ) -> None:
@@ -53,29 +53,29 @@ def command(
     """
     from panelctl.config.load import read_panel
     from panelctl.field.timing import TimerfdClock
-    from panelctl.sim.homes import HomeTeller, read_home
+    from panelctl.sim.homes import HomePlayer, read_home
     from panelctl.sim.house import House
     from panelctl.sim.plant import Plant
-    from panelctl.sim.story import Teller, read_story
+    from panelctl.sim.story import ScenarioPlayer, read_story
 
     folder = Path(__file__).parent.parent / "sim"
     panel = read_panel(config or folder / "demo.toml")
     plant = Plant.of(panel)
-    teller: Teller | HomeTeller
+    player: ScenarioPlayer | HomePlayer
     if home is not None:
         recorded = read_home(home, plant)
         if recorded.dropped:
             click.echo(f"{home}: {recorded.dropped} impossible values were left out", err=True)
-        teller = HomeTeller(recorded, plant)
+        player = HomePlayer(recorded, plant)
     else:
-        teller = Teller(read_story(story or folder / "story.toml", plant), plant)
+        player = ScenarioPlayer(read_story(story or folder / "story.toml", plant), plant)
 
     async def serve(desk_path: Path) -> None:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        house = House(panel, plant, teller, seed, TimerfdClock())
+        house = House(panel, plant, player, seed, TimerfdClock())
         endpoints = await house.start(desk_path)
         click.echo(json.dumps(asdict(endpoints)))
         if not sys.stdin.isatty():
@@ -91,4 +91,4 @@ def command(
             task.result()
 
     with tempfile.TemporaryDirectory(prefix="panelctl-") as temporary:
-        asyncio.run(serve(desk or Path(temporary) / "desk.sock"))
+        asyncio.run(serve(bench or Path(temporary) / "bench.sock"))

@@ -33,7 +33,7 @@ def command(socket_path: Path, as_json: bool, watch: bool) -> None:
             from panelctl.cli.view import PanelView
 
             view = PanelView(client.hello)
-            view.take(record, 0.0)
+            view.remember(record, 0.0)
             Console().print(view.render(record))
             return
         try:
@@ -57,6 +57,6 @@ def _follow(client: ControlClient) -> None:
         every = max(1, round(client.hello["rate_hz"] / FRAMES))
         for record in client.watch():
             first_ns = first_ns or record["t_ns"]
-            view.take(record, (record["t_ns"] - first_ns) / 1e9)
+            view.remember(record, (record["t_ns"] - first_ns) / 1e9)
             if record["seq"] % every == 0:
                 live.update(view.render(record), refresh=True)

@@ -107,7 +107,7 @@ def command(
             kept = strikes
             if shrink:
                 kept = _shrink(panel, text, result, pace.rest_s, as_json)
-            _keep(result, kept, file, as_json)
+            _save(result, kept, file, as_json)
         if schedule is not None:
             break
     _write(junit, report.junit(results))
@@ -245,7 +245,7 @@ def _shrink(panel: Panel, text: str, result: Result, rest_s: float, quiet: bool)
     return smaller
 
 
-def _keep(result: Result, strikes: list[Strike], config: Path, quiet: bool) -> None:
+def _save(result: Result, strikes: list[Strike], config: Path, quiet: bool) -> None:
     from panelctl.sim.storm.strike import to_text
 
     kept = Path(f"storm-{result.seed}.json")

@@ -10,7 +10,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from panelctl.model.record import CircuitRecord, CycleRecord, EventRecord, HelloRecord
+from panelctl.model.doubt import Doubt
+from panelctl.model.record import CircuitRecord, CycleRecord, HelloRecord
+from panelctl.model.wording import DOUBTS, event_text, reason_text
 
 STATE_STYLE = {
     "NORMAL": "bold green",
@@ -32,70 +34,6 @@ EVENT_STYLE = {
 }
 EVENTS_KEPT = 12
 
-WHY = {
-    "LIMIT": "import limit",
-    "USER": "opened by its user",
-    "FOUND_OPEN": "was open at start",
-    "BLIND": "mains not readable",
-    "FROZEN": "the mains meter stands still while circuits move",
-    "BRANCHES": "circuits draw more than the mains meter shows",
-    "UNPROVEN": "the mains meter has to prove itself",
-    "DROP": "it fell by much, and once only so far",
-    "ENERGY": "its counter counts more than its amps can carry",
-    "STILL": "its energy counter stands still",
-    "WELDED": "WELDED: does not open",
-    "STUCK_OPEN": "STUCK: does not close",
-    "IGNORES_BUDGET": "FAULT: ignores its budget",
-    "RAMP": "on its way up",
-    "UNREAD": "relay not read yet",
-    "STALE": "its meter is not read",
-    "GAVE_WAY": "made room for another",
-    "BACKUP": "battery runs low",
-    "HOT": "its breaker is warm",
-}
-WAIT = {
-    "MIN_OFF": "minimum off time",
-    "NO_ROOM": "no room yet",
-    "STEADY": "room must last",
-    "STAGED": "another one first",
-    "MAKING_ROOM": "compute gives way",
-    "BLIND": "cannot be read",
-    "COOLING": "its breaker cools down",
-    "WORN": "its relay rests",
-}
-
-
-def event_text(event: EventRecord, names: dict[str, str]) -> str:
-    """One event for people."""
-    parts = [event["what"]]
-    if "circuit" in event:
-        parts.append(names.get(event["circuit"], event["circuit"]))
-    if event.get("text") and event.get("text") != "LIMIT":
-        parts.append(WHY.get(event["text"], event["text"]))
-    if "by_a" in event:
-        parts.append(f"leg {event['leg']} short by {event['by_a']:.1f} A")
-    elif "leg" in event:
-        parts.append(f"leg {event['leg']}")
-    return " · ".join(parts)
-
-
-def reason_text(circuit: CircuitRecord) -> str:
-    """Why a circuit is as it is, and what it waits for."""
-    parts = []
-    why = circuit.get("why", "NONE")
-    if why != "NONE":
-        parts.append(WHY.get(why, why))
-    if "wait" in circuit:
-        wait = WAIT.get(circuit["wait"], circuit["wait"])
-        if "wait_a" in circuit:
-            wait += f" ({circuit['wait_a']:.1f} A on {circuit['leg']})"
-        parts.append(wait)
-    elif "by_a" in circuit and why == "LIMIT":
-        parts.append(f"leg {circuit['leg']}, {circuit['by_a']:.1f} A")
-    if "until_s" in circuit:
-        parts.append(f"≥ {circuit['until_s']:.0f} s")
-    return ", ".join(parts)
-
 
 class PanelView:
     """Renders CycleRecords; keeps the last events."""
@@ -107,7 +45,7 @@ class PanelView:
         self._facts = {c["id"]: c for c in hello["circuits"]}
         self._events: deque[Text] = deque(maxlen=EVENTS_KEPT)
 
-    def take(self, record: CycleRecord, at_s: float) -> None:
+    def remember(self, record: CycleRecord, at_s: float) -> None:
         """Remember the record's events."""
         for event in record["events"]:
             style = EVENT_STYLE.get(event["what"], "")
@@ -158,7 +96,7 @@ class PanelView:
             table.add_row("", Text(f"binding: {leg['binding']}", style="dim"), room)
             doubts = record["doubts"]
             for why in (*doubts.get(name, ()), *doubts.get("main", ())):
-                table.add_row("", Text(f"not believed: {WHY.get(why, why)}", style="bold red"), "")
+                table.add_row("", Text(f"not believed: {DOUBTS[Doubt(why)]}", style="bold red"), "")
         compute = record["compute"]
         if compute is not None:
             bar = ProgressBar(

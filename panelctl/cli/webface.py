@@ -16,7 +16,7 @@ from panelctl.errors import ServiceError
 from panelctl.services.certificates import Files
 from panelctl.services.discovery import announce, local_addresses, services
 from panelctl.services.gateway import Gateway
-from panelctl.services.web import Access, Face
+from panelctl.services.web import Access, RestApi
 
 RENEWED_S = 60.0  # how often the certificate is read again: there may be a new one
 
@@ -41,7 +41,7 @@ async def face(
         )
     if listen_tls and folder is None:
         raise ServiceError("--listen-tls needs --access: the certificate is in that folder")
-    app = Face(gateway, access).app()
+    app = RestApi(gateway, access).app()
     made = [
         _server(app, text, option, files)
         for text, option, files in (

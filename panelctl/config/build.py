@@ -8,7 +8,7 @@ from panelctl.config.curves import load_curve
 from panelctl.config.schema import (
     CircuitTable,
     FeederTable,
-    HeatTable,
+    HeatSinkTable,
     PanelFile,
     SourceTable,
     split_link_url,
@@ -27,7 +27,7 @@ from panelctl.model.circuit import (
 from panelctl.model.metering import PointRef
 from panelctl.model.panel import Backup, Device, Feeder, HeatSink, Link, Panel, Service, Timing
 
-LOW_VOLTAGE_SHARE = 0.9  # a floor in watts must still be reachable at the lowest voltage
+LOW_VOLTAGE_RATIO = 0.9  # a floor in watts must still be reachable at the lowest voltage
 COMPUTE_STEP_A = 0.01
 
 
@@ -77,7 +77,7 @@ def build_panel(file: PanelFile) -> Panel:
         timing=Timing(**file.timing.model_dump()),
         feeders=tuple(_feeder(table) for table in file.feeder),
         backup=Backup(**file.backup.model_dump()) if file.backup else None,
-        heat_sink=_heat_sink(file.heat) if file.heat else None,
+        heat_sink=_heat_sink(file.heat_sink) if file.heat_sink else None,
         equal_tiers=tuple(file.ladder.equal_tiers),
     )
 
@@ -112,7 +112,7 @@ def _feeder(table: FeederTable) -> Feeder:
     )
 
 
-def _heat_sink(table: HeatTable) -> HeatSink:
+def _heat_sink(table: HeatSinkTable) -> HeatSink:
     return HeatSink(
         circuits=tuple(table.circuits),
         rejector_w=table.rejector_w,
@@ -207,7 +207,7 @@ def _modulation(file: PanelFile, table: CircuitTable, is_compute: bool) -> Modul
     if is_compute:
         voltage_v = file.service.voltage_v
         floor_w, max_w = given.floor_w or 0, given.max_w or 0
-        floor_a = math.ceil(floor_w / (voltage_v * LOW_VOLTAGE_SHARE) * 1000) / 1000
+        floor_a = math.ceil(floor_w / (voltage_v * LOW_VOLTAGE_RATIO) * 1000) / 1000
         return Modulation(
             min_a=floor_a,
             max_a=round(max_w / voltage_v, 3),

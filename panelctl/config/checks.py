@@ -12,12 +12,12 @@ from collections import Counter
 from collections.abc import Iterator
 
 from panelctl.config.circuit_checks import check_circuits, map_of
-from panelctl.config.row_checks import check_rows
+from panelctl.config.constraint_checks import check_constraints
 from panelctl.config.schema import PanelFile
 from panelctl.errors import ConfigError, Problem
-from panelctl.modbus.busplan import FAST_SHARE, LinkPlan, plan_bus
+from panelctl.modbus.busplan import FAST_RATIO, LinkPlan, plan_bus
 from panelctl.modbus.maps import load_map
-from panelctl.model.breaker import CONTINUOUS_SHARE, Breaker
+from panelctl.model.breaker import CONTINUOUS_RATIO, Breaker
 from panelctl.model.panel import Panel
 from panelctl.units import NS_PER_MS
 
@@ -34,7 +34,7 @@ def check_tables(file: PanelFile) -> list[Problem]:
         *_compute(file),
         *_demand(file),
         *_failsafes(file),
-        *check_rows(file),
+        *check_constraints(file),
     ]
 
 
@@ -54,7 +54,7 @@ def _service(file: PanelFile) -> Iterator[Problem]:
         yield Problem(
             "service.control_setting_a",
             f"{service.control_setting_a:g}",
-            f"must be at most {breaker.highest_setting_a:g} ({CONTINUOUS_SHARE:.0%} of the "
+            f"must be at most {breaker.highest_setting_a:g} ({CONTINUOUS_RATIO:.0%} of the "
             f"{service.main_breaker_a:g} A breaker, which carries a setting as continuous load), "
             "unless the assembly is rated_100_percent",
         )
@@ -231,7 +231,7 @@ def _plan(plan: LinkPlan) -> Iterator[Problem]:
         f"link {plan.link.name}.url",
         plan.link.url,
         f"the plan does not fit: of a {cycle_ms:.0f} ms cycle the fast lane takes {fast_ms:.0f} ms "
-        f"({FAST_SHARE:.0%} are waited for), with writes and a slow read {used_ms:.0f} ms, and a "
+        f"({FAST_RATIO:.0%} are waited for), with writes and a slow read {used_ms:.0f} ms, and a "
         f"sweep of the rest takes {sweep_ms:.0f} ms; {lower}; or {faster}spread the devices over "
         "more links",
     )

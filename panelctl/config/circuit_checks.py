@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from panelctl.config.schema import CircuitTable, PanelFile
 from panelctl.errors import ConfigError, Problem
 from panelctl.modbus.maps import RegisterMap, load_map
-from panelctl.model.breaker import CONTINUOUS_SHARE
+from panelctl.model.breaker import CONTINUOUS_RATIO
 
 
 def map_of(file: PanelFile, name: str) -> RegisterMap | None:
@@ -157,7 +157,7 @@ def _control(
 def _demand_a(circuit: CircuitTable) -> float:
     if circuit.demand_a is not None:
         return circuit.demand_a
-    return circuit.breaker_a * CONTINUOUS_SHARE
+    return circuit.breaker_a * CONTINUOUS_RATIO
 
 
 def _relay(
@@ -222,12 +222,12 @@ def _setpoint(file: PanelFile, circuit: CircuitTable) -> Iterator[Problem]:
     if not 0 < low <= high:
         yield Problem(f"{path}.{names[0]}", f"{low:g}", f"must lie above 0 and up to {names[1]}")
     amps = high / file.service.voltage_v if in_watts else high
-    if amps > circuit.breaker_a * CONTINUOUS_SHARE:
+    if amps > circuit.breaker_a * CONTINUOUS_RATIO:
         yield Problem(
             f"{path}.{names[1]}",
             f"{high:g}",
-            f"is {amps:.1f} A: a continuous load may use {CONTINUOUS_SHARE:.0%} of its "
-            f"{circuit.breaker_a:g} A breaker, {circuit.breaker_a * CONTINUOUS_SHARE:g} A",
+            f"is {amps:.1f} A: a continuous load may use {CONTINUOUS_RATIO:.0%} of its "
+            f"{circuit.breaker_a:g} A breaker, {circuit.breaker_a * CONTINUOUS_RATIO:g} A",
         )
     if known is not None and known.setpoint is not None and not in_watts:
         limit = known.setpoint.most

@@ -98,7 +98,7 @@ class TimingTable(Strict):
     restore_hold_s: Annotated[float, Field(ge=1, le=3600)] = 60.0
     restore_interval_s: Annotated[float, Field(ge=0.5, le=3600)] = 30.0
     branch_stale_s: Annotated[float, Field(ge=3, le=60)] = 3.0
-    fill_margin_a: Annotated[float, Field(ge=0, le=50)] = 1.6
+    setpoint_margin_a: Annotated[float, Field(ge=0, le=50)] = 1.6
     restore_margin_a: Annotated[float, Field(ge=0, le=100)] = 8.0
     node_fault_s: Annotated[float, Field(ge=1, le=10)] = 2.0
     node_open_s: Annotated[float, Field(ge=2, le=30)] = 5.0
@@ -254,7 +254,7 @@ class SensorTable(Strict):
     point: str
 
 
-class HeatTable(Strict):
+class HeatSinkTable(Strict):
     """Where the compute node's heat goes: W, °C, s."""
 
     circuits: Annotated[list[Ident], Field(min_length=1, max_length=16)]
@@ -291,7 +291,7 @@ class PanelFile(Strict):
     compute: ComputeTable | None = None
     feeder: Annotated[list[FeederTable], Field(max_length=8)] = []
     backup: BackupTable | None = None
-    heat: HeatTable | None = None
+    heat_sink: HeatSinkTable | None = None
     ladder: LadderTable = LadderTable()
 
 

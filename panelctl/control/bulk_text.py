@@ -58,7 +58,9 @@ class Place:
         # A balanced 240 V load with one CT is measured against one leg's 120 V.
         self.factor = 2 if circuit.balanced and len(circuit.power) == 1 else 1
         self.relay = slots.relay
-        self.feeds = [j for j, (source, _) in enumerate(engine.feeds) if source.id == circuit.id]
+        self.source_legs = [
+            j for j, (source, _) in enumerate(engine.source_legs) if source.id == circuit.id
+        ]
         self.modulated = circuit.role is Role.MODULATED
         self.watched = self.i >= 0 and engine.fixed.branch_ref_ma[self.i] != 0
 
@@ -180,8 +182,8 @@ class Bulk:
         wh = totals_wh(place.ident)
         if wh is not None:
             record["wh"] = wh
-        if place.feeds:
-            record["firm_a"] = [self._firm_ma[j] / 1000.0 for j in place.feeds]
+        if place.source_legs:
+            record["firm_a"] = [self._firm_ma[j] / 1000.0 for j in place.source_legs]
         if place.i >= 0:
             self._decided(record, place, now_ns)
         return record
@@ -199,14 +201,14 @@ class Bulk:
         record["why"] = REASONS[self._reason[i]]
         record["since_s"] = _tenths(now_ns - self._since_ns[i])
         if self._reason_row[i] >= 0:
-            record["leg"] = self._rows[self._reason_row[i]]
+            record["constraint"] = self._rows[self._reason_row[i]]
             record["by_a"] = self._reason_ma[i] / 1000.0
         if self._until_ns[i] > now_ns:
             record["until_s"] = _tenths(self._until_ns[i] - now_ns)
         if self._wait[i]:
             record["wait"] = WAITS[self._wait[i]]
             if self._wait_row[i] >= 0:
-                record["leg"] = self._rows[self._wait_row[i]]
+                record["constraint"] = self._rows[self._wait_row[i]]
                 record["wait_a"] = self._wait_ma[i] / 1000.0
         if self._claims[i]:
             record["claims"] = _names(self._claims[i])

@@ -26,7 +26,7 @@ from panelctl.field.scan import Scanner
 from panelctl.link.protocol import encode_record
 from panelctl.link.server import ControlServer, Reader
 from panelctl.link.watchdog import Watchdog
-from panelctl.modbus.busplan import FAST_SHARE
+from panelctl.modbus.busplan import FAST_RATIO
 from panelctl.model.command import AcceptDevice, Verdict
 from panelctl.model.record import TimingRecord
 from panelctl.units import NS_PER_S
@@ -34,7 +34,7 @@ from panelctl.units import NS_PER_S
 JITTER_KEPT = 10_000
 FULL_COLLECTION_CYCLES = 600
 YOUNG_COLLECTION_CYCLES = 10  # little of what a cycle leaves behind is in circles
-HEAT_NS = 60 * NS_PER_S
+THERMAL_NS = 60 * NS_PER_S
 FLUSH_S = 1.0
 ANSWER_NS = NS_PER_S
 FINISH_NS = 5 * NS_PER_S  # at a stop
@@ -77,7 +77,7 @@ class ControlLoop:
         self._publish_ns = 0  # not before this tick, unless something happened
         self._timing = _untimed()
         self._taken = NOTHING  # what was last taken of the engine
-        self._heat_ns = -HEAT_NS
+        self._thermal_ns = -THERMAL_NS
         self._unanswered: list[tuple[Reader, Verdict]] = []
         self._asked_ns = 0  # since when the first of them waits
         self._hour = -1  # of the day, when the history was last saved
@@ -99,7 +99,7 @@ class ControlLoop:
         self._engine.stop_modulated()
         self._outputs.apply(self._clock.now_ns())
         await self._outputs.flush(FLUSH_S)
-        self._keep(self._clock.now_ns(), last=True)
+        self._store_state(self._clock.now_ns(), last=True)
         await self._finish()
 
     async def _finish(self) -> None:
@@ -111,16 +111,16 @@ class ControlLoop:
             await self._clock.sleep_until(self._clock.now_ns() + self._period_ns)
         self._answer([], self._clock.now_ns() + ANSWER_NS)
 
-    def _keep(self, now_ns: int, last: bool = False) -> None:
+    def _store_state(self, now_ns: int, last: bool = False) -> None:
         """Hand the stores what outlives a restart; they write only what changed.
 
         Heat always changes: it is taken down every minute, and at the end; history every hour.
         """
         wall_s = self._clock.wall_s()
         parts = Part.STATE
-        if now_ns - self._heat_ns >= HEAT_NS or last:
-            parts |= Part.HEAT
-            self._heat_ns = now_ns
+        if now_ns - self._thermal_ns >= THERMAL_NS or last:
+            parts |= Part.THERMAL
+            self._thermal_ns = now_ns
         hour = self._engine.state.hour[0]
         if last or (hour != self._hour >= 0):
             parts |= Part.HISTORY
@@ -150,7 +150,7 @@ class ControlLoop:
         late_ns = self._clock.now_ns() - tick_ns
         counts.late_ns.append(late_ns)
         complete = await self._scanner.read_fast(
-            FAST_SHARE * self._period_ns / NS_PER_S, tick_ns + self._period_ns
+            FAST_RATIO * self._period_ns / NS_PER_S, tick_ns + self._period_ns
         )
         counts.incomplete += not complete
         now_ns = self._clock.now_ns()
@@ -162,7 +162,7 @@ class ControlLoop:
             if isinstance(command, AcceptDevice) and verdict.accepted:
                 self._scanner.accept(command.device)
         self._outputs.apply(now_ns)
-        self._keep(now_ns)
+        self._store_state(now_ns)
         self._answer([(r, v) for (_, r), v in zip(queued, verdicts, strict=True)], now_ns)
         timing = self._timing
         timing["late_us"] = max(timing["late_us"], late_ns // 1000)

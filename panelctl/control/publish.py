@@ -19,6 +19,7 @@ from panelctl.model.record import (
     VERSION,
     CommandRecord,
     ComputeRecord,
+    ConstraintRecord,
     CycleRecord,
     DecisionRecord,
     EnergyRecord,
@@ -26,7 +27,6 @@ from panelctl.model.record import (
     LimitRecord,
     LinkRecord,
     MainsRecord,
-    RowRecord,
     TimingRecord,
     UnitRecord,
     VerdictRecord,
@@ -93,9 +93,9 @@ class Publisher:
             "t_ns": now_ns,
             "wall_s": round(wall_s, 3),
             "state": engine.now.name,
-            "legs": {LEGS[r]: self._row(r) for r in range(LEG_ROWS)},
-            "rows": {
-                engine.rows[r].name: self._row(r)
+            "legs": {LEGS[r]: self._constraint(r) for r in range(LEG_ROWS)},
+            "constraints": {
+                engine.rows[r].name: self._constraint(r)
                 for r in range(LEG_ROWS, engine.fixed.rows)
                 if state.limit_ma[r] < NO_LIMIT_MA
             },
@@ -170,10 +170,10 @@ class Publisher:
             "export_wh": totals.export_wh,
         }
 
-    def _row(self, r: int) -> RowRecord:
-        """What a row carries, and the heat of its breaker where that is watched."""
+    def _constraint(self, r: int) -> ConstraintRecord:
+        """What flows there, and the heat of its breaker where that is watched."""
         state = self._engine.state
-        record: RowRecord = {
+        record: ConstraintRecord = {
             "a": state.row_ma[r] / 1000,
             "limit_a": state.limit_ma[r] / 1000,
             "headroom_a": state.headroom_ma[r] / 1000,
@@ -183,8 +183,8 @@ class Publisher:
             record["theta"] = state.theta_ppm[r] / 1_000_000
             if state.trip_ms[r] >= 0:
                 record["trip_s"] = state.trip_ms[r] / 1000
-        if state.wary_ma[r]:
-            record["wary_a"] = state.wary_ma[r] / 1000
+        if state.contingency_ma[r]:
+            record["contingency_a"] = state.contingency_ma[r] / 1000
         if state.row_old[r]:
             record["stale"] = True
         return record
@@ -267,7 +267,7 @@ class Publisher:
         if claims & ~claims_before & Claim.PCS and not claims_before and not asked_for:
             event: EventRecord = {"what": "shed", "circuit": ident, "text": Reason(reason).name}
             if state.reason_row[i] >= 0:
-                event["leg"] = self._engine.rows[state.reason_row[i]].name
+                event["constraint"] = self._engine.rows[state.reason_row[i]].name
                 event["by_a"] = state.reason_ma[i] / 1000
             events.append(event)
         elif claims & ~claims_before & Claim.PCS and not claims_before:

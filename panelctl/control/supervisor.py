@@ -13,7 +13,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from panelctl.config.apart import Checked
+from panelctl.config.child import Checked
 from panelctl.control.app import App
 from panelctl.control.realtime import refreeze_garbage
 from panelctl.errors import PanelctlError

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from panelctl.core.chosen import COMPILED, build_core
+from panelctl.core.backend import COMPILED, build_core
 from panelctl.core.doubt.energy import Energy
 from panelctl.core.doubt.missing_ct import MissingCt
 from panelctl.core.doubt.plausibility import Plausibility
 from panelctl.core.limits.named import Limits
 from panelctl.core.limits.power_limits import PowerLimits
 from panelctl.core.orders import carry_out
-from panelctl.core.snapshot import Part, Snapshot, Tiers, put, take
+from panelctl.core.snapshot import Part, Snapshot, Tiers, capture, put
 from panelctl.core.state.build import Memory
 from panelctl.core.state.image import Image
 from panelctl.core.state.layout import MODULATED
@@ -32,10 +32,10 @@ from panelctl.model.slots import Slots
 from panelctl.units import NS_PER_S, ns_from_s, w_from_ma
 
 # From one restore to the next on mains that are not proven: what the first one draws convicts them
-# within 15 s (decide/plausible.py), or proves them.
+# within 15 s (decide/plausibility.py), or proves them.
 SUSPECT_INTERVAL_NS = 20 * NS_PER_S
 STATES = tuple(State)
-LOW_VOLTAGE_SHARE = 0.9  # assumed where the voltage cannot be read: fewer watts for the amps
+LOW_VOLTAGE_RATIO = 0.9  # assumed where the voltage cannot be read: fewer watts for the amps
 
 
 class Engine:
@@ -46,7 +46,7 @@ class Engine:
         self.slots = Slots(panel)
         self.image = Image(self.slots.names)
         memory = Memory(panel, self.slots)
-        self.rows, self.loads, self.feeds = memory.rows, memory.loads, memory.feeds
+        self.rows, self.loads, self.source_legs = memory.rows, memory.loads, memory.source_legs
         self.fixed, self.state = memory.fixed, memory.state
         self.limits = Limits(panel, self.fixed, self.state, self.rows)
         self.power_limits = PowerLimits(panel, self.fixed, self.loads)
@@ -55,7 +55,7 @@ class Engine:
         self.core = build_core(
             self.fixed, self.state, image.value, image.quality, image.sampled_ns, compiled
         )
-        self.plausible = Plausibility(self.fixed, self.state)
+        self.plausibility = Plausibility(self.fixed, self.state)
         self.energy = Energy(memory.counted, self.slots, self.fixed, self.state)
         self.hidden = MissingCt(self.loads, self.state)
         self.circuits = {circuit.id: circuit for circuit in panel.circuits}
@@ -67,7 +67,7 @@ class Engine:
 
     def step(self, now_ns: int, commands: Iterable[Command] = ()) -> list[Verdict]:
         """Judge the readings and the commands, decide, and return a verdict per command."""
-        self.core.judge(now_ns)
+        self.core.check_readings(now_ns)
         verdicts = []
         for command in commands:
             try:
@@ -78,7 +78,7 @@ class Engine:
         self.limits.refresh(now_ns, self._voltage_mv(now_ns), self._tank_mc(now_ns))
         self._back_up(now_ns)
         self.power_limits.refresh(now_ns)
-        self._go_slowly(self.plausible.suspect)
+        self._go_slowly(self.plausibility.suspect)
         self.core.step(now_ns)
         return verdicts
 
@@ -98,7 +98,7 @@ class Engine:
     @property
     def doubts(self) -> dict[str, list[Doubt]]:
         """Which readings are in doubt: by leg of the mains, by circuit; `main` is both legs."""
-        found = {**self.plausible.doubts, **self.energy.doubts}
+        found = {**self.plausibility.doubts, **self.energy.doubts}
         for name, doubts in self.hidden.doubts.items():
             found[name] = [*found.get(name, []), *doubts]
         return found
@@ -112,7 +112,7 @@ class Engine:
         measured = self._voltage_mv(now_ns)
         if measured is not None:
             return measured
-        return int(self.panel.service.voltage_v * 1000 * LOW_VOLTAGE_SHARE)
+        return int(self.panel.service.voltage_v * 1000 * LOW_VOLTAGE_RATIO)
 
     def _voltage_mv(self, now_ns: int) -> int | None:
         image, stale_ns = self.image, self.fixed.relay_stale_ns[0]
@@ -164,7 +164,7 @@ class Engine:
         parts: Part = Part.ALL,
     ) -> Snapshot:
         """What has to outlive a restart: these parts as they are, the others as they were."""
-        return take(self, now_ns, wall_s, before or Snapshot(), parts)
+        return capture(self, now_ns, wall_s, before or Snapshot(), parts)
 
     def resume(self, kept: Snapshot, now_ns: int, wall_s: float) -> None:
         """Go on, before the first step, where the engine that it was taken of left off."""

@@ -5,7 +5,7 @@ Rules
 - Plain data comes from files that may be torn or foreign: every value is checked, and one that is
   out of shape costs all of it (ValueError, KeyError, TypeError), never a start.
 - Ends are monotonic times: `moved` puts them where they are on another boot's clock.
-- Some of it changes in every cycle, heat all the time, and what was learned once an hour: `take`
+- Some of it changes in every cycle, heat all the time, and what was learned once an hour: `capture`
   takes anew what it is asked for and keeps the rest of the one before.
 """
 
@@ -42,7 +42,7 @@ Learned = dict[str, dict[str, dict[str, int]]]  # by row, hour and bin: the hous
 Tiers = dict[str, tuple[int, int]]  # by circuit: the panel file's tier, and what a person made it
 
 MOST_CLAIM = 63
-MOST_HEAT = 64 << 32
+MOST_THERMAL = 64 << 32
 MOST_NS = 1 << 62
 MOST_COUNT = 1 << 50
 MOST_COUNTERS = 10_000
@@ -53,9 +53,9 @@ class Part(Flag):
     """What is taken together."""
 
     STATE = auto()  # what people and programs asked, what is in doubt: may change in every cycle
-    HEAT = auto()  # changes all the time
+    THERMAL = auto()  # changes all the time
     HISTORY = auto()  # what was learned and counted
-    ALL = STATE | HEAT | HISTORY
+    ALL = STATE | THERMAL | HISTORY
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Snapshot:
     claims: dict[str, int] = field(default_factory=dict)
     limit_a: float | None = None
     until_ns: int = 0
-    heat: dict[str, list[int]] = field(default_factory=dict)
+    thermal: dict[str, list[int]] = field(default_factory=dict)
     limits: KeptLimits = field(default_factory=KeptLimits)
     doubts: tuple[Doubt, ...] = ()
     power_limits: KeptPowerLimits = field(default_factory=dict)
@@ -125,7 +125,7 @@ class Snapshot:
             "claims": self.claims,
             "limit_a": self.limit_a,
             "until_ns": self.until_ns,
-            "heat": self.heat,
+            "thermal": self.thermal,
             "limits": asdict(self.limits),
             "doubts": list(self.doubts),
             "power_limits": {ident: list(limit) for ident, limit in self.power_limits.items()},
@@ -142,6 +142,7 @@ class Snapshot:
         """What `state_to_plain` made of it. Raises ValueError, KeyError or TypeError."""
         limit_a, until_ns = plain["limit_a"], _time(plain["until_ns"])
         power_limits = plain["power_limits"] if "power_limits" in plain else plain["caps"]  # of old
+        thermal = plain["thermal"] if "thermal" in plain else plain["heat"]
         if limit_a is None or not 0 <= float(limit_a) <= MAX_LIMIT_A:
             limit_a, until_ns = None, 0
         return cls(
@@ -152,10 +153,10 @@ class Snapshot:
             },
             limit_a=None if limit_a is None else float(limit_a),
             until_ns=until_ns,
-            heat={
+            thermal={
                 str(row): [int(fast), int(slow)]
-                for row, (fast, slow) in dict(plain["heat"]).items()
-                if 0 <= int(fast) <= MOST_HEAT and 0 <= int(slow) <= MOST_HEAT
+                for row, (fast, slow) in dict(thermal).items()
+                if 0 <= int(fast) <= MOST_THERMAL and 0 <= int(slow) <= MOST_THERMAL
             },
             limits=_limits(plain["limits"]),
             doubts=tuple(Doubt(name) for name in plain["doubts"]),
@@ -193,7 +194,7 @@ class Snapshot:
 # -- taken from an engine, and put back -----------------------------------------------------------
 
 
-def take(engine: Engine, now_ns: int, wall_s: float, before: Snapshot, parts: Part) -> Snapshot:
+def capture(engine: Engine, now_ns: int, wall_s: float, before: Snapshot, parts: Part) -> Snapshot:
     """The engine as it is now in these parts, and as it was before in the others."""
     made = before
     if Part.STATE in parts:
@@ -204,16 +205,16 @@ def take(engine: Engine, now_ns: int, wall_s: float, before: Snapshot, parts: Pa
             claims={circuit.id: held for circuit, held in claims if held},
             limit_a=limit_a,
             until_ns=until_ns,
-            limits=engine.limits.keep(),
-            doubts=engine.plausible.keep(),
-            power_limits=engine.power_limits.keep(),
+            limits=engine.limits.snapshot(),
+            doubts=engine.plausibility.snapshot(),
+            power_limits=engine.power_limits.snapshot(),
             tiers=dict(engine.moved),
             blind_ns=_blind_since_ns(engine),
         )
-    if Part.HEAT in parts:
-        made = replace(made, heat={n: [fast[k], slow[k]] for n, fast, slow, k in _poles(engine)})
+    if Part.THERMAL in parts:
+        made = replace(made, thermal={n: [fast[k], slow[k]] for n, fast, slow, k in _poles(engine)})
     if Part.HISTORY in parts:
-        made = replace(made, steps=_learned(engine), energy=engine.energy.keep(), at_s=wall_s)
+        made = replace(made, steps=_learned(engine), energy=engine.energy.snapshot(), at_s=wall_s)
     return made
 
 
@@ -224,14 +225,14 @@ def put(engine: Engine, kept: Snapshot, now_ns: int, wall_s: float) -> None:
     ahead_ns = round(wall_s * NS_PER_S) - now_ns  # of the monotonic clock
     _put_claims(engine, kept.claims)
     for name, fast, slow, k in _poles(engine):  # none starts colder than without
-        if name in kept.heat:
-            fast[k] = max(fast[k], kept.heat[name][0])
-            slow[k] = max(slow[k], kept.heat[name][1])
-    engine.plausible.take(kept.doubts, now_ns)
+        if name in kept.thermal:
+            fast[k] = max(fast[k], kept.thermal[name][0])
+            slow[k] = max(slow[k], kept.thermal[name][1])
+    engine.plausibility.resume(kept.doubts, now_ns)
     _put_learned(engine, kept.steps, ahead_ns)
-    engine.energy.take(kept.energy, round(kept.at_s * NS_PER_S) - ahead_ns)
-    engine.limits.take(kept.limits)
-    engine.power_limits.take(kept.power_limits, now_ns)
+    engine.energy.resume(kept.energy, round(kept.at_s * NS_PER_S) - ahead_ns)
+    engine.limits.resume(kept.limits)
+    engine.power_limits.resume(kept.power_limits, now_ns)
     _put_tiers(engine, kept.tiers)
     _put_blind(engine, kept.blind_ns, now_ns)
     in_time = now_ns < kept.until_ns <= now_ns + ns_from_s(MAX_EXPIRY_S)

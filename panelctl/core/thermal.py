@@ -39,7 +39,7 @@ class Pole:
     slow_s: float
 
 
-def keep_table(tau_s: float) -> array[int]:
+def decay_table(tau_s: float) -> array[int]:
     """What is left of a difference after 2^k ticks, in 2^-32, for k = 0 .. TICK_BITS - 1."""
     tick_s = TICK_NS / 1e9
     return array("q", [round(ONE * math.exp(-tick_s * (1 << k) / tau_s)) for k in range(TICK_BITS)])

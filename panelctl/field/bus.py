@@ -104,7 +104,7 @@ class TurnQueue:
         """Whether somebody could be let in."""
         return self._free > 0
 
-    def take(self) -> bool:
+    def acquire(self) -> bool:
         """Whether the link is free; then it is ours."""
         if self._free > 0:
             self._free -= 1
@@ -121,7 +121,7 @@ class TurnQueue:
 
     async def enter(self, turn: Turn) -> None:
         """Wait for the link to be ours."""
-        if self.take():
+        if self.acquire():
             return
         future = asyncio.get_running_loop().create_future()
         heapq.heappush(self._waiting, (turn, next(self._numbers), future))

@@ -30,7 +30,7 @@ from panelctl.modbus.sunspec import BASES, Model, walk
 from panelctl.units import NS_PER_MS
 
 GUARD_NS = 2 * NS_PER_MS  # a slow read ends this long before the next cycle begins
-SLOW_SHARE = 4  # of the time that the fast lane takes
+SLOW_DIVISOR = 4  # of the time that the fast lane takes
 REFUSED_FIRST_NS = 200 * NS_PER_MS
 REFUSED_MOST_NS = 600 * NS_PER_MS
 STRIKES = 2
@@ -179,7 +179,7 @@ class Lane:
             took_ns = self._clock.now_ns() - begin_ns
             self.pace.took(took_ns)
             self._vary()
-            await self._slice(took_ns // SLOW_SHARE)
+            await self._slice(took_ns // SLOW_DIVISOR)
 
     def _vary(self) -> None:
         """After a loss somebody else follows next time."""

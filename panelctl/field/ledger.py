@@ -13,7 +13,7 @@ from panelctl.field.frames import Question
 from panelctl.units import NS_PER_S
 
 DAY_NS = 86_400 * NS_PER_S
-AT_ONCE_SHARE = 8  # of a day's writes
+AT_ONCE_DIVISOR = 8  # of a day's writes
 
 
 @dataclass(slots=True)
@@ -29,7 +29,7 @@ class Budget:
 
     def allows(self, now_ns: int) -> bool:
         """Whether a write that could wait may be made now."""
-        most_ns = max(DAY_NS // AT_ONCE_SHARE, self._cost_ns)
+        most_ns = max(DAY_NS // AT_ONCE_DIVISOR, self._cost_ns)
         passed_ns = most_ns if self.at_ns is None else now_ns - self.at_ns
         self.at_ns = now_ns
         self.left_ns = min(self.left_ns + passed_ns, most_ns)

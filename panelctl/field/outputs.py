@@ -102,7 +102,7 @@ class Outputs:
             if circuit.relay_device is not None:
                 target = self._target(panel, circuit.relay_device, links)
                 slots = engine.slots.circuit(circuit.id)
-                self._relay_loads.append((i, target, slots.relay, slots.told))
+                self._relay_loads.append((i, target, slots.relay, slots.acked))
             if circuit.setpoint_device is not None:
                 self._set_loads.append((i, self._target(panel, circuit.setpoint_device, links)))
 
@@ -229,7 +229,7 @@ class Outputs:
     def _told(self, i: int, closed: int, now_ns: int) -> None:
         """Note the first acknowledgement of an order: from then on the relay has to follow."""
         image = self._engine.image
-        slot = self._engine.slots.circuit(self._engine.loads[i].id).told
+        slot = self._engine.slots.circuit(self._engine.loads[i].id).acked
         ordered_ns = self._engine.state.order_ns[i]
         if image.next_value[slot] != closed or image.next_sampled_ns[slot] < ordered_ns:
             image.put(slot, closed, Quality.GOOD, now_ns)

@@ -91,7 +91,7 @@ class Pending:
         for asked in self._asked.values():
             asked.fail(error)
 
-    def take(self, transaction: int, unit: int, pdu: bytes, now_ns: int) -> None:
+    def receive(self, transaction: int, unit: int, pdu: bytes, now_ns: int) -> None:
         """A reply has come."""
         asked = self._asked.get(transaction)
         if asked is None or asked.reply.done():

@@ -86,7 +86,9 @@ class RtuLink:
             if at_ns > self._clock.now_ns():
                 await self._clock.sleep_until(at_ns)
                 continue
-            if not self._turns.take():  # most of the time it is free, and nothing is to be awaited
+            if (
+                not self._turns.acquire()
+            ):  # most of the time it is free, and nothing is to be awaited
                 await self._turns.enter(turn)
             try:
                 if self.when(ways) > self._clock.now_ns():

@@ -46,7 +46,7 @@ class Holding:
     tables: dict[str, Words] = field(default_factory=dict)
     missing: list[tuple[Span, str]] = field(default_factory=list)
 
-    def take(self, span: Span, values: Sequence[int]) -> None:
+    def store(self, span: Span, values: Sequence[int]) -> None:
         """Note what a read returned."""
         words = self.tables.setdefault(span.table, {})
         words.update(zip(range(span.address, span.address + span.count), values, strict=True))
@@ -141,7 +141,7 @@ class Survey:
             while True:
                 try:
                     words = await self.read(span)
-                    holding.take(span, words)
+                    holding.store(span, words)
                 except LinkDown:
                     raise
                 except FieldError:
@@ -185,7 +185,7 @@ class Survey:
     async def _take(self, holding: Holding, ways: list[Span], singly: list[Span]) -> None:
         span = ways[0]
         try:
-            holding.take(span, await self.read(span, ways=ways))
+            holding.store(span, await self.read(span, ways=ways))
         except LinkDown:
             raise
         except DeviceRefused as error:

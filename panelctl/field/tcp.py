@@ -96,7 +96,9 @@ class TcpLink(asyncio.Protocol, asyncio.DatagramProtocol):
             if at_ns > self._clock.now_ns():  # nobody else has to wait for this
                 await self._clock.sleep_until(at_ns)
                 continue
-            if not unit.turns.take():  # most of the time it is free, and nothing is to be awaited
+            if (
+                not unit.turns.acquire()
+            ):  # most of the time it is free, and nothing is to be awaited
                 await unit.turns.enter(turn)
             try:
                 answer = await self._in_turn(ways, timeout_ms, turn, unit, sync)
@@ -114,7 +116,7 @@ class TcpLink(asyncio.Protocol, asyncio.DatagramProtocol):
         sync: Sequence[Question],
     ) -> Answer | None:
         """The answer, once the connection is ours; None: it has to wait for something else."""
-        if not self._turns.take():
+        if not self._turns.acquire():
             await self._turns.enter(turn)
         try:
             if self._not_before(ways) > self._clock.now_ns():
@@ -183,7 +185,7 @@ class TcpLink(asyncio.Protocol, asyncio.DatagramProtocol):
         looks like any other refusal of its unit and function. Raises FieldError.
         """
         other = self._unit(proof.unit)
-        alone = proof.unit == asker or other.turns.take()  # it is free: `idle` has looked
+        alone = proof.unit == asker or other.turns.acquire()  # it is free: `idle` has looked
         try:
             await self._exchange(proof, timeout_ms, other, proving=True)
         except DeviceRefused as refusal:
@@ -352,7 +354,7 @@ class TcpLink(asyncio.Protocol, asyncio.DatagramProtocol):
         if frame is None:
             self.counts.stray_bytes += len(data)
         else:
-            self._pending.take(*frame, now_ns)
+            self._pending.receive(*frame, now_ns)
 
     def data_received(self, data: bytes) -> None:
         """Bytes from the peer: whole, split or several replies at once."""
@@ -361,7 +363,7 @@ class TcpLink(asyncio.Protocol, asyncio.DatagramProtocol):
         self._buffer += data
         try:
             while (frame := split_tcp(self._buffer)) is not None:
-                self._pending.take(*frame, now_ns)
+                self._pending.receive(*frame, now_ns)
         except BadReply as error:
             self.counts.stray_bytes += len(self._buffer)
             if speaks_rtu(self._pending.questions, bytes(self._buffer)):

@@ -26,7 +26,7 @@ from panelctl.units import NS_PER_MS
 
 RELAY_WRITES_A_CYCLE = 2  # a shed moves few relays at once; each is written and read back
 # Of a cycle: the loop waits no longer for the fast lane, and no plan may need more.
-FAST_SHARE = 0.75
+FAST_RATIO = 0.75
 FULL = 0.9  # a plan that needs more of the cycle than this has no room for a single lost reply
 RATES_HZ = [n / 2 for n in range(40, 1, -1)]
 
@@ -85,7 +85,7 @@ class LinkPlan:
     def fits(self) -> bool:
         """Whether this link can keep the cadence."""
         shares = (self.cycle_ratio, self.sweep_ratio)
-        return self.fast_ratio <= FAST_SHARE and max(shares) <= FULL
+        return self.fast_ratio <= FAST_RATIO and max(shares) <= FULL
 
     @property
     def highest_hz(self) -> float | None:

@@ -93,12 +93,12 @@ class Field:
         """
         if len(words) < self.size:
             raise ValueError(f"{len(words)} registers of {self.size}")
-        found, value = self.take(words)
+        found, value = self.combine(words)
         if found == EXACTLY:
             return self.exact(words)
         return value if found else None
 
-    def take(self, words: list[int]) -> tuple[int, int]:
+    def combine(self, words: list[int]) -> tuple[int, int]:
         """FOUND with the value, NOTHING, or EXACTLY for what cannot be done in 64 bits."""
         if not self._fast:
             return EXACTLY, 0
@@ -145,7 +145,7 @@ class Field:
 
     def judged(self, words: list[int]) -> tuple[int, int]:
         """The quality of the block's registers, and the value where that is GOOD."""
-        found, value = self.take(words)
+        found, value = self.combine(words)
         if found == EXACTLY:
             exact = self.exact(words)
             found = NOTHING if exact is None else FOUND

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-CONTINUOUS_SHARE = 0.80
+CONTINUOUS_RATIO = 0.80
 # Of a neutral. Two currents that cancel as numbers do so less as vectors, where power factors
 # differ: 40 A at 1.0 against 40 A at 0.8 leave 25 A.
-NEUTRAL_SHARE = 0.80
-BETWEEN_SHARE = 0.25  # of its demand, what a load between the legs may draw to the neutral
+NEUTRAL_RATIO = 0.80
+BETWEEN_RATIO = 0.25  # of its demand, what a load between the legs may draw to the neutral
 
 
 # What is taken off a curve before it is trusted: the meter's error, a hot enclosure, the unit's own
@@ -52,4 +52,4 @@ class Breaker:
     @property
     def highest_setting_a(self) -> float:
         """The largest control setting (A per leg) that may be used behind this breaker."""
-        return self.rating_a if self.rated_100_percent else self.rating_a * CONTINUOUS_SHARE
+        return self.rating_a if self.rated_100_percent else self.rating_a * CONTINUOUS_RATIO

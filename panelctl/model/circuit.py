@@ -56,7 +56,7 @@ class Modulation:
     max_w: int = 0  # … and the most it can use
 
 
-MAX_FEEDS = 16  # legs of sources that a panel may have
+MAX_SOURCE_LEGS = 16  # legs of sources that a panel may have
 
 
 class SourceKind(StrEnum):
@@ -108,7 +108,7 @@ class Circuit:
     min_off_s: float = 300.0
     max_off_s: float = 0.0  # off for so long, it is served before every tier; 0: it may stay off
     inrush_a: float = 0.0
-    continuous: bool = False  # runs for 3 h and more: 1.25 on rows of a breaker's rating
+    continuous: bool = False  # runs for 3 h and more: 1.25 on constraints of a breaker's rating
     safe_state: SafeState = SafeState.OPEN
     is_compute: bool = False
     source: Source | None = None

@@ -1,4 +1,4 @@
-"""Why a reading is not believed: the words that decide/plausible, counters and hidden set."""
+"""Why a reading is not believed: the words that decide/plausibility, counters and hidden set."""
 
 from __future__ import annotations
 

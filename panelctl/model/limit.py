@@ -13,7 +13,7 @@ class LimitName(IntEnum):
     """Every source of a limit, in the order in which a tie is named.
 
     FSR is the installer's control setting (feed service rating); it is always there. LEASE is this
-    home's share of a transformer, HEAT what can be done with the compute node's heat.
+    home's share of a transformer, HEAT_SINK what can be done with the compute node's heat.
     """
 
     FSR = 0
@@ -24,7 +24,7 @@ class LimitName(IntEnum):
     OPERATOR = 5
     THERMAL = 6
     LEASE = 7
-    HEAT = 8
+    HEAT_SINK = 8
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,8 +92,8 @@ class Service:
 class Feeder:
     """A subpanel behind a breaker of its own: what its legs carry, by its meter or by its circuits.
 
-    Its rows are of the breaker's rating: continuous loads count 1.25 times there, unless it has a
-    control setting of its own (A per leg).
+    Its constraints are of the breaker's rating: continuous loads count 1.25 times there, unless it
+    has a control setting of its own (A per leg).
     """
 
     id: str
@@ -149,7 +149,7 @@ class Timing:
     restore_hold_s: float = 60.0
     restore_interval_s: float = 30.0
     branch_stale_s: float = 3.0
-    fill_margin_a: float = 1.6
+    setpoint_margin_a: float = 1.6
     restore_margin_a: float = 8.0
     node_fault_s: float = 2.0
     node_open_s: float = 5.0

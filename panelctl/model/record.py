@@ -17,13 +17,13 @@ else:
 VERSION = 2
 
 
-class RowRecord(TypedDict):
-    """A row that has a limit: a leg at the main lugs, the total import, a feeder's leg. A.
+class ConstraintRecord(TypedDict):
+    """A constraint that has a limit: a leg at the main lugs, the total import, a feeder's leg. A.
 
     `binding` names the limit that binds. `theta` is how near its breaker is to tripping (1: trips),
-    `trip_s` how long it surely stands what flows now, where that is not for ever. `wary_a` is left
-    free for sources that may fall away, or for loads of the other leg that may go. `stale` is
-    there, and true, while a row's own meter (a feeder's) cannot be read: `a` is what was read last.
+    `trip_s` how long it surely stands what flows now, where that is not for ever. `contingency_a`
+    is left free for sources that may fall away, or for loads of the other leg that may go. `stale`
+    is there, and true, while its own meter (a feeder's) cannot be read: `a` is what was read last.
     """
 
     a: float
@@ -32,7 +32,7 @@ class RowRecord(TypedDict):
     binding: str
     theta: NotRequired[float]
     trip_s: NotRequired[float]
-    wary_a: NotRequired[float]
+    contingency_a: NotRequired[float]
     stale: NotRequired[bool]
 
 
@@ -69,8 +69,8 @@ class EnergyRecord(TypedDict):
 class CircuitRecord(TypedDict):
     """One circuit. `a` per leg it is on, `relay` is the read-back, `since_s` counts back from now.
 
-    `why` and `wait` are codes of model/reason; `by_a` is how many amps were missing on `leg`, which
-    names a row. `theta` and `trip_s` are of its own breaker, where that is watched; `firm_a` is
+    `why` and `wait` are codes of model/reason; `by_a` is how many amps were missing on
+    `constraint`. `theta` and `trip_s` are of its own breaker, where that is watched; `firm_a` is
     what of a source's current counts as there to stay; `wh` is what it has drawn (a source: given).
     `power_limit_w` is the most that somebody lets it draw, for `power_limit_s` yet.
     """
@@ -83,7 +83,7 @@ class CircuitRecord(TypedDict):
     tier: int
     ordered: NotRequired[str]
     why: NotRequired[str]
-    leg: NotRequired[str]
+    constraint: NotRequired[str]
     by_a: NotRequired[float]
     since_s: NotRequired[float]
     until_s: NotRequired[float]
@@ -105,6 +105,7 @@ class EventRecord(TypedDict):
     what: str
     circuit: NotRequired[str]
     leg: NotRequired[str]
+    constraint: NotRequired[str]
     by_a: NotRequired[float]
     link: NotRequired[str]
     device: NotRequired[str]
@@ -112,7 +113,7 @@ class EventRecord(TypedDict):
 
 
 class LimitRecord(TypedDict):
-    """A named limit that is in force: A by row, who set it; `until_s` counts from now."""
+    """A named limit that is in force: A by constraint, who set it; `until_s` counts from now."""
 
     name: str
     source: str
@@ -251,8 +252,8 @@ class CycleRecord(TypedDict):
     t_ns: int
     wall_s: float
     state: str
-    legs: dict[str, RowRecord]
-    rows: dict[str, RowRecord]
+    legs: dict[str, ConstraintRecord]
+    constraints: dict[str, ConstraintRecord]
     limits: list[LimitRecord]
     compute: ComputeRecord | None
     circuits: list[CircuitRecord]

@@ -10,7 +10,7 @@ from panelctl.model.metering import PointRef
 from panelctl.model.panel import Panel, Service
 
 LEGS = ("a", "b")
-IMPORTED, EXPORTED, TANK = "main.import_wh", "main.export_wh", "heat.tank_mc"
+IMPORTED, EXPORTED, TANK = "main.import_wh", "main.export_wh", "heat_sink.tank_mc"
 MOST_WH = 10**13  # more than any counter of a home shows
 
 
@@ -42,7 +42,7 @@ class MainsSlots:
 @dataclass(frozen=True, slots=True)
 class CircuitSlots:
     """Where a circuit's readings lie. `currents` has one for each of its legs that is metered: a
-    single CT on a balanced load is there for both. `told` is the last order that its relay board
+    single CT on a balanced load is there for both. `acked` is the last order that its relay board
     acknowledged. -1: there is none.
     """
 
@@ -51,7 +51,7 @@ class CircuitSlots:
     powers: tuple[int, ...]
     counters: tuple[int, ...]
     relay: int
-    told: int
+    acked: int
 
     def current(self, leg: int) -> int:
         """The current of a leg, or -1."""
@@ -81,8 +81,8 @@ class Slots:
 
     def __init__(self, panel: Panel) -> None:
         self.read = image_slots(panel)
-        told = [f"{c.id}.told" for c in panel.circuits if c.relay_device is not None]
-        self.names = [slot.name for slot in self.read] + told
+        acked = [f"{c.id}.acked" for c in panel.circuits if c.relay_device is not None]
+        self.names = [slot.name for slot in self.read] + acked
         number = {name: n for n, name in enumerate(self.names)}
 
         def mains(unit: str) -> tuple[int, int]:
@@ -122,7 +122,7 @@ def _circuit_slots(circuit: Circuit, number: Mapping[str, int]) -> CircuitSlots:
         tuple(number[f"{circuit.id}.{n}_w"] for n in range(len(circuit.power))),
         tuple(number[f"{circuit.id}.{n}_wh"] for n in range(len(circuit.energy))),
         number.get(f"{circuit.id}.relay", -1),
-        number.get(f"{circuit.id}.told", -1),
+        number.get(f"{circuit.id}.acked", -1),
     )
 
 

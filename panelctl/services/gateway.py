@@ -20,8 +20,8 @@ from panelctl.services.ebus.tree import Changes, Tree
 from panelctl.services.hass import config_topic, discovery
 from panelctl.services.homie import Device, Leaf, Pace
 from panelctl.services.journal import Journal
-from panelctl.services.leftovers import component_platforms, retained_paths
-from panelctl.services.mqtt import Broker, Carrier, Message
+from panelctl.services.mqtt import Broker, Message, MqttClient
+from panelctl.services.retained import component_platforms, retained_paths
 
 PREFIX = "ebus/5"
 BIRTH = "homeassistant/status"
@@ -48,7 +48,9 @@ class Gateway:
         topics = [f"{PREFIX}/+/+/+/set", f"{PREFIX}/+/{DESCRIPTION}"]
         if hass:
             topics += [BIRTH, config_topic(root)]
-        self.carrier = Carrier(broker, will, topics, self._everything, self._received, self._found)
+        self.client = MqttClient(
+            broker, will, topics, self._everything, self._received, self._found
+        )
         self.root = root
         self.record: CycleRecord | None = None
         self.journal = Journal()
@@ -77,7 +79,7 @@ class Gateway:
         """Run until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self.follower.run())
-            group.create_task(self.carrier.run())
+            group.create_task(self.client.run())
             group.create_task(self._obey())
 
     @property
@@ -134,7 +136,7 @@ class Gateway:
 
     def _anew(self) -> None:
         self._again = None
-        self.carrier.again()
+        self.client.again()
 
     def _record(self, record: CycleRecord) -> None:
         assert self._changes is not None
@@ -145,10 +147,10 @@ class Gateway:
         self._texts.update(changed)
         if not self._ready:
             self._ready = self._told_ready = True
-            self.carrier.again()
+            self.client.again()
             return
         for path, text in changed.items():
-            self.carrier.put(self._value(path, text))
+            self.client.put(self._value(path, text))
 
     def _lost(self) -> None:
         if self._gone is None and self._told_ready:
@@ -158,7 +160,7 @@ class Gateway:
         self._gone, self.record = None, None
         self._ready = self._told_ready = False
         LOG.warning("the controller is gone")
-        self.carrier.put(Message(f"{PREFIX}/{self.root}/$state", "lost"))
+        self.client.put(Message(f"{PREFIX}/{self.root}/$state", "lost"))
 
     def _stay(self) -> None:
         if self._gone is not None:
@@ -180,7 +182,7 @@ class Gateway:
         """Tell Home Assistant once more what there is."""
         if self._ready:
             for message in self._discovery():
-                self.carrier.put(message)
+                self.client.put(message)
 
     def _value(self, path: str, text: str | None) -> Message:
         assert self._tree is not None
@@ -241,7 +243,7 @@ class Gateway:
         if now_s - self._hurried_s >= 1.0:
             self._hurried_s = now_s
             text = f"{leaf.path}: commands come too fast, and are dropped"
-            self.carrier.put(Message(f"{PREFIX}/{leaf.device}/$log/warn", text, retain=False))
+            self.client.put(Message(f"{PREFIX}/{leaf.device}/$log/warn", text, retain=False))
 
     def _may(self) -> bool:
         """Whether another command may come already."""
@@ -266,7 +268,7 @@ class Gateway:
                 why = str(error)
             told = self._texts.get(leaf.path)
             if told is not None and leaf.property.says(told, text):
-                self.carrier.put(self._value(leaf.path, told))  # it is so already: say it again
+                self.client.put(self._value(leaf.path, told))  # it is so already: say it again
             elif why:
                 self._refuse(leaf, why)
 
@@ -284,7 +286,7 @@ class Gateway:
         self.refused += 1
         text = f"{leaf.path}: {why}"[:300]
         LOG.info("refused: %s", text, extra={"fields": {"topic": leaf.path, "why": why[:300]}})
-        self.carrier.put(Message(f"{PREFIX}/{leaf.device}/$log/warn", text, retain=False))
+        self.client.put(Message(f"{PREFIX}/{leaf.device}/$log/warn", text, retain=False))
 
 
 def _paths(device: Device) -> list[str]:

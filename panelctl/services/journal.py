@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import logging
 
-from panelctl.model.record import CycleRecord, EventRecord
+from panelctl.model.record import CycleRecord
+from panelctl.model.wording import event_text
 
 LOG = logging.getLogger("panelctl.events")
 MOST, WINDOW_S = 50, 10.0
@@ -41,13 +42,9 @@ class Journal:
                 continue
             self._told += 1
             level = logging.WARNING if event["what"] in LOUD else logging.INFO
-            LOG.log(level, "%s", _text(event), extra={"fields": {**event, "seq": record["seq"]}})
-
-
-def _text(event: EventRecord) -> str:
-    """One event for people."""
-    parts = [event["what"], event.get("circuit", ""), event.get("text", "")]
-    if "leg" in event:
-        short = f", short by {event['by_a']:.1f} A" if "by_a" in event else ""
-        parts.append(f"(leg {event['leg']}{short})")
-    return " ".join(part for part in parts if part)
+            LOG.log(
+                level,
+                "%s",
+                event_text(event, {}),
+                extra={"fields": {**event, "seq": record["seq"]}},
+            )

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from panelctl.model.reason import State
 from panelctl.services.gateway import Gateway
 
 
@@ -20,20 +21,20 @@ class _Collector:
 
     def collect(self) -> Iterator[Metric]:
         """The figures now."""
-        gateway, carrier = self._gateway, self._gateway.carrier
+        gateway, client = self._gateway, self._gateway.client
         yield _gauge(
             "panelctl_up", "1 while the controller can be heard.", gateway.record is not None
         )
-        yield _gauge("panelctl_mqtt_connected", "1 while connected.", carrier.connected)
-        yield _gauge("panelctl_mqtt_waiting", "Messages that wait to go out.", carrier.waiting)
+        yield _gauge("panelctl_mqtt_connected", "1 while connected.", client.connected)
+        yield _gauge("panelctl_mqtt_waiting", "Messages that wait to go out.", client.waiting)
         for name, says, value in (
-            ("mqtt_sent", "Messages given to the broker.", carrier.sent),
+            ("mqtt_sent", "Messages given to the broker.", client.sent),
             (
                 "mqtt_replaced",
                 "Values replaced by newer ones before they went out.",
-                carrier.replaced,
+                client.replaced,
             ),
-            ("mqtt_connects", "Connections made.", carrier.connects),
+            ("mqtt_connects", "Connections made.", client.connects),
             ("mqtt_commands_refused", "Commands refused.", gateway.refused),
             ("mqtt_commands_dropped", "Commands that came too fast.", gateway.dropped),
             ("events_unlogged", "Events that were too many to log.", gateway.journal.skipped),
@@ -48,18 +49,20 @@ def _of_record(gateway: Gateway) -> Iterator[Metric]:
     record = gateway.record
     assert record is not None
     state = GaugeMetricFamily("panelctl_state", "1 for the present state.", labels=["state"])
-    for name in ("HOLD", "NORMAL", "DEGRADED", "SHED"):
-        state.add_metric([name], float(record["state"] == name))
+    for each in State:
+        state.add_metric([each.name], float(record["state"] == each.name))
     yield state
-    rows = {**record["legs"], **record["rows"]}
+    constraints = {**record["legs"], **record["constraints"]}
     current, limit, headroom = (
-        GaugeMetricFamily(f"panelctl_row_{name}_amperes", f"{name.capitalize()}.", labels=["row"])
+        GaugeMetricFamily(
+            f"panelctl_constraint_{name}_amperes", f"{name.capitalize()}.", labels=["constraint"]
+        )
         for name in ("current", "limit", "headroom")
     )
-    for row, values in rows.items() if record["mains"]["fresh"] else ():
-        current.add_metric([row], values["a"])
-        limit.add_metric([row], values["limit_a"])
-        headroom.add_metric([row], values["headroom_a"])
+    for name, values in constraints.items() if record["mains"]["fresh"] else ():
+        current.add_metric([name], values["a"])
+        limit.add_metric([name], values["limit_a"])
+        headroom.add_metric([name], values["headroom_a"])
     yield from (current, limit, headroom)
     watts = GaugeMetricFamily("panelctl_circuit_watts", "Power.", labels=["circuit"])
     closed = GaugeMetricFamily("panelctl_circuit_closed", "1 while closed.", labels=["circuit"])

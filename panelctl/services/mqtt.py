@@ -73,7 +73,7 @@ class Message:
     qos: int = 1
 
 
-class Carrier:
+class MqttClient:
     """Carries messages to a broker. `everything` is published after each connect, `received` is
     called with topic and payload of what comes in on `topics`, `found` with those of what was
     retained there before.

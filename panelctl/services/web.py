@@ -69,7 +69,7 @@ class Access:
             raise ServiceError(f"{folder}: run `panelctl mqtt setup` first ({error})") from None
 
 
-class Face:
+class RestApi:
     """The calls of the web face of one gateway; without `access` nobody can register."""
 
     def __init__(self, gateway: Gateway, access: Access | None) -> None:

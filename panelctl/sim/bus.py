@@ -79,7 +79,7 @@ class VirtualLine(Segment):
         self.speak(self.noise())
         self._hissing = self._loop.call_later(self.hiss_ms / 1000, self._hiss)
 
-    def take(self, data: bytes) -> None:
+    def receive(self, data: bytes) -> None:
         """The application sends."""
         now_ns, answering = self._loop.now_ns, self._answering > 0
         if now_ns < self.deaf_until_ns:
@@ -149,7 +149,7 @@ class VirtualPort:
         """See Port."""
         if self._line.cut:
             raise OSError(errno.EIO, "input/output error")
-        self._line.take(data)
+        self._line.receive(data)
         return len(data)
 
     def close(self) -> None:

@@ -15,7 +15,7 @@ from panelctl.model.metering import Quality
 from panelctl.model.panel import Panel
 from panelctl.sim.judge import OVER_RATIO, Judge
 from panelctl.sim.plant import Plant
-from panelctl.sim.shown import COUNTERS, shown
+from panelctl.sim.truth import COUNTERS, truth
 from panelctl.units import NS_PER_S
 
 START_NS = NS_PER_S
@@ -35,7 +35,7 @@ class DirectRun:
 
     panel: Panel
     plant: Plant
-    teller: Tells
+    player: Tells
     engine: Engine = field(init=False)
     judge: Judge = field(init=False)
     seconds_over: int = 0
@@ -50,7 +50,7 @@ class DirectRun:
         self.engine = Engine(self.panel)
         self.judge = Judge(self.panel, self.plant)
         self.judge.watching = True
-        self.teller.begin()
+        self.player.begin()
         self._sources = []
         for slot, name in enumerate(self.engine.image.names):
             owner, _, what = name.partition(".")
@@ -59,7 +59,7 @@ class DirectRun:
     def step(self, dt_s: float = 1.0) -> None:
         """Tell the story, read, decide, write, and let the rest of `dt_s` pass."""
         self._steps += 1
-        self.teller.tell(self._steps * dt_s)
+        self.player.tell(self._steps * dt_s)
         self.plant.step(SHOWN_S)
         now_ns = START_NS + round(self._steps * dt_s * NS_PER_S)
         self._read(now_ns)
@@ -73,10 +73,10 @@ class DirectRun:
     def _read(self, now_ns: int) -> None:
         image = self.engine.image
         for slot, owner, what in self._sources:
-            if what == "told":
+            if what == "acked":
                 self._tell(slot, owner, now_ns)
             elif not what.endswith(COUNTERS):
-                image.put(slot, round(shown(self.plant, owner, what)), Quality.GOOD, now_ns)
+                image.put(slot, round(truth(self.plant, owner, what)), Quality.GOOD, now_ns)
         image.latch()
 
     def _tell(self, slot: int, owner: str, now_ns: int) -> None:

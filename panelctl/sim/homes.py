@@ -175,7 +175,7 @@ def _rows(
     home.series += [series for _, series in made]
 
 
-class HomeTeller:
+class HomePlayer:
     """Gives a recorded home to a plant, step by step; over again when it has ended."""
 
     def __init__(self, home: Home, plant: Plant) -> None:

@@ -1,4 +1,4 @@
-"""A simulated panel as a process: plant, devices, wires, story and desk on one event loop."""
+"""A simulated panel as a process: plant, devices, wires, story and bench on one event loop."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 
 from panelctl.clock import Clock
 from panelctl.model.panel import Panel
-from panelctl.sim.desk import Desk
+from panelctl.sim.bench_socket import BenchSocket
 from panelctl.sim.devices import SimCharger, SimNode, SimRelayBoard, build_devices
-from panelctl.sim.homes import HomeTeller
+from panelctl.sim.homes import HomePlayer
 from panelctl.sim.judge import Judge
 from panelctl.sim.plant import Plant
-from panelctl.sim.story import Teller
+from panelctl.sim.story import ScenarioPlayer
 from panelctl.sim.wires import SimWire, start_wire, wire_of
 from panelctl.units import NS_PER_MS, NS_PER_S
 
@@ -25,22 +25,27 @@ FLICKER_MOST_W = 1000.0
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """Where the simulated panel can be reached: link URLs by name, and the desk's socket."""
+    """Where the simulated panel can be reached: link URLs by name, and the bench's socket."""
 
     links: dict[str, str]
-    desk: str
+    bench: str
 
 
 class House:
-    """The simulated panel. `teller` drives the loads, from a story or a recorded home."""
+    """The simulated panel. `player` drives the loads, from a story or a recorded home."""
 
     def __init__(
-        self, panel: Panel, plant: Plant, teller: Teller | HomeTeller, seed: int, clock: Clock
+        self,
+        panel: Panel,
+        plant: Plant,
+        player: ScenarioPlayer | HomePlayer,
+        seed: int,
+        clock: Clock,
     ) -> None:
         self.plant = plant
         self.judge = Judge(panel, plant)
         self._panel = panel
-        self._teller = teller
+        self._teller = player
         self._clock = clock
         self._random = random.Random(f"{seed} flicker")
         self._story_ns = 0
@@ -57,15 +62,15 @@ class House:
                 device.on_open = self._corrected
             elif isinstance(device, SimCharger):
                 device.on_lower = self._corrected
-        self.desk = Desk(plant, self.judge, self.wires, self.begin, self._stepped)
+        self.bench = BenchSocket(plant, self.judge, self.wires, self.begin, self._stepped)
 
-    async def start(self, desk: Path) -> Endpoints:
-        """Open all wires and the desk."""
+    async def start(self, bench: Path) -> Endpoints:
+        """Open all wires and the bench."""
         for wire in self.wires:
             await start_wire(wire)
-        await self.desk.start(desk)
+        await self.bench.start(bench)
         self._teller.begin()
-        return Endpoints({wire.link.name: wire.url for wire in self.wires}, str(desk))
+        return Endpoints({wire.link.name: wire.url for wire in self.wires}, str(bench))
 
     async def run(self) -> None:
         """Let time pass, until cancelled."""
@@ -88,7 +93,7 @@ class House:
 
     def stop(self) -> None:
         """Close everything."""
-        self.desk.stop()
+        self.bench.stop()
         for wire in self.wires:
             wire.stop()
 

@@ -61,4 +61,4 @@ class SimLine(LiveSegment):
             data = os.read(self._master, CHUNK)
         except (BlockingIOError, OSError):
             return
-        self.take(data)
+        self.receive(data)

@@ -54,7 +54,7 @@ class LiveSegment(Segment):
             self._hissing.cancel()
         self._hissing = asyncio.create_task(self._hiss()) if ms > 0 else None
 
-    def take(self, data: bytes) -> None:
+    def receive(self, data: bytes) -> None:
         """Somebody has sent bytes."""
         now_ns = self._clock.now_ns()
         if now_ns < self.deaf_until_ns:

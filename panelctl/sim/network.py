@@ -73,7 +73,7 @@ class Pipe(asyncio.Transport):
             self._paused = False
             self._call("resume_writing")
 
-    def take(self, reading: bool) -> None:
+    def set_reading(self, reading: bool) -> None:
         """Begin or stop to take what the other end sends."""
         self.reading = reading
         if reading and self.other is not None:

@@ -84,7 +84,7 @@ class SimSerialServer(LiveSegment):
     def came(self, data: bytes, peer: tuple[str, int]) -> None:
         """A datagram."""
         self._peer = peer
-        self.take(data)
+        self.receive(data)
 
     def send(self, data: bytes) -> None:
         """See LiveSegment."""
@@ -146,7 +146,7 @@ class _Stream(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """See asyncio."""
-        self._server.take(data)
+        self._server.receive(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See asyncio."""

@@ -54,7 +54,7 @@ class Fault:
     struck: int = 0
     passed: int = 0  # replies that it let pass since it struck last
 
-    def take(self, address: int = -1) -> bool:
+    def spend(self, address: int = -1) -> bool:
         """Whether it strikes this reply: to a read from there on, or to a write (-1)."""
         if self.times == 0 or (self.at >= 0 and address != self.at):
             return False
@@ -79,7 +79,7 @@ def struck_by(faults: list[Fault], pdu: bytes = b"") -> Fault | None:
     if len(pdu) == READ_REQUEST.size and pdu[0] in TABLES:
         address = pdu[1] << 8 | pdu[2]
     for fault in faults:
-        if fault.take(address):
+        if fault.spend(address):
             return fault
     return None
 

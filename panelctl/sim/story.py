@@ -94,7 +94,7 @@ def read_story(path: Path, plant: Plant) -> Story:
     return parse_story(text, str(path), plant)
 
 
-class Teller:
+class ScenarioPlayer:
     """Tells a story to a plant, step by step."""
 
     def __init__(self, story: Story, plant: Plant) -> None:

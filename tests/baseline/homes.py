@@ -86,7 +86,7 @@ def _timing(dice: Random, lively: bool) -> Timing:
         restore_hold_s=dice.choice([1.0, 3.0, 10.0]),
         restore_interval_s=dice.choice([0.5, 1.5, 5.0]),
         branch_stale_s=dice.choice([3.0, 3.0, 6.0]),
-        fill_margin_a=dice.choice([0.0, 1.6, 4.0]),
+        setpoint_margin_a=dice.choice([0.0, 1.6, 4.0]),
         restore_margin_a=dice.choice([1.0, 4.0, 8.0]),
     )
 

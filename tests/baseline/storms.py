@@ -13,7 +13,7 @@ from panelctl.control.app import App
 from panelctl.core.engine import Engine
 from panelctl.sim import devices
 from panelctl.sim.direct import DirectRun
-from panelctl.sim.homes import HomeTeller, read_home
+from panelctl.sim.homes import HomePlayer, read_home
 from panelctl.sim.plant import Plant
 from panelctl.sim.storm.run import plan, run
 from panelctl.sim.storm.strike import Pace
@@ -83,7 +83,7 @@ def home(name: str) -> str:
     panel = read_panel(HOMES[name])
     plant = Plant.of(panel)
     day = DirectRun(
-        panel, plant, HomeTeller(read_home(Path(f"fixtures/homes/{name}.toml"), plant), plant)
+        panel, plant, HomePlayer(read_home(Path(f"fixtures/homes/{name}.toml"), plant), plant)
     )
     chain = hashlib.blake2b(digest_size=8)
     engine: Engine = day.engine

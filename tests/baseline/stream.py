@@ -30,7 +30,7 @@ NAMES: dict[str, str] = tomllib.loads(Path(__file__).with_name("names.toml").rea
 FIELDS: list[Callable[[Engine], array[int]]] = [attrgetter(place) for place in NAMES.values()]
 
 
-class Seen:
+class RecordView:
     """Which words have occurred, and in how many steps."""
 
     def __init__(self) -> None:
@@ -72,7 +72,7 @@ def started(seed: int, engine: Engine) -> None:
     circuits = [circuit.id for circuit in engine.loads]
     kept = Snapshot(
         claims={ident: int(claim) for n, ident in enumerate(circuits) if (n + seed) % 4 == 0},
-        heat={f"{ident}.a": [ONE // 2, ONE - 1] for ident in circuits},
+        thermal={f"{ident}.a": [ONE // 2, ONE - 1] for ident in circuits},
         doubts=(Doubt.BRANCHES,) if seed % 9 == 3 else (),
         blind_ns=500_000_000 if seed % 2 else 0,
         limit_a=engine.panel.service.control_setting_a * 0.8,
@@ -89,7 +89,7 @@ def projection(engine: Engine, now_ns: int, doubts: dict[str, list[Doubt]]) -> b
     return b"".join(bytes(field(engine)) for field in FIELDS) + rest
 
 
-def stream(seed: int, steps: int = STEPS, seen: Seen | None = None, **how: Any) -> list[str]:
+def stream(seed: int, steps: int = STEPS, seen: RecordView | None = None, **how: Any) -> list[str]:
     """The digests of a stream, one a block. `how` goes to the engine: which core is to run."""
     engine = Engine(panel_of(seed), **how)
     started(seed, engine)

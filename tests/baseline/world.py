@@ -159,7 +159,7 @@ class World:
         self._show_mains(legs, now_ns)
         for leg, name in enumerate("ab"):
             self._put(f"sub.{name}_ma", under[leg], now_ns)
-        self._put("heat.tank_mc", 40_000 + 30 * (self.steps % 900), now_ns)
+        self._put("heat_sink.tank_mc", 40_000 + 30 * (self.steps % 900), now_ns)
 
     def _put(self, name: str, value: int, now_ns: int, quality: Quality = Quality.GOOD) -> None:
         slot = self.engine.image.slot.get(name)
@@ -172,7 +172,7 @@ class World:
         if self.now_s >= item.board_s and item.circuit.relay_device is not None:
             early_ns = now_ns - 20_000_000
             self._put(f"{ident}.relay", item.contact, early_ns)
-            slot = image.slot[f"{ident}.told"]
+            slot = image.slot[f"{ident}.acked"]
             if image.next_value[slot] != item.orders[-1] or not image.next_sampled_ns[slot]:
                 image.put(slot, item.orders[-1], Quality.GOOD, early_ns)
         wh = item.draws_ma * 0.12 * self.dt_s / 3600

@@ -73,7 +73,7 @@ def _show(engine: Engine, n: int, now_ns: int) -> None:
             value = 120_000
         elif name.startswith("main.") and name.endswith("_ma"):
             value = 90_000 + 400 * (n % 50)
-        elif name.endswith((".relay", ".told")):
+        elif name.endswith((".relay", ".acked")):
             value = 1
         elif name.endswith("_ma"):
             value = 1_500
@@ -98,7 +98,7 @@ def engine_rows() -> list[Row]:
         inside.append((time.perf_counter_ns() - begin) / 1000)
         now_ns += 50_000_000
     assert len(engine.loads) == 48
-    poles = len(engine.snapshot(now_ns, 0.0).heat)
+    poles = len(engine.snapshot(now_ns, 0.0).thermal)
     what = f"48 circuits on {engine.fixed.rows} rows, {poles} breaker poles watched"
     tail = f"p99.9 {quantile(whole, 0.999):.1f} us"
     core = f"the compiled part {median(inside):.2f} us"

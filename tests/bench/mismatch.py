@@ -16,7 +16,7 @@ from panelctl.model.breaker import DEFAULT_DERATE, Curve
 from panelctl.model.panel import Panel
 from panelctl.sim import breakers
 from panelctl.sim.direct import DirectRun
-from panelctl.sim.homes import HomeTeller, read_home
+from panelctl.sim.homes import HomePlayer, read_home
 from panelctl.sim.plant import Plant
 from tests.bench.rows import Row, at_most, reported
 
@@ -58,7 +58,7 @@ def run(job: tuple[str, float]) -> tuple[int, int, float, float]:
     panel = panel_in(mode)
     plant = Plant.of(panel)
     plant.main = breakers.ThermalBreaker(panel.service.breaker.rating_a, 2, sensitivity)
-    direct = DirectRun(panel, plant, HomeTeller(read_home(HOME, plant), plant))
+    direct = DirectRun(panel, plant, HomePlayer(read_home(HOME, plant), plant))
     trips, worst = 0, 0
     for _ in range(DAYS * 86_400):
         direct.step()

@@ -159,7 +159,7 @@ def panel48_rows(seconds: float) -> list[Row]:
                 return time.monotonic() >= end_s
 
             last = rig.until(counted, seconds + 60)
-            truth = rig.desk.truth()
+            truth = rig.bench.truth()
         finally:
             rig.stop()
     overruns = last["timing"]["overruns"] - first["timing"]["overruns"]

@@ -45,15 +45,15 @@ def bound_ms() -> float:
 
 def steps(rig: PanelRig, end_s: float, seed: int) -> None:
     """Load steps at random phases until `end_s`, each above the limit with compute at full."""
-    from panelctl.sim.desk import DeskClient
+    from panelctl.sim.bench_socket import BenchClient
 
-    desk = DeskClient(rig.folder / "desk.sock")
+    bench = BenchClient(rig.folder / "bench.sock")
     rand = random.Random(seed)
     while time.monotonic() < end_s:
         for watts, pause_s in ((STEP_W, rand.uniform(0.35, 0.45)), (0, rand.uniform(0.5, 0.7))):
-            desk.ask(do="demand", circuit="heat_strips", w=watts)
+            bench.ask(do="demand", circuit="heat_strips", w=watts)
             select.select([], [], [], pause_s)
-    desk.close()
+    bench.close()
 
 
 def run_rows(seconds: float) -> list[Row]:
@@ -84,7 +84,7 @@ def run_rows(seconds: float) -> list[Row]:
             share = (cpu_s(pid) - before) / wall_s
             rss = rss_mb(pid)
             thread.join()
-            truth = rig.desk.truth()
+            truth = rig.bench.truth()
         finally:
             rig.stop()
     delays = [float(ms) for ms in truth["detect_to_write_ms"]]

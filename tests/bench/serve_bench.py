@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from panelctl.clock import monotonic_ns
-from panelctl.services.mqtt import Broker, Carrier, Message
+from panelctl.services.mqtt import Broker, Message, MqttClient
 from tests.bench.rows import Row, quantile, reported
 from tests.e2e.mqtt_rig import PREFIX, BrokerRig, Listener
 from tests.e2e.rig import DEMO, PanelRig, Record
@@ -38,9 +38,9 @@ def serve_rows() -> list[Row]:
         try:
             panel.start()
             panel.settle()
-            for circuit in panel.desk.truth()["closed"]:
+            for circuit in panel.bench.truth()["closed"]:
                 if circuit not in ("compute", "evse"):
-                    panel.desk.ask(do="demand", circuit=circuit, w=EACH_W)
+                    panel.bench.ask(do="demand", circuit=circuit, w=EACH_W)
             broker.start_serve(panel.folder / "control.sock")
             owner = Listener(broker, "owner")
             owner.until(_ready, 20)
@@ -140,8 +140,8 @@ async def _ours(broker: BrokerRig) -> float:
     end = asyncio.Event()
     where = Broker("127.0.0.1", broker.port, "panelctl", _password(broker))
     will = Message(f"{PREFIX}/bench/$state", "lost")
-    told = Carrier(where, will, [], list, lambda topic, payload: None)
-    back = Carrier(
+    told = MqttClient(where, will, [], list, lambda topic, payload: None)
+    back = MqttClient(
         where,
         Message(f"{PREFIX}/bench2/$state", "lost"),
         [f"{PREFIX}/bench/meter/end"],

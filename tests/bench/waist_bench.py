@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,6 +28,8 @@ BARE = re.compile(r"\b(?:dict|Mapping|MutableMapping)\[str, Any\]|(?<![\w\[])Any
 SLOT = re.compile(r"""f["'][^"']*\}\.?[^"' ]*_(?:ma|mv|wh|mc)["']|slot\w*\[f["']""")
 HELD = {"CommandRecord", "WindowRecord"}  # made of the table of commands; a unit test compares them
 FOR_OTHERS = {("ComputeRecord", "circuit")}  # written, and read by no part of panelctl
+NAMES = Path("tests/tidy/names.toml")
+TEXTS = {".py", ".pyx", ".pxd", ".pxi", ".pyi", ".md"}
 SLOTS = Path("panelctl/model/slots.py")
 
 
@@ -112,6 +115,21 @@ def _silent(folder: Path, records: set[str]) -> list[tuple[str, str]]:
     return [pair for pair in keys() if pair[0] in records and pair not in told | FOR_OTHERS]
 
 
+def names_left() -> list[str]:
+    """Where a word of tests/tidy/names.toml has come back."""
+    found = []
+    for rule in tomllib.loads(NAMES.read_text())["gone"]:
+        pattern = re.compile(r"(?<![\w.])(?:" + "|".join(rule["words"]) + r")(?!\w)")
+        for where in rule["where"]:
+            for path in sorted(Path(where).rglob("*")):
+                if path.suffix not in TEXTS or str(path) in rule.get("but", []):
+                    continue
+                for number, line in enumerate(path.read_text().splitlines(), 1):
+                    if hit := pattern.search(line):
+                        found.append(f"{path}:{number}: {hit[0]}: say {rule['say']}")
+    return found
+
+
 def waist_rows() -> list[Row]:
     """The figures of the waist."""
     bare = [
@@ -123,7 +141,11 @@ def waist_rows() -> list[Row]:
     count = len(keys())
     note = f"bare dictionaries, and of {count} keys those that mypy does not miss when renamed"
     strings = "places that put a slot's name together, outside of model/slots.py"
+    kept = (
+        f"words that stumbled; {len(tomllib.loads(NAMES.read_text())['kept'])} stay, with reasons"
+    )
     return [
         at_most("waist.any_readers", len(bare) + len(silent), "places", 0, count, note),
         at_most("waist.slot_strings", len(slot_strings()), "places", 0, 1, strings),
+        at_most("names.left", len(names_left()), "places", 0, 1, kept),
     ]

@@ -178,7 +178,7 @@ def qualities(rig: BusRig, judge: Engine) -> tuple[int, int]:
         mine.next_quality[here] = theirs.next_quality[slot]
         mine.next_sampled_ns[here] = theirs.next_sampled_ns[slot]
     mine.latch()
-    judge.core.judge(rig.clock.now_ns())
+    judge.core.check_readings(rig.clock.now_ns())
     return mine.quality[0], mine.value[0]
 
 

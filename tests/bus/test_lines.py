@@ -33,7 +33,7 @@ MAINS = read_question(1, "input", 12, 10)
 WHO = read_question(1, "holding", 0, 2)  # of the node
 
 
-class Bench:
+class LineRig:
     """The demo's line 1 and node host, simulated, with the real links on them."""
 
     def __init__(self) -> None:
@@ -66,106 +66,106 @@ class Bench:
         await asyncio.sleep(0)
 
 
-def on_bench(body: Callable[[Bench], Awaitable[None]]) -> None:
+def on_bench(body: Callable[[LineRig], Awaitable[None]]) -> None:
     async def run() -> None:
-        bench = Bench()
+        rig = LineRig()
         try:
-            await body(bench)
+            await body(rig)
         finally:
-            await bench.close()
+            await rig.close()
 
     asyncio.run(run())
 
 
 def test_values_and_silence() -> None:
-    async def body(bench: Bench) -> None:
+    async def body(rig: LineRig) -> None:
         for _ in range(60):
-            answer = await bench.rtu.ask(MAINS, 500, Turn.FAST)
+            answer = await rig.rtu.ask(MAINS, 500, Turn.FAST)
             assert abs(answer.values[0] - 20_000) < 100, "20 A, low word first"
-        assert bench.line.requests == 60
-        assert bench.line.violations == 0
-        assert bench.line.collisions == 0
+        assert rig.line.requests == 60
+        assert rig.line.violations == 0
+        assert rig.line.collisions == 0
 
     on_bench(body)
 
 
 @pytest.mark.parametrize("kind", ["dead", "short", "garbled", "foreign"])
 def test_a_spoilt_reply_is_a_timeout_and_the_next_one_is_right(kind: str) -> None:
-    async def body(bench: Bench) -> None:
-        bench.line.faults[1].append(Fault(kind, 1))
+    async def body(rig: LineRig) -> None:
+        rig.line.faults[1].append(Fault(kind, 1))
         with pytest.raises(ReplyTimeout):
-            await bench.rtu.ask(MAINS, 40, Turn.FAST)
-        answer = await bench.rtu.ask(MAINS, 500, Turn.FAST)
+            await rig.rtu.ask(MAINS, 40, Turn.FAST)
+        answer = await rig.rtu.ask(MAINS, 500, Turn.FAST)
         assert abs(answer.values[0] - 20_000) < 100
 
     on_bench(body)
 
 
 def test_a_duplicate_is_thrown_away_before_the_next_question() -> None:
-    async def body(bench: Bench) -> None:
-        bench.line.faults[1].append(Fault("duplicate", 1))
-        await bench.rtu.ask(MAINS, 500, Turn.FAST)
+    async def body(rig: LineRig) -> None:
+        rig.line.faults[1].append(Fault("duplicate", 1))
+        await rig.rtu.ask(MAINS, 500, Turn.FAST)
         other = read_question(2, "input", 12, 10)
-        answer = await bench.rtu.ask(other, 500, Turn.FAST)
+        answer = await rig.rtu.ask(other, 500, Turn.FAST)
         assert answer.values[0] < 100, "the compute meter, not the mains again"
-        assert bench.rtu.counts.stray_bytes > 0
+        assert rig.rtu.counts.stray_bytes > 0
 
     on_bench(body)
 
 
 def test_a_late_reply_never_answers_another_length() -> None:
-    async def body(bench: Bench) -> None:
-        bench.line.faults[1].append(Fault("late", 1, 60.0))
+    async def body(rig: LineRig) -> None:
+        rig.line.faults[1].append(Fault("late", 1, 60.0))
         with pytest.raises(ReplyTimeout):
-            await bench.rtu.ask(MAINS, 30, Turn.FAST)
-        answer = await bench.rtu.ask(read_question(1, "input", 20, 2), 500, Turn.FAST)
+            await rig.rtu.ask(MAINS, 30, Turn.FAST)
+        answer = await rig.rtu.ask(read_question(1, "input", 20, 2), 500, Turn.FAST)
         assert abs(answer.values[0] - 24_000) < 200, "2400 W in tenths, not the late amps"
 
     on_bench(body)
 
 
 def test_refusals() -> None:
-    async def body(bench: Bench) -> None:
+    async def body(rig: LineRig) -> None:
         with pytest.raises(DeviceRefused) as caught:
-            await bench.rtu.ask(read_question(1, "input", 9000, 2), 500, Turn.FAST)
+            await rig.rtu.ask(read_question(1, "input", 9000, 2), 500, Turn.FAST)
         assert caught.value.code == 2
         with pytest.raises(DeviceRefused):
-            await bench.rtu.ask(write_coil_question(1, 0, True), 500, Turn.WRITE)
+            await rig.rtu.ask(write_coil_question(1, 0, True), 500, Turn.WRITE)
 
     on_bench(body)
 
 
 def test_a_cut_cable_is_noticed_and_reopened() -> None:
-    async def body(bench: Bench) -> None:
-        await bench.rtu.ask(MAINS, 500, Turn.FAST)
-        bench.line.stop()
+    async def body(rig: LineRig) -> None:
+        await rig.rtu.ask(MAINS, 500, Turn.FAST)
+        rig.line.stop()
         with pytest.raises((LinkDown, ReplyTimeout)):
-            await bench.rtu.ask(MAINS, 50, Turn.FAST)
+            await rig.rtu.ask(MAINS, 50, Turn.FAST)
         with pytest.raises(LinkDown):
-            await bench.rtu.ask(MAINS, 50, Turn.FAST)
-        units = bench.line.units
-        bench.line = SimLine(bench.panel.links[0], units, bench.clock, lambda: 1.0)
-        bench.line.start()
-        bench.rtu.link = build_link("line1", bench.line.url)
-        begin = bench.clock.now_ns()
-        await until_answered(bench, bench.rtu, MAINS)
-        assert bench.clock.now_ns() - begin < NS_PER_S
+            await rig.rtu.ask(MAINS, 50, Turn.FAST)
+        units = rig.line.units
+        rig.line = SimLine(rig.panel.links[0], units, rig.clock, lambda: 1.0)
+        rig.line.start()
+        rig.rtu.link = build_link("line1", rig.line.url)
+        begin = rig.clock.now_ns()
+        await until_answered(rig, rig.rtu, MAINS)
+        assert rig.clock.now_ns() - begin < NS_PER_S
 
     on_bench(body)
 
 
 def test_tcp_matches_by_transaction() -> None:
-    async def body(bench: Bench) -> None:
-        tcp = await bench.start_tcp()
+    async def body(rig: LineRig) -> None:
+        tcp = await rig.start_tcp()
         assert (await tcp.ask(WHO, 500, Turn.FAST)).values == [0x504E, 1]
-        bench.host.faults[1].append(Fault("late", 1, 60.0))
+        rig.host.faults[1].append(Fault("late", 1, 60.0))
         with pytest.raises(ReplyTimeout):
             await tcp.ask(WHO, 30, Turn.FAST)
         floor = await tcp.ask(read_question(1, "holding", 8, 2), 500, Turn.FAST)
         assert abs(floor.values[1] - 1200) < 5
-        await bench.clock.sleep_until(bench.clock.now_ns() + 60 * NS_PER_MS)
+        await rig.clock.sleep_until(rig.clock.now_ns() + 60 * NS_PER_MS)
         assert tcp.counts.stray_bytes > 0, "the late reply came and was dropped"
-        bench.host.faults[1].append(Fault("duplicate", 1))
+        rig.host.faults[1].append(Fault("duplicate", 1))
         for _ in range(3):
             assert (await tcp.ask(WHO, 500, Turn.FAST)).values == [0x504E, 1]
 
@@ -173,24 +173,24 @@ def test_tcp_matches_by_transaction() -> None:
 
 
 def test_tcp_comes_back_after_a_reset_and_after_silence() -> None:
-    async def body(bench: Bench) -> None:
-        tcp = await bench.start_tcp()
+    async def body(rig: LineRig) -> None:
+        tcp = await rig.start_tcp()
         await tcp.ask(WHO, 500, Turn.FAST)
-        bench.host.stop()
+        rig.host.stop()
         with pytest.raises(FieldError):
             await tcp.ask(WHO, 100, Turn.FAST)
-        await bench.host.start()
-        begin = bench.clock.now_ns()
-        await until_answered(bench, tcp, WHO)
-        assert bench.clock.now_ns() - begin < NS_PER_S
+        await rig.host.start()
+        begin = rig.clock.now_ns()
+        await until_answered(rig, tcp, WHO)
+        assert rig.clock.now_ns() - begin < NS_PER_S
         before = tcp.counts.reopened
-        bench.host.faults[1].append(Fault("dead", 3))
+        rig.host.faults[1].append(Fault("dead", 3))
         for _ in range(3):
             with pytest.raises(ReplyTimeout):
                 await tcp.ask(WHO, 20, Turn.FAST)
         with pytest.raises(LinkDown):
             await tcp.ask(WHO, 20, Turn.FAST)
-        await bench.clock.sleep_until(bench.clock.now_ns() + 200 * NS_PER_MS)
+        await rig.clock.sleep_until(rig.clock.now_ns() + 200 * NS_PER_MS)
         await tcp.ask(WHO, 500, Turn.FAST)
         assert tcp.counts.reopened == before + 1
 
@@ -200,44 +200,44 @@ def test_tcp_comes_back_after_a_reset_and_after_silence() -> None:
 def test_reconnecting_leaves_nothing_behind() -> None:
     """Thirty lost connections and thirty lost ports: as many descriptors and tasks as before."""
 
-    async def lose_tcp(bench: Bench, tcp: TcpLink) -> None:
-        bench.host.stop()
+    async def lose_tcp(rig: LineRig, tcp: TcpLink) -> None:
+        rig.host.stop()
         with pytest.raises(FieldError):
             await tcp.ask(WHO, 100, Turn.FAST)
-        await bench.host.start()
-        await until_answered(bench, tcp, WHO)
+        await rig.host.start()
+        await until_answered(rig, tcp, WHO)
 
-    async def lose_port(bench: Bench) -> None:
-        bench.line.stop()
+    async def lose_port(rig: LineRig) -> None:
+        rig.line.stop()
         with pytest.raises(FieldError):
-            await bench.rtu.ask(MAINS, 50, Turn.FAST)
-        bench.line = SimLine(bench.panel.links[0], bench.line.units, bench.clock, lambda: 1.0)
-        bench.line.start()
-        bench.rtu.link = build_link("line1", bench.line.url)
-        await until_answered(bench, bench.rtu, MAINS)
+            await rig.rtu.ask(MAINS, 50, Turn.FAST)
+        rig.line = SimLine(rig.panel.links[0], rig.line.units, rig.clock, lambda: 1.0)
+        rig.line.start()
+        rig.rtu.link = build_link("line1", rig.line.url)
+        await until_answered(rig, rig.rtu, MAINS)
 
-    async def body(bench: Bench) -> None:
-        tcp = await bench.start_tcp()
+    async def body(rig: LineRig) -> None:
+        tcp = await rig.start_tcp()
         sizes = []
         for _ in range(31):
-            await lose_tcp(bench, tcp)
-            await lose_port(bench)
+            await lose_tcp(rig, tcp)
+            await lose_port(rig)
             sizes.append((len(os.listdir("/proc/self/fd")), len(asyncio.all_tasks())))
         assert max(sizes[1:]) <= sizes[0]
 
     on_bench(body)
 
 
-async def until_answered(bench: Bench, link: BusLink, question: Question) -> None:
+async def until_answered(rig: LineRig, link: BusLink, question: Question) -> None:
     """Ask until an answer comes; at most 5 s."""
-    begin_ns = bench.clock.now_ns()
+    begin_ns = rig.clock.now_ns()
     while True:
         try:
             await link.ask(question, 500, Turn.FAST)
             return
         except FieldError:
-            assert bench.clock.now_ns() - begin_ns < 5 * NS_PER_S
-            await bench.clock.sleep_until(bench.clock.now_ns() + 5 * NS_PER_MS)
+            assert rig.clock.now_ns() - begin_ns < 5 * NS_PER_S
+            await rig.clock.sleep_until(rig.clock.now_ns() + 5 * NS_PER_MS)
 
 
 def test_writes_go_first() -> None:
@@ -262,33 +262,33 @@ def test_writes_go_first() -> None:
 
 
 def test_after_a_lost_reply_another_shape_is_asked() -> None:
-    async def body(bench: Bench) -> None:
-        plan = plan_bus(bench.panel)[0]
+    async def body(rig: LineRig) -> None:
+        plan = plan_bus(rig.panel)[0]
         from panelctl.model.slots import image_slots
 
-        image = Image([slot.name for slot in image_slots(bench.panel)])
-        lane = Lane(plan, bench.rtu, image, bench.clock)
+        image = Image([slot.name for slot in image_slots(rig.panel)])
+        lane = Lane(plan, rig.rtu, image, rig.clock)
         task = asyncio.create_task(lane.run())
         slot = image.slot["main.a_ma"]
 
         async def cycle() -> None:
-            lane.begin(bench.clock.now_ns() + 90 * NS_PER_MS)
+            lane.begin(rig.clock.now_ns() + 90 * NS_PER_MS)
             await lane.fast_done.wait()
 
         await cycle()
         assert abs(image.next_value[slot] - 20_000) < 100
         first = image.next_sampled_ns[slot]
-        bench.line.faults[1].append(Fault("dead", 1))
+        rig.line.faults[1].append(Fault("dead", 1))
         await cycle()
         unit = lane.units["mains"]
         assert unit.timeouts == 1
-        assert unit.rest_ns > bench.clock.now_ns(), "it may still be at the lost question"
-        requests = bench.line.requests
+        assert unit.rest_ns > rig.clock.now_ns(), "it may still be at the lost question"
+        requests = rig.line.requests
         assert image.next_sampled_ns[slot] == first, "nothing was invented meanwhile"
-        await bench.clock.sleep_until(unit.rest_ns)
+        await rig.clock.sleep_until(unit.rest_ns)
         await cycle()
         assert lane.units["compute_meter"].good >= 2, "the other unit goes on"
-        assert bench.line.requests > requests
+        assert rig.line.requests > requests
         assert image.next_sampled_ns[slot] > first
         assert image.next_quality[slot] == Quality.GOOD
         task.cancel()
@@ -298,22 +298,22 @@ def test_after_a_lost_reply_another_shape_is_asked() -> None:
 
 
 def test_a_device_slower_than_a_cycle_never_blocks_the_lane() -> None:
-    async def body(bench: Bench) -> None:
+    async def body(rig: LineRig) -> None:
         from panelctl.model.slots import image_slots
 
-        plan = plan_bus(bench.panel)[0]
-        image = Image([slot.name for slot in image_slots(bench.panel)])
-        lane = Lane(plan, bench.rtu, image, bench.clock)
+        plan = plan_bus(rig.panel)[0]
+        image = Image([slot.name for slot in image_slots(rig.panel)])
+        lane = Lane(plan, rig.rtu, image, rig.clock)
         for unit in lane.units.values():
             object.__setattr__(unit.device, "timeout_ms", 150)  # longer than the whole cycle
-        bench.line.faults[1].append(Fault("dead", 2))
+        rig.line.faults[1].append(Fault("dead", 2))
         task = asyncio.create_task(lane.run())
-        end_ns = bench.clock.now_ns() + 3 * NS_PER_S
+        end_ns = rig.clock.now_ns() + 3 * NS_PER_S
         slot = image.slot["main.a_mv"]
-        while image.next_quality[slot] != Quality.GOOD and bench.clock.now_ns() < end_ns:
-            tick_ns = bench.clock.now_ns() + 100 * NS_PER_MS
+        while image.next_quality[slot] != Quality.GOOD and rig.clock.now_ns() < end_ns:
+            tick_ns = rig.clock.now_ns() + 100 * NS_PER_MS
             lane.begin(tick_ns)
-            await bench.clock.sleep_until(tick_ns)
+            await rig.clock.sleep_until(tick_ns)
         assert image.next_quality[slot] == Quality.GOOD
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

@@ -161,7 +161,7 @@ def test_a_serial_number_is_blanked_in_a_dump() -> None:
     known = load_map("sunspec_common")
     holding = Holding()
     words = [0x5375, 0x6E53, 1, 66] + [0x4142] * 66 + [0xFFFF, 0]
-    holding.take(Span("holding", 40000, len(words)), words)
+    holding.store(Span("holding", 40000, len(words)), words)
     tables = redacted(known, holding)
     (decoded,) = decode_with(known, tables)
     assert decoded.values["serial_number"] == ""

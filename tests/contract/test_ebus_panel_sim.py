@@ -69,7 +69,7 @@ MORE = {
         *("status/active-alerts", "status/communication-state", "status/fault-state"),
         *(
             f"pcs/{name}-import-limit{part}"
-            for name in ("doe", "voltage", "thermal", "lease", "heat")
+            for name in ("doe", "voltage", "thermal", "lease", "heat-sink")
             for part in ("", "-active", "-enablement")
         ),
     },

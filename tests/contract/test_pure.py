@@ -16,7 +16,7 @@ ENVIRONMENT = os.environ | {"PANELCTL_PURE": "1", "PYTHONDONTWRITEBYTECODE": "1"
 TEXTS = """
 import sys
 from panelctl.control.bulk import Bulk
-from panelctl.core.chosen import build_core
+from panelctl.core.backend import build_core
 from panelctl.core.engine import Engine
 from panelctl.config.load import read_panel
 from panelctl.modbus.crc import crc16

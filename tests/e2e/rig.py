@@ -15,14 +15,14 @@ from typing import Any
 from panelctl.errors import SocketError
 from panelctl.link.client import ControlClient
 from panelctl.model.record import CircuitRecord, ComputeRecord, CycleRecord
-from panelctl.sim.desk import DeskClient
+from panelctl.sim.bench_socket import BenchClient
 
 Record = CycleRecord
 DEMO = Path("panelctl/sim/demo.toml")
 
 
 class PanelRig:
-    """`sim` and `run` on a panel file. Records are read with `until`; the desk turns the knobs."""
+    """`sim` and `run` on a panel file. Records are read with `until`; the bench turns the knobs."""
 
     def __init__(self, folder: Path, config: Path = DEMO, *sim_options: str) -> None:
         self.folder = folder
@@ -33,7 +33,7 @@ class PanelRig:
         self.sim = subprocess.Popen(
             [
                 *(sys.executable, "-m", "panelctl", "sim", "--config", str(config)),
-                *("--desk", str(folder / "desk.sock"), *sim_options),
+                *("--bench", str(folder / "bench.sock"), *sim_options),
             ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -45,7 +45,7 @@ class PanelRig:
         import json
 
         self.links: dict[str, str] = json.loads(self.sim.stdout.readline())["links"]
-        self.desk = DeskClient(folder / "desk.sock")
+        self.bench = BenchClient(folder / "bench.sock")
 
     def start(self, *more: str) -> None:
         """Start the controller, with `more` options, and connect to it."""
@@ -109,7 +109,7 @@ class PanelRig:
     ) -> dict[str, Any]:
         """The plant's truth once `condition` holds for it."""
         deadline = time.monotonic() + timeout_s
-        while not condition(truth := self.desk.truth()):
+        while not condition(truth := self.bench.truth()):
             assert time.monotonic() < deadline, f"did not come within {timeout_s} s: {truth}"
             select.select([], [], [], 0.02)
         return truth
@@ -132,7 +132,7 @@ class PanelRig:
         if self.run is not None and self.run.poll() is None:
             self.run.send_signal(signal.SIGTERM)
             self.run.wait(timeout=10)
-        self.desk.close()
+        self.bench.close()
         assert self.sim.stdin is not None
         assert self.sim.stdout is not None
         self.sim.stdin.close()

@@ -104,12 +104,12 @@ def test_status_relay_limit_tier_record(rig: PanelRig, tmp_path: Path) -> None:
     windows.write_text('[{"start_s": 0, "end_s": 600, "limit_a": 100, "import_w": 30000}]')
     assert panelctl("envelope", str(windows), "--source", "utility", *at).returncode == 0
     tight = rig.until(lambda r: r["legs"]["a"]["binding"] == "DOE", 2)
-    assert tight["rows"]["import"]["limit_a"] == pytest.approx(30_000 / 127.2, abs=0.01)
+    assert tight["constraints"]["import"]["limit_a"] == pytest.approx(30_000 / 127.2, abs=0.01)
     assert {"name": "DOE", "source": "utility"}.items() <= tight["limits"][1].items()
     windows.write_text('[{"start_s": 0, "end_s": 600, "import_w": 9000}]')
     assert panelctl("envelope", str(windows), *at).returncode == 0
     shed = rig.until(lambda r: any("PCS" in c.get("claims", ()) for c in r["circuits"]), 5)
-    assert any(c.get("leg") == "import" for c in shed["circuits"])
+    assert any(c.get("constraint") == "import" for c in shed["circuits"])
     windows.write_text('[{"start_s": 0, "end_s": -1, "limit_a": 100}]')
     assert "in order" in panelctl("envelope", str(windows), *at).stderr
     windows.write_text("[]")
@@ -148,13 +148,13 @@ def test_an_orderly_stop(rig: PanelRig) -> None:
 def test_read_only_watches_and_writes_nothing(tmp_path: Path) -> None:
     rig = PanelRig(tmp_path)
     try:
-        before = rig.desk.truth()
+        before = rig.bench.truth()
         rig.start("--read-only")
         record = rig.until(lambda r: r["state"] == "NORMAL" and r["seq"] > 30, 15)
         assert record["compute"] is None
         assert record["legs"]["a"]["a"] > 1
         assert all("ordered" not in item for item in record["circuits"])
-        truth = rig.desk.truth()
+        truth = rig.bench.truth()
         assert truth["closed"] == before["closed"]
         at = ("--socket", str(tmp_path / "control.sock"))
         refused = panelctl("relay", "open", "dryer", *at)

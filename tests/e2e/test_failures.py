@@ -28,23 +28,23 @@ def dinner(rig: PanelRig) -> None:
         ("dryer", 5600),
         ("heat_strips", 9800),
     ):
-        rig.desk.ask(do="demand", circuit=name, w=watts)
+        rig.bench.ask(do="demand", circuit=name, w=watts)
 
 
 def after_dinner(rig: PanelRig) -> None:
     for name in ("water_heater", "range", "dryer", "heat_strips"):
-        rig.desk.ask(do="demand", circuit=name, w=0)
+        rig.bench.ask(do="demand", circuit=name, w=0)
 
 
 def assert_truth(rig: PanelRig) -> None:
-    truth = rig.desk.truth()
+    truth = rig.bench.truth()
     assert truth["breaker_trips"] == []
     assert truth["worst_overload_s"] <= 2.0
     assert all(truth["closed"][name] for name in ALWAYS_ON)
 
 
 def test_mains_meter_dead(rig: PanelRig) -> None:
-    rig.desk.ask(do="fault", device="mains", kind="dead")
+    rig.bench.ask(do="fault", device="mains", kind="dead")
     seen: list[Record] = []
     hold = rig.until(lambda r: r["state"] == "HOLD", 4, seen)
     assert node(hold)["budget_w"] == node(hold)["floor_w"]
@@ -54,35 +54,35 @@ def test_mains_meter_dead(rig: PanelRig) -> None:
     shed = rig.until(lambda r: r["state"] == "SHED", 12, seen)
     assert shed["t_ns"] - hold["t_ns"] >= 7e9
     rig.until(lambda r: {"pool_pump", "hot_tub", "water_heater"} <= open_circuits(r), 3, seen)
-    truth = rig.desk.truth()
+    truth = rig.bench.truth()
     assert truth["closed"]["heat_strips"], "its declared safe state is to hold"
     assert events(seen, "restore") == []
-    rig.desk.ask(do="fault", device="mains", kind="none")
+    rig.bench.ask(do="fault", device="mains", kind="none")
     rig.until(lambda r: r["state"] == "NORMAL", 4, seen)
     rig.until(lambda r: not open_circuits(r), 40, seen)
     assert_truth(rig)
 
 
 def test_branch_meter_dead(rig: PanelRig) -> None:
-    rig.desk.ask(do="fault", device="branch2", kind="dead")
+    rig.bench.ask(do="fault", device="branch2", kind="dead")
     gone = rig.until(lambda r: r["state"] == "DEGRADED", 6)
     fresh = {c["id"]: c["fresh"] for c in gone["circuits"]}
     assert fresh["dryer"]
     assert not all(fresh.values())
     # The others go on, and so does the sharing: the compute load still gives way, and climbs.
-    rig.desk.ask(do="demand", circuit="range", w=11_000)
-    rig.desk.ask(do="demand", circuit="dryer", w=5000)
+    rig.bench.ask(do="demand", circuit="range", w=11_000)
+    rig.bench.ask(do="demand", circuit="dryer", w=5000)
     rig.until(lambda r: node(r)["budget_w"] < 12_000 and r["legs"]["b"]["a"] < 161, 3)
-    rig.desk.ask(do="demand", circuit="range", w=0)
+    rig.bench.ask(do="demand", circuit="range", w=0)
     rig.until(lambda r: node(r)["budget_w"] > 12_000, 5)
     assert open_circuits(rig.until(lambda r: True, 1)) == set()
-    rig.desk.ask(do="fault", device="branch2", kind="none")
+    rig.bench.ask(do="fault", device="branch2", kind="none")
     rig.until(lambda r: r["state"] == "NORMAL", 4)
     assert_truth(rig)
 
 
 def test_dead_device_leaves_the_others_their_cadence(rig: PanelRig) -> None:
-    rig.desk.ask(do="fault", device="relays3", kind="dead")
+    rig.bench.ask(do="fault", device="relays3", kind="dead")
     first = rig.until(lambda r: r["units"]["relays3"]["dead"], 8)
     seen: list[Record] = []
     last = rig.until(lambda r: r["seq"] >= first["seq"] + 50, 10, seen)
@@ -93,7 +93,7 @@ def test_dead_device_leaves_the_others_their_cadence(rig: PanelRig) -> None:
         assert reads >= 4, f"{name} was read {reads} times in 5 s"
     assert last["units"]["mains"]["good"] - first["units"]["mains"]["good"] >= 45
     assert last["units"]["branch1"]["timeouts"] - first["units"]["branch1"]["timeouts"] <= 2
-    rig.desk.ask(do="fault", device="relays3", kind="none")
+    rig.bench.ask(do="fault", device="relays3", kind="none")
     rig.until(lambda r: not r["units"]["relays3"]["dead"], 3)
 
 
@@ -101,7 +101,7 @@ def test_replies_late_short_garbled_foreign(rig: PanelRig) -> None:
     """No reading of another question, another channel or another unit is ever taken."""
     loads = {name: 700.0 + 97.0 * n for n, name in enumerate(("range", "dryer", "hot_tub"))}
     for name, watts in loads.items():
-        rig.desk.ask(do="demand", circuit=name, w=watts)
+        rig.bench.ask(do="demand", circuit=name, w=watts)
     rig.until(lambda r: abs(circuit(r, "range")["w"] - 700) < 20, 5)
     rig.until(lambda r: abs(circuit(r, "hot_tub")["w"] - loads["hot_tub"]) < 30, 5)
     seen: list[Record] = []
@@ -116,13 +116,13 @@ def test_replies_late_short_garbled_foreign(rig: PanelRig) -> None:
         ("duplicate", 0.0),
     ):
         for device in ("mains", "branch1", "branch2"):
-            rig.desk.ask(do="fault", device=device, kind=kind, times=3, ms=late_ms)
+            rig.bench.ask(do="fault", device=device, kind=kind, times=3, ms=late_ms)
         start = rig.until(lambda r: True, 1, seen)["seq"]
         rig.until(lambda r, start=start: r["seq"] > start + 15, 4, seen)  # type: ignore[misc]  # bound
         for device in ("mains", "branch1", "branch2"):
-            rig.desk.ask(do="fault", device=device, kind="none")
+            rig.bench.ask(do="fault", device=device, kind="none")
         rig.until(lambda r: r["state"] == "NORMAL", 5, seen)
-    truth = rig.desk.truth()
+    truth = rig.bench.truth()
     wrong: list[tuple[int, str, object]] = []
     for record in seen:
         for name, watts in loads.items():
@@ -137,33 +137,33 @@ def test_replies_late_short_garbled_foreign(rig: PanelRig) -> None:
 
 
 def test_relay_that_does_not_open(rig: PanelRig) -> None:
-    rig.desk.ask(do="contact", circuit="hot_tub", welded=True)
+    rig.bench.ask(do="contact", circuit="hot_tub", welded=True)
     dinner(rig)
     seen: list[Record] = []
     fault = rig.until(lambda r: circuit(r, "hot_tub").get("why") == "WELDED", 8, seen)
     assert "FAULT" in circuit(fault, "hot_tub")["claims"]
     # It counts as uncontrolled now, and somebody else is shed in its place.
     rig.until(lambda r: max(leg["a"] for leg in r["legs"].values()) < 161, 4, seen)
-    assert rig.desk.truth()["closed"]["hot_tub"]
+    assert rig.bench.truth()["closed"]["hot_tub"]
     assert set(events(seen, "shed")) - {"hot_tub"}
     after_dinner(rig)
     rig.until(lambda r: node(r)["budget_w"] > 10_000, 30)
-    assert rig.desk.truth()["breaker_trips"] == []
+    assert rig.bench.truth()["breaker_trips"] == []
 
 
 def test_relay_that_does_not_close(rig: PanelRig) -> None:
     dinner(rig)
     rig.until(lambda r: "hot_tub" in open_circuits(r), 6)
-    rig.desk.ask(do="contact", circuit="hot_tub", stuck_open=True)
+    rig.bench.ask(do="contact", circuit="hot_tub", stuck_open=True)
     after_dinner(rig)
     rig.until(lambda r: circuit(r, "hot_tub").get("why") == "STUCK_OPEN", 30)
     assert_truth(rig)
 
 
 def test_node_that_ignores_its_budget(rig: PanelRig) -> None:
-    rig.desk.ask(do="node", ignores=True)
-    rig.desk.ask(do="demand", circuit="range", w=9000)
-    rig.desk.ask(do="demand", circuit="heat_strips", w=6000)
+    rig.bench.ask(do="node", ignores=True)
+    rig.bench.ask(do="demand", circuit="range", w=9000)
+    rig.bench.ask(do="demand", circuit="heat_strips", w=6000)
     seen: list[Record] = []
     stop = rig.until(lambda r: node(r)["stop"], 6, seen)
     assert circuit(stop, "compute")["why"] == "IGNORES_BUDGET"
@@ -172,8 +172,8 @@ def test_node_that_ignores_its_budget(rig: PanelRig) -> None:
     opened = rig.until(lambda r: circuit(r, "compute")["relay"] == "OPEN", 6, seen)
     assert 2e9 <= opened["t_ns"] - stop["t_ns"] <= 4.5e9
     rig.until(lambda r: not open_circuits(r) - {"compute"}, 30, seen)
-    rig.desk.ask(do="node", ignores=False)
-    truth = rig.desk.truth()
+    rig.bench.ask(do="node", ignores=False)
+    truth = rig.bench.truth()
     assert truth["breaker_trips"] == []
     assert truth["worst_overload_s"] <= 2.0
     assert not truth["closed"]["compute"], "a fault is not taken back by itself"
@@ -186,14 +186,14 @@ def test_controller_killed_and_restarted(rig: PanelRig) -> None:
     with ControlClient(rig.folder / "control.sock") as people:
         assert people.command(LimitPower("1", "evse", 3_000.0, 3600.0)).accepted
         assert people.command(SetTier("2", "pool_pump", 8)).accepted
-    closed = rig.desk.truth()["closed"]
+    closed = rig.bench.truth()["closed"]
     rig.kill()
     rig.truth_until(lambda t: t["draw_w"]["compute"] < 1300)
     rig.start()
     first = rig.until(lambda r: True, 5)
     assert first["state"] == "HOLD", "a controller that has just started holds"
     rig.until(lambda r: r["state"] == "NORMAL", 5)
-    assert rig.desk.truth()["closed"] == closed, "relays are as they were found"
+    assert rig.bench.truth()["closed"] == closed, "relays are as they were found"
     known = rig.until(lambda r: "ordered" in circuit(r, "hot_tub"), 3)
     assert circuit(known, "hot_tub")["claims"] == ["PCS"], "the claim outlived the restart"
     assert circuit(known, "evse")["power_limit_w"] == 3_000, "and what people asked for"
@@ -210,7 +210,7 @@ def test_found_open_stays_open_until_a_user_closes_it(tmp_path: object) -> None:
 
     made = PanelRig(Path(str(tmp_path)))
     try:
-        made.desk.ask(do="contact", circuit="dryer", closed=False)
+        made.bench.ask(do="contact", circuit="dryer", closed=False)
         made.start()
         found = made.until(lambda r: circuit(r, "dryer").get("why") == "FOUND_OPEN", 10)
         made.until(lambda r: r["seq"] > found["seq"] + 80 and "dryer" in open_circuits(r), 12)
@@ -253,6 +253,6 @@ def test_the_panel_file_changes_while_the_controller_runs(tmp_path: Path) -> Non
         rig.until(lambda r: len(os.listdir(f"/proc/{pid}/fd")) <= held, 20)
         assert open_circuits(after) == {"hot_tub"}, "a person's claim outlives the change"
         rig.until(lambda r: node(r)["draw_w"] > 12_000, 20)
-        assert rig.desk.truth()["breaker_trips"] == []
+        assert rig.bench.truth()["breaker_trips"] == []
     finally:
         rig.stop()

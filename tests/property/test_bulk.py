@@ -86,7 +86,7 @@ def test_a_circuits_record_says_what_is_in_memory(data: st.DataObject) -> None:
         if state.wait[i] and state.wait_row[i] >= 0:
             row = state.wait_row[i]
             assert record["wait_a"] == state.wait_ma[i] / 1000
-        assert record.get("leg") == (engine.rows[row].name if row >= 0 else None)
+        assert record.get("constraint") == (engine.rows[row].name if row >= 0 else None)
         ordered = {-1: None, 0: "OPEN", 1: "CLOSED"}[state.closed[i]] if slot >= 0 else None
         assert record.get("ordered") == ordered
         is_set = circuit.role is Role.MODULATED

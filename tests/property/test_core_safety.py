@@ -137,23 +137,23 @@ def test_no_row_and_no_breaker_makes_it_less_safe(
             rig.step()
             check_relays(rig, before, claims, opened_ns)
             check_budgets(rig, before_set)
-            check_rows(rig, plant, over_ns)
+            check_constraints(rig, plant, over_ns)
 
 
-def check_rows(rig: Rig, plant: Follower, over_ns: list[int]) -> None:
+def check_constraints(rig: Rig, plant: Follower, over_ns: list[int]) -> None:
     """A row is over its limit for long only while nobody on it has anything left to give."""
     state, fixed = rig.state, rig.fixed
     for r in range(fixed.rows):
         assert state.limit_ma[r] <= state.limit_value_ma[r]
-        assert state.fill_ma[r] <= state.limit_value_ma[r]
-        if state.row_ma[r] <= max(state.limit_ma[r], state.shed_ma[r]):
+        assert state.setpoint_limit_ma[r] <= state.limit_value_ma[r]
+        if state.row_ma[r] <= max(state.limit_ma[r], state.shed_limit_ma[r]):
             over_ns[r] = 0
             continue
         over_ns[r] += 100 * MS
         if over_ns[r] <= 1_500 * MS:
             continue
         for i, load in enumerate(rig.loads):
-            if not fixed.coef[i * fixed.rows + r] or state.closed[i] != 1:
+            if not fixed.limit_coef[i * fixed.rows + r] or state.closed[i] != 1:
                 continue
             if load.kind == SWITCHED:
                 relief = state.meas_ma[i * fixed.rows + r]

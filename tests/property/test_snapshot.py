@@ -67,7 +67,7 @@ def test_what_is_taken_comes_back(seed: int, steps: int) -> None:
     once_more = again.snapshot(now_ns, 1e9)
     for each in fields(Snapshot):
         mine, theirs = (getattr(one, each.name) for one in (once_more, taken))
-        if each.name == "heat":  # none starts cold
+        if each.name == "thermal":  # none starts cold
             assert mine.keys() == theirs.keys()
             for name, (fast, slow) in mine.items():
                 assert fast >= theirs[name][0]
@@ -81,9 +81,9 @@ def test_what_is_taken_comes_back(seed: int, steps: int) -> None:
 
 def test_parts_that_are_not_asked_for_stay_as_they_were() -> None:
     engine, now_ns = lived(5, 300)
-    before = Snapshot(heat={"x": [1, 2]}, steps={"y": {"1": {"2": 3}}}, at_s=4.0)
+    before = Snapshot(thermal={"x": [1, 2]}, steps={"y": {"1": {"2": 3}}}, at_s=4.0)
     taken = engine.snapshot(now_ns, 1e9, before, Part.STATE)
-    assert (taken.heat, taken.steps, taken.at_s) == (before.heat, before.steps, 4.0)
+    assert (taken.thermal, taken.steps, taken.at_s) == (before.thermal, before.steps, 4.0)
     whole = engine.snapshot(now_ns, 1e9)
     assert (taken.claims, taken.power_limits, taken.doubts) == (
         whole.claims,

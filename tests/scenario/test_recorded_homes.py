@@ -9,7 +9,7 @@ import pytest
 from panelctl.config.load import read_panel
 from panelctl.errors import ConfigError
 from panelctl.sim.direct import DirectRun
-from panelctl.sim.homes import HomeTeller, read_home
+from panelctl.sim.homes import HomePlayer, read_home
 from panelctl.sim.plant import Plant
 from tests.bench import mismatch
 
@@ -25,7 +25,7 @@ def test_two_winter_days_on_a_service_that_is_too_small() -> None:
     plant = Plant.of(panel)
     home = read_home(HOMES / "ochre_winter.toml", plant)
     assert home.span_s > 6 * DAY_S
-    run = DirectRun(panel, plant, HomeTeller(home, plant))
+    run = DirectRun(panel, plant, HomePlayer(home, plant))
     for _ in range(2 * DAY_S):
         run.step()
     truth = run.judge.truth()
@@ -42,12 +42,12 @@ def test_the_same_days_without_control_do_trip() -> None:
     """The plant is not a toy: its breaker trips when nobody shares the service."""
     panel = read_panel(PANEL)
     plant = Plant.of(panel)
-    teller = HomeTeller(read_home(HOMES / "ochre_winter.toml", plant), plant)
+    player = HomePlayer(read_home(HOMES / "ochre_winter.toml", plant), plant)
     node = plant.circuits["compute"].node
     assert node is not None
     node.ignores = True
     for second in range(DAY_S):
-        teller.tell(float(second))
+        player.tell(float(second))
         plant.step(1.0)
         if plant.trips:
             break

@@ -15,8 +15,8 @@ from tests.engine_rig import TANK, solar
 
 TEXT = Path("panelctl/sim/demo.toml").read_text()
 LIMIT_A, NEUTRAL_A, BUSBAR_A, FULL_C = 80.0, 45.0, 84.0, 60.0
-HEAT = """
-[heat]
+SINK = """
+[heat_sink]
 circuits = ["compute"]
 rejector_w = 2000
 tank_w = 4500
@@ -66,7 +66,7 @@ def run_of(share: float, seed: int, house: bool = True) -> DirectRun:
         f"control_setting_a = {LIMIT_A:g}\nneutral_a = {NEUTRAL_A:g}\nbusbar_a = {BUSBAR_A:g}",
         1,
     )
-    panel = parse_panel(text + TANK + solar(share, 10) + HEAT, "panel.toml")
+    panel = parse_panel(text + TANK + solar(share, 10) + SINK, "panel.toml")
     plant = Plant.of(panel)
     run = DirectRun(panel, plant, Weather(plant, seed, house))
     run.judge.limit_a = LIMIT_A
@@ -78,8 +78,8 @@ def test_without_credit_the_sun_alone_never_passes_a_limit(seed: int) -> None:
     run = run_of(0.0, seed, house=False)
     for _ in range(3_000):
         run.step(0.1)
-    assert isinstance(run.teller, Weather)
-    assert run.teller.trips >= 2
+    assert isinstance(run.player, Weather)
+    assert run.player.trips >= 2
     assert run.judge.worst_overload_a <= 0.0
 
 
@@ -110,5 +110,5 @@ def test_an_hour_of_clouds_keeps_every_row(seed: int) -> None:
     assert plant.trips == []
     assert max(worst_s.values()) <= 1.0, worst_s
     assert 55.0 < hottest_c <= FULL_C, "the tank is filled, and no further"
-    assert {"a", "b", "busbar", "heat"} <= blamed, "each of them was what bound at some time"
+    assert {"a", "b", "busbar", "heat_sink"} <= blamed, "each of them was what bound at some time"
     assert run.judge.always_on_opened == 0

@@ -16,7 +16,7 @@ from panelctl.model.panel import Panel
 from panelctl.sim.fold.campaign import Unit, draw, live_through, resize
 from panelctl.sim.fold.day import Day
 from panelctl.sim.fold.policies import CAREFUL, clairvoyant_wh, demand, live
-from panelctl.sim.fold.still import FOLLOW
+from panelctl.sim.fold.quiescence import FOLLOW
 from panelctl.sim.homes import read_home
 from panelctl.sim.plant import Plant
 
@@ -107,7 +107,7 @@ def test_the_clairvoyant_is_the_optimum_of_a_linear_programme() -> None:
     panel = replace(PANEL, circuits=circuits)
     every, _ = demand(panel, read_home(HOME, Plant.of(panel)), 6 * HOUR_S, 300, 1.0)
     house = [(a + 20 * (n % 60 < 9), b) for n, (a, b) in enumerate(every)]
-    limit_a = panel.service.control_setting_a - panel.timing.fill_margin_a
+    limit_a = panel.service.control_setting_a - panel.timing.setpoint_margin_a
     most_a = compute.modulation.max_a
     caps = [max(0.0, min(most_a, limit_a - max(legs))) for legs in house]
     rows, bounds = [], []

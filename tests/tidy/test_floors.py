@@ -108,7 +108,7 @@ def test_clock_and_loop_have_their_floors(path: Path) -> None:
     for name, line in imports(path):
         if name in ("time", "datetime") and mine not in ("clock", "cli", "sim", "services"):
             raise AssertionError(f"{path}:{line}: take the injected clock instead of {name}")
-        if name.startswith("asyncio") and FLOOR.get(mine, 9) < 3 and path.name != "apart.py":
+        if name.startswith("asyncio") and FLOOR.get(mine, 9) < 3 and path.name != "child.py":
             raise AssertionError(f"{path}:{line}: floors 0 to 2 are synchronous")
         unrepeatable = (
             "random",
@@ -131,7 +131,7 @@ def test_the_running_controller_stays_small() -> None:
 
     code = (
         "import sys, panelctl.cli.run, panelctl.control.app, panelctl.field.timing\n"
-        "import panelctl.control.realtime, panelctl.config.apart\n"
+        "import panelctl.control.realtime, panelctl.config.child\n"
         "bad = {'pydantic', 'numpy', 'rich', 'aiomqtt', 'starlette', 'panelctl.sim'}\n"
         "print(sorted(bad & set(sys.modules)))"
     )

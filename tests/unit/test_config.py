@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from panelctl.config.apart import read_panel_apart
+from panelctl.config.child import read_panel_apart
 from panelctl.config.load import parse_panel, read_panel, replace_links, schema
 from panelctl.errors import ConfigError
 from panelctl.modbus.maps import load_map

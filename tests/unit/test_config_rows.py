@@ -86,10 +86,10 @@ def test_a_feeder_becomes_a_row_a_leg() -> None:
     fixed, rows = engine.fixed, engine.fixed.rows
     evse, dryer = engine.index["evse"], engine.index["dryer"]
     assert engine.state.limit_value_ma[3] == 100_000
-    assert (fixed.coef[evse * rows + 3], fixed.plain[evse * rows + 3]) == (5, 4)
-    assert (fixed.coef[dryer * rows + 3], fixed.plain[dryer * rows + 3]) == (4, 4)
-    assert fixed.coef[engine.compute * rows + 3] == 0
-    assert (fixed.coef[evse * rows + 2], fixed.coef[evse * rows]) == (2, 1)
+    assert (fixed.limit_coef[evse * rows + 3], fixed.meter_coef[evse * rows + 3]) == (5, 4)
+    assert (fixed.limit_coef[dryer * rows + 3], fixed.meter_coef[dryer * rows + 3]) == (4, 4)
+    assert fixed.limit_coef[engine.compute * rows + 3] == 0
+    assert (fixed.limit_coef[evse * rows + 2], fixed.limit_coef[evse * rows]) == (2, 1)
     assert engine.state.limit_value_ma[2] == NO_LIMIT_MA
     setting = Engine(parse_panel(TEXT + FEEDER + "control_setting_a = 80\n", "panel.toml"))
     assert setting.fixed.scale[3] == 1, "behind a setting nothing counts 1.25 again"
@@ -104,7 +104,7 @@ def test_credit_makes_the_legs_rows_of_the_rating() -> None:
     fixed = engine.fixed
     assert (fixed.credit[0], fixed.scale[0]) == (1, 4)
     assert fixed.ref_ma[0] == round(1.13 * 200_000 * 0.9)
-    assert fixed.coef[engine.compute * fixed.rows] == 5
+    assert fixed.limit_coef[engine.compute * fixed.rows] == 5
 
 
 def test_total_and_equal_tiers() -> None:

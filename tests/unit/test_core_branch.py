@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from panelctl.core.decide.thermal import fill_band
+from panelctl.core.decide.thermal import setpoint_band
 from panelctl.core.thermal import PPM
 from panelctl.model.reason import Reason, Wait
 from panelctl.model.relay import Claim
@@ -136,7 +136,7 @@ def test_a_hot_breaker_lowers_the_set_point_of_its_load(compiled: bool) -> None:
     rig = Rig([evse_load(curve=True, branch_ma=60_000)], compiled)
     run(rig, 0.6, [48_000])
     # it starts hot, at theta 0.81: whole amps of a share of the 48 A that its breaker carries
-    share = fill_band(rig.state.branch_theta_ppm[0])
+    share = setpoint_band(rig.state.branch_theta_ppm[0])
     assert rig.state.set_ma[0] == 48_000 * share // PPM // 1_000 * 1_000 < 46_000
     assert rig.state.reason[0] == Reason.HOT
     run(rig, 120, [48_000])

@@ -1,4 +1,4 @@
-"""Cap the node, ask it to stop, open it: limits below household and floor, over both cores."""
+"""Lower the node, ask it to stop, open it: limits below household and floor, over both cores."""
 
 from __future__ import annotations
 
@@ -259,7 +259,7 @@ class Slow:
             return
         rig.read(relay, int(self.closed[i]))
         rig.sampled_ns[relay] -= 20 * MS
-        told, closed = rig.fixed.told_slot[i], int(rig.state.closed[i] != 0)
+        told, closed = rig.fixed.acked_slot[i], int(rig.state.closed[i] != 0)
         if rig.value[told] != closed or not rig.sampled_ns[told]:
             rig.read(told, closed)
 
@@ -293,7 +293,7 @@ def test_a_relay_that_takes_its_time_costs_nobody_else(compiled: bool) -> None:
     assert rig.state.closed.tolist() == [1, 1, 1]
     slow.run(2, 131_000)
     assert rig.state.closed.tolist() == [1, 1, 0], "the node's 5 A are all that was missing"
-    assert rig.state.flying[2] == 0
+    assert rig.state.opening[2] == 0
     slow.run(5, 131_000)
     assert rig.state.closed.tolist() == [1, 1, 0]
 
@@ -589,7 +589,7 @@ def test_what_a_stopped_node_still_draws_is_part_of_what_it_needs(compiled: bool
 
 def test_a_heat_sink_that_just_takes_the_floor_takes_it_back(compiled: bool) -> None:
     """No household is on that row, so nothing has to be left free beside the node."""
-    row = Row(limit_ma=10_000, calm=True)
+    row = Row(limit_ma=10_000, no_margin=True)
     rig = Rig([compute_load(min_off_ns=4 * S)], compiled, more=More(rows=(row,)))
     rig.fixed.row_slot[2] = rig.fixed.row_slot2[2] = -1  # the sum of its loads
     run(rig, 6)

@@ -130,7 +130,7 @@ def test_heat_lowers_the_limit_and_never_raises_it(compiled: bool) -> None:
     run(rig, 5, (120_000, 120_000), [52_000])
     assert rig.state.theta_ppm[0] > 750_000, "it starts hot"
     assert rig.state.binding[0] == LimitName.THERMAL
-    assert rig.state.fill_ma[0] < rig.state.limit_ma[0] <= 160_000
+    assert rig.state.setpoint_limit_ma[0] < rig.state.limit_ma[0] <= 160_000
     run(rig, 90, (60_000, 60_000), [52_000])
     assert rig.state.binding[0] == LimitName.FSR
     assert rig.state.theta_ppm[0] < 750_000
@@ -219,12 +219,12 @@ def test_credit_is_the_breakers_own_and_passes_nobody_elses_limit(compiled: bool
     heat = Heat(ref_ma=105_000, credit=True)
     rig = Rig([Load(min_on_ns=0)], compiled, limit_ma=100_000, more=More(heat=heat))
     run(rig, 120, (20_000, 20_000), [20_000])
-    assert rig.state.shed_ma[0] == 125_000
+    assert rig.state.shed_limit_ma[0] == 125_000
     rig.state.limit_on[1] = 1
     for r in range(2):
         rig.state.limit_value_ma[rig.fixed.rows + r] = 60_000
     run(rig, 1, (20_000, 20_000), [20_000])
-    assert rig.state.shed_ma[0] == 60_000
+    assert rig.state.shed_limit_ma[0] == 60_000
     run(rig, 2, (45_000, 20_000), [20_000])
     assert closed(rig) == [0]
 
@@ -233,7 +233,7 @@ def test_a_hard_limit_gives_no_credit(compiled: bool) -> None:
     heat = Heat(ref_ma=105_000, credit=True)
     rig = Rig([Load()], compiled, limit_ma=100_000, more=More(heat=heat, hard=True))
     run(rig, 120, (20_000, 20_000), [20_000])
-    assert rig.state.shed_ma[0] == 100_000
+    assert rig.state.shed_limit_ma[0] == 100_000
 
 
 def test_a_relay_that_dropped_out_keeps_its_minimum_off_time(compiled: bool) -> None:

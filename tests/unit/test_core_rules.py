@@ -339,7 +339,7 @@ def test_a_relay_that_opened_late_rests_from_then_on(compiled: bool) -> None:
     """Its board could not be reached for 20 s; the contact itself must not close too soon."""
     rig = Rig([Load(tier=3, min_off_ns=30 * S), compute_load()], compiled)
     run(rig, 2)
-    slots = (rig.fixed.relay_slot[0], rig.fixed.told_slot[0])
+    slots = (rig.fixed.relay_slot[0], rig.fixed.acked_slot[0])
     for _ in range(200):
         kept = [(rig.value[n], rig.sampled_ns[n]) for n in slots]
         rig.read_all((150_000, 150_000), draws_of(rig, {}))
@@ -347,7 +347,7 @@ def test_a_relay_that_opened_late_rests_from_then_on(compiled: bool) -> None:
             rig.value[n], rig.sampled_ns[n] = value, sampled_ns
         rig.step()
     assert rig.state.closed[0] == 0
-    assert rig.state.awaits[0] == 1
+    assert rig.state.order_pending[0] == 1
     run(rig, 0.3)
     opened_ns = rig.now_ns
     run(rig, 28)
@@ -381,8 +381,8 @@ def test_an_outage_makes_no_false_fault(compiled: bool) -> None:
         rig.read_all(HOUSE, draws_of(rig, {}))
         for i in range(2):
             rig.read(rig.fixed.relay_slot[i], 1)
-            rig.value[rig.fixed.told_slot[i]] = 1
-            rig.sampled_ns[rig.fixed.told_slot[i]] = before
+            rig.value[rig.fixed.acked_slot[i]] = 1
+            rig.sampled_ns[rig.fixed.acked_slot[i]] = before
         rig.step()
     assert [claims & Claim.FAULT for claims in rig.state.claims.tolist()[:2]] == [0, 0]
     run(rig, 30)

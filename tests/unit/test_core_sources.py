@@ -6,7 +6,7 @@ import pytest
 
 from panelctl.model.metering import Quality
 from panelctl.model.reason import Reason, State
-from tests.core_cases import MS, Feed, Load, More, Rig, Row, S, compute_load, evse_load
+from tests.core_cases import MS, Load, More, Rig, Row, S, SourceLeg, compute_load, evse_load
 
 
 @pytest.fixture(params=[True, False], ids=["compiled", "interpreted"])
@@ -31,26 +31,28 @@ def run(
         rig.step()
 
 
-def both(share_ppm: int, battery: bool = False, most_ma: int = Feed.most_ma) -> tuple[Feed, ...]:
+def both(
+    share_ppm: int, battery: bool = False, most_ma: int = SourceLeg.most_ma
+) -> tuple[SourceLeg, ...]:
     return tuple(
-        Feed(leg=leg, share_ppm=share_ppm, battery=battery, most_ma=most_ma) for leg in (0, 1)
+        SourceLeg(leg=leg, share_ppm=share_ppm, battery=battery, most_ma=most_ma) for leg in (0, 1)
     )
 
 
 @pytest.mark.parametrize("share_ppm", [0, 500_000, 1_000_000])
 def test_only_the_firm_part_of_a_source_is_credited(compiled: bool, share_ppm: int) -> None:
-    rig = Rig([compute_load()], compiled, limit_ma=60_000, more=More(feeds=both(share_ppm)))
+    rig = Rig([compute_load()], compiled, limit_ma=60_000, more=More(source_legs=both(share_ppm)))
     run(rig, 12, (30_000, 30_000), [52_000], (20_000, 20_000))
     credit = 20_000 * share_ppm // 1_000_000
     assert rig.state.firm_ma[0] == credit
-    assert rig.state.wary_ma[0] == 20_000 - credit
+    assert rig.state.contingency_ma[0] == 20_000 - credit
     # the limit, less 30 A of household and the margin, and what of the 20 A is there to stay
     assert rig.state.set_ma[0] == 60_000 - 30_000 - 1_600 + credit
     assert rig.state.row_ma[0] == 30_000 - 20_000 + rig.state.set_ma[0]
 
 
 def test_a_source_that_vanishes_never_passes_the_limit_without_credit(compiled: bool) -> None:
-    rig = Rig([compute_load()], compiled, limit_ma=60_000, more=More(feeds=both(0)))
+    rig = Rig([compute_load()], compiled, limit_ma=60_000, more=More(source_legs=both(0)))
     run(rig, 12, (30_000, 30_000), [52_000], (25_000, 25_000))
     draw = rig.state.set_ma[0]
     assert 30_000 + draw <= 60_000, "what the leg carries the moment the inverter trips"
@@ -59,7 +61,7 @@ def test_a_source_that_vanishes_never_passes_the_limit_without_credit(compiled: 
 
 
 def test_no_relay_opens_for_what_might_fall_away(compiled: bool) -> None:
-    rig = Rig([Load(min_on_ns=0)], compiled, limit_ma=60_000, more=More(feeds=both(0)))
+    rig = Rig([Load(min_on_ns=0)], compiled, limit_ma=60_000, more=More(source_legs=both(0)))
     run(rig, 5, (50_000, 50_000), [20_000], (40_000, 40_000))
     assert rig.state.closed[0] == 1
     run(rig, 2, (50_000, 50_000), [20_000], (5_000, 5_000))
@@ -71,7 +73,7 @@ def test_no_relay_opens_for_what_might_fall_away(compiled: bool) -> None:
 
 
 def test_firm_is_the_least_of_the_last_windows(compiled: bool) -> None:
-    rig = Rig([compute_load()], compiled, more=More(feeds=both(1_000_000)))
+    rig = Rig([compute_load()], compiled, more=More(source_legs=both(1_000_000)))
     run(rig, 1.5, (30_000, 30_000), [0], (20_000, 20_000))
     assert rig.state.firm_ma[0] == 0, "nothing is firm before a whole window has been seen"
     run(rig, 6, (30_000, 30_000), [0], (20_000, 20_000))
@@ -85,30 +87,32 @@ def test_firm_is_the_least_of_the_last_windows(compiled: bool) -> None:
 
 
 def test_a_source_that_is_not_read_may_give_all_and_nothing(compiled: bool) -> None:
-    rig = Rig([compute_load()], compiled, limit_ma=80_000, more=More(feeds=both(1_000_000)))
+    rig = Rig([compute_load()], compiled, limit_ma=80_000, more=More(source_legs=both(1_000_000)))
     run(rig, 8, (30_000, 30_000), [52_000], (20_000, 20_000))
     assert rig.state.set_ma[0] == 52_000
-    rig.fixed.feed_stale_ns[0] = -1
+    rig.fixed.source_stale_ns[0] = -1
     run(rig, 0.2, (30_000, 30_000), [52_000], (20_000, 20_000))
     assert (rig.state.may_ma[0], rig.state.firm_ma[0]) == (40_000, 0)
     assert rig.state.set_ma[0] < 40_000
-    rig.fixed.feed_stale_ns[0] = 3 * S
+    rig.fixed.source_stale_ns[0] = 3 * S
     run(rig, 1.5, (30_000, 30_000), [52_000], (20_000, 20_000))
     assert rig.state.firm_ma[0] == 0, "credit is earned anew"
 
 
 def test_a_battery_that_charges_gives_nothing(compiled: bool) -> None:
-    rig = Rig([compute_load()], compiled, limit_ma=80_000, more=More(feeds=both(0, battery=True)))
+    rig = Rig(
+        [compute_load()], compiled, limit_ma=80_000, more=More(source_legs=both(0, battery=True))
+    )
     run(rig, 3, (30_000, 30_000), [52_000], (-15_000, -15_000))
     assert rig.state.out_ma[0] == 0
     assert rig.state.row_ma[0] == 45_000 + rig.state.set_ma[0]
     run(rig, 3, (30_000, 30_000), [52_000], (15_000, 15_000))
-    assert rig.state.out_ma[0] == rig.state.wary_ma[0] == 15_000
+    assert rig.state.out_ma[0] == rig.state.contingency_ma[0] == 15_000
 
 
 def test_the_busbar_carries_what_the_lugs_and_the_sources_bring(compiled: bool) -> None:
     rows = (Row(legs=(0,), limit_ma=70_000, bus=True), Row(legs=(1,), limit_ma=70_000, bus=True))
-    more = More(rows=rows, feeds=both(1_000_000))
+    more = More(rows=rows, source_legs=both(1_000_000))
     rig = Rig([compute_load()], compiled, limit_ma=60_000, more=more)
     run(rig, 12, (30_000, 30_000), [52_000], (30_000, 30_000))
     # with all 30 A firm the lugs would leave 58.4 A
@@ -119,7 +123,7 @@ def test_the_busbar_carries_what_the_lugs_and_the_sources_bring(compiled: bool) 
 
 def test_export_is_no_load_of_the_lugs_but_one_of_the_busbar(compiled: bool) -> None:
     rows = (Row(legs=(0,), limit_ma=70_000, bus=True),)
-    rig = Rig([compute_load()], compiled, more=More(rows=rows, feeds=both(0)))
+    rig = Rig([compute_load()], compiled, more=More(rows=rows, source_legs=both(0)))
     run(rig, 3, (10_000, 10_000), [0], (40_000, 40_000))
     assert rig.state.row_ma[2] == 10_000
     assert (rig.state.row_ma[0], rig.state.flow_ma[0]) == (0, -30_000)
@@ -128,7 +132,7 @@ def test_export_is_no_load_of_the_lugs_but_one_of_the_busbar(compiled: bool) -> 
 @pytest.mark.parametrize("sun", [0, 15_000, 40_000])
 def test_without_credit_the_sun_neither_gives_nor_takes(compiled: bool, sun: int) -> None:
     """Night, morning and an export at noon: the node gets what it would without a roof."""
-    rig = Rig([compute_load()], compiled, limit_ma=60_000, more=More(feeds=both(0)))
+    rig = Rig([compute_load()], compiled, limit_ma=60_000, more=More(source_legs=both(0)))
     run(rig, 12, (10_000, 10_000), [52_000], (sun, sun))
     assert rig.state.set_ma[0] == 60_000 - 10_000 - 1_600
 
@@ -136,7 +140,8 @@ def test_without_credit_the_sun_neither_gives_nor_takes(compiled: bool, sun: int
 def test_an_export_sheds_nobody(compiled: bool) -> None:
     """A lease of 47 A in all, 50 A of sun a leg, 10 A of household: what flows, flows out."""
     more = More(
-        rows=(Row(limit_ma=47_000),), feeds=tuple(Feed(leg=n, most_ma=60_000) for n in (0, 1))
+        rows=(Row(limit_ma=47_000),),
+        source_legs=tuple(SourceLeg(leg=n, most_ma=60_000) for n in (0, 1)),
     )
     loads = [Load(min_on_ns=0), Load(legs=(0,), min_on_ns=0)]
     rig = Rig(loads, compiled, limit_ma=20_000, more=more)
@@ -157,7 +162,7 @@ def test_a_transformer_the_wrong_way_round_is_no_export(compiled: bool) -> None:
 
 
 def test_a_direction_that_is_old_is_none(compiled: bool) -> None:
-    rig = Rig([compute_load()], compiled, limit_ma=60_000, more=More(feeds=both(0)))
+    rig = Rig([compute_load()], compiled, limit_ma=60_000, more=More(source_legs=both(0)))
     run(rig, 3, (10_000, 10_000), [0], (40_000, 40_000))
     assert rig.state.flow_ma[0] == -30_000
     old = rig.sampled_ns[2]
@@ -169,29 +174,29 @@ def test_a_direction_that_is_old_is_none(compiled: bool) -> None:
 
 
 def test_a_battery_whose_power_is_not_read_earns_nothing(compiled: bool) -> None:
-    rig = Rig([compute_load()], compiled, more=More(feeds=both(1_000_000, battery=True)))
+    rig = Rig([compute_load()], compiled, more=More(source_legs=both(1_000_000, battery=True)))
     for _ in range(80):
         rig.read_all((30_000, 30_000), [0], (15_000, 15_000))
-        rig.read(rig.fixed.feed_w_slot[0], 0, Quality.INVALID)
+        rig.read(rig.fixed.source_w_slot[0], 0, Quality.INVALID)
         rig.step()
     assert (rig.state.firm_ma[0], rig.state.firm_ma[1]) == (0, 15_000)
-    assert rig.state.wary_ma[0] == 15_000
+    assert rig.state.contingency_ma[0] == 15_000
 
 
 def test_a_busbar_is_not_shed_for_a_source_that_is_not_read(compiled: bool) -> None:
-    more = More(rows=(Row(legs=(0,), limit_ma=70_000, bus=True),), feeds=both(0))
+    more = More(rows=(Row(legs=(0,), limit_ma=70_000, bus=True),), source_legs=both(0))
     rig = Rig([Load(min_on_ns=0), compute_load()], compiled, limit_ma=80_000, more=more)
     run(rig, 6, (30_000, 30_000), [10_000, 52_000], (20_000, 20_000))
-    rig.fixed.feed_stale_ns[0] = -1
+    rig.fixed.source_stale_ns[0] = -1
     run(rig, 3, (30_000, 30_000), [10_000, 52_000], (20_000, 20_000))
     assert rig.state.closed[0] == 1
-    assert rig.state.wary_ma[2] == 20_000, "40 A may be given, 20 A were last"
+    assert rig.state.contingency_ma[2] == 20_000, "40 A may be given, 20 A were last"
     assert rig.state.set_ma[1] < 20_000
 
 
 def test_one_bad_reading_of_the_mains_changes_nothing(compiled: bool) -> None:
     rows = (Row(legs=(0,), limit_ma=70_000, bus=True), Row(limit_ma=150_000))
-    rig = Rig([compute_load()], compiled, more=More(rows=rows, feeds=both(0)))
+    rig = Rig([compute_load()], compiled, more=More(rows=rows, source_legs=both(0)))
     rig.fixed.row_stale_ns[2] = rig.fixed.row_stale_ns[3] = 0  # of the mains
     run(rig, 12, (30_000, 30_000), [52_000], (5_000, 5_000))
     before = rig.state.set_ma[0]
@@ -225,7 +230,7 @@ def test_what_relieves_the_neutral_and_may_go_is_not_counted_on(compiled: bool) 
     loads = [evse_load(legs=(0,)), Load(legs=(1,), demand_ma=15_000)]
     rig = Rig(loads, compiled, more=More(rows=NEUTRAL))
     run(rig, 8, (20_000, 10_000), [48_000, 15_000])
-    assert rig.state.wary_ma[2] == 15_000
+    assert rig.state.contingency_ma[2] == 15_000
     assert rig.state.set_ma[0] == 18_000
     rig.core.claim(1, 2, Reason.USER, rig.now_ns)
     run(rig, 0.3, (20_000, 10_000), [48_000, 15_000])
@@ -266,7 +271,7 @@ def test_a_dryer_loads_the_neutral_with_its_drum(compiled: bool) -> None:
         rig.step()
     assert rig.state.row_ma[2] == 10_000
     assert rig.state.meas_ma[2] == 10_000, "what leg a draws more"
-    assert (rig.state.wary_ma[2], rig.state.wary_ma[3]) == (0, 10_000)
+    assert (rig.state.contingency_ma[2], rig.state.contingency_ma[3]) == (0, 10_000)
     for _ in range(40):  # and a household that leaves no room for it
         rig.read_all((32_000, 8_000), [20_000, 5_000])
         if rig.state.closed[0]:
@@ -278,7 +283,7 @@ def test_a_dryer_loads_the_neutral_with_its_drum(compiled: bool) -> None:
 
 
 def test_a_direction_that_is_not_known_counts_against_us(compiled: bool) -> None:
-    rig = Rig([compute_load()], compiled, more=More(rows=NEUTRAL, feeds=both(0)))
+    rig = Rig([compute_load()], compiled, more=More(rows=NEUTRAL, source_legs=both(0)))
     for exporting in (False, True):
         run(rig, 1, (20_000, 20_000), [0], (0, 60_000 if exporting else 0))
         carried = rig.state.row_ma[2]
@@ -301,13 +306,13 @@ def test_balanced_set_points_are_no_load_of_the_neutral(compiled: bool, two_cts:
 def test_a_source_that_falls_earns_no_room_before_the_mains_show_it(compiled: bool) -> None:
     """The inverter trips, and its zero is read before the mains' next sample."""
     loads = [evse_load(max_ma=80_000, step_ma=1_000, tier=4), compute_load()]
-    rig = Rig(loads, compiled, limit_ma=60_000, more=More(feeds=both(0)))
+    rig = Rig(loads, compiled, limit_ma=60_000, more=More(source_legs=both(0)))
     run(rig, 12, (10_000, 10_000), [80_000, 52_000], (40_000, 40_000))
     before = rig.state.set_ma.tolist()
     assert sum(before) > 40_000
     for _ in range(4):
         for j in (0, 1):
-            rig.read(rig.fixed.feed_slot[j], 0)
+            rig.read(rig.fixed.source_slot[j], 0)
         for slot in (s for s in rig.fixed.slot if s >= 0):
             rig.read(slot, rig.value[slot])
         rig.step()
@@ -317,11 +322,11 @@ def test_a_source_that_falls_earns_no_room_before_the_mains_show_it(compiled: bo
 def test_a_silent_source_explains_no_export(compiled: bool) -> None:
     """Both transformers are put on backwards, and the inverter is silent, as by night."""
     loads = [compute_load(relay=False), Load(min_on_ns=0)]
-    more = More(feeds=both(0, most_ma=60_000))
+    more = More(source_legs=both(0, most_ma=60_000))
     rig = Rig(loads, compiled, limit_ma=40_000, more=more)
     for _ in range(60):
         for j in (0, 1):
-            rig.fixed.feed_stale_ns[j] = -1
+            rig.fixed.source_stale_ns[j] = -1
         draw = min(52_000, rig.state.set_ma[0])
         rig.read_all((40_000, 40_000), [draw, 15_000])
         for slot in (2, 3):
@@ -343,18 +348,20 @@ def test_what_the_other_leg_draws_earns_room_only_once_its_load_is_seen(compiled
         rig.read_all((20_000, 20_000), [15_000, min(48_000, rig.state.set_ma[1])])
         rig.sampled_ns[slot], rig.value[slot] = before
         rig.step()
-        assert rig.state.rest_ma[2] + rig.state.wary_ma[2] >= kept_ma, "in no cycle"
+        assert rig.state.rest_ma[2] + rig.state.contingency_ma[2] >= kept_ma, "in no cycle"
     run(rig, 6, (20_000, 20_000), [15_000, 48_000])
     assert rig.state.set_ma[1] <= 32_000, "what it draws when the other leg's circuit stops"
 
 
 def test_a_battery_that_may_be_charging_explains_no_export(compiled: bool) -> None:
-    rig = Rig([compute_load()], compiled, limit_ma=60_000, more=More(feeds=both(0, battery=True)))
+    rig = Rig(
+        [compute_load()], compiled, limit_ma=60_000, more=More(source_legs=both(0, battery=True))
+    )
     for _ in range(20):
         rig.read_all((30_000, 30_000), [5_000], (20_000, 20_000))
         for slot in (2, 3):
             rig.read(slot, -abs(rig.value[slot]))
         for j in (0, 1):
-            rig.read(rig.fixed.feed_w_slot[j], 0, Quality.INVALID)
+            rig.read(rig.fixed.source_w_slot[j], 0, Quality.INVALID)
         rig.step()
     assert rig.state.flow_ma[0] == 15_000

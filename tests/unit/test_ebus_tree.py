@@ -113,7 +113,7 @@ def test_what_is_not_known_is_not_made_up(site: Site) -> None:
     panel = read_panel(DEMO)
     blind = Site(panel)
     blind.rig.run(10)
-    blind.rig.unread = {name for name in blind.rig.engine.image.slot if ".told" not in name}
+    blind.rig.unread = {name for name in blind.rig.engine.image.slot if ".acked" not in name}
     blind.rig.run(20)
     values, root = blind.values(), blind.tree.root.id
     assert values[f"{root}-lugs-up/meter/active-power"] is None
@@ -258,7 +258,7 @@ def test_a_feeder_whose_meter_is_not_read_shows_no_current() -> None:
     made.rig.unread = {"barn.a_ma"}
     made.rig.run(5)
     assert made.values()[path] is None
-    assert made.record()["rows"]["barn.a"]["stale"]
+    assert made.record()["constraints"]["barn.a"]["stale"]
 
 
 def test_off_the_grid_nothing_flows_from_it() -> None:

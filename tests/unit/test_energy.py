@@ -89,7 +89,7 @@ def test_a_total_never_falls_and_never_outruns_what_can_flow(
     assert counter.total_wh <= 10_000 * now_ns // (3600 * S) + 250 * readings
 
 
-class Bench:
+class CountersRig:
     """The demo's image, each second; what the readings say and what the counters count."""
 
     def __init__(self) -> None:
@@ -114,7 +114,7 @@ class Bench:
             self.count_wh += counted_w / 3600
             if self.unread:
                 self.image.latch()
-                self.engine.core.judge(self.now_ns)
+                self.engine.core.check_readings(self.now_ns)
                 continue
             for name in ("main", "compute"):
                 for leg in "ab":
@@ -126,72 +126,72 @@ class Bench:
             self.put("compute.0_wh", self.shown_wh)
             self.put("main.import_wh", self.shown_wh)
             self.image.latch()
-            self.engine.core.judge(self.now_ns)
+            self.engine.core.check_readings(self.now_ns)
 
 
 @pytest.mark.parametrize(("every_s", "of_wh"), [(1, 1), (10, 1), (900, 1), (1, 100), (1, 1000)])
 def test_a_true_meter_is_never_in_doubt_and_a_false_one_always(every_s: int, of_wh: int) -> None:
-    bench = Bench()
+    rig = CountersRig()
     for amps in (5, 40, 0, 52, 20):
-        bench.run(1810, amps * 240, amps * 1000, amps * 240, every_s, of_wh)
-        assert bench.energy.doubts == {}
-    total_wh = bench.energy.total_wh("compute")
+        rig.run(1810, amps * 240, amps * 1000, amps * 240, every_s, of_wh)
+        assert rig.energy.doubts == {}
+    total_wh = rig.energy.total_wh("compute")
     assert total_wh is not None
-    assert bench.shown_wh - 20 <= total_wh <= bench.shown_wh, "nothing is lost"
-    bench.run(7200, 9_600, 10_000, 9_600, every_s, of_wh)
-    assert bench.energy.doubts["compute"] == [Doubt.ENERGY]
+    assert rig.shown_wh - 20 <= total_wh <= rig.shown_wh, "nothing is lost"
+    rig.run(7200, 9_600, 10_000, 9_600, every_s, of_wh)
+    assert rig.energy.doubts["compute"] == [Doubt.ENERGY]
 
 
 def test_whole_amps_cut_off_are_no_contradiction() -> None:
-    bench = Bench()
-    bench.run(36_000, 1.9 * 240, 1_000, 456)
-    assert bench.energy.doubts == {}
+    rig = CountersRig()
+    rig.run(36_000, 1.9 * 240, 1_000, 456)
+    assert rig.energy.doubts == {}
 
 
 def test_pauses_of_the_bus_neither_hide_nor_make_a_contradiction() -> None:
-    true, false = Bench(), Bench()
+    true, false = CountersRig(), CountersRig()
     for _ in range(16):
-        for bench, ma in ((true, 10_000), (false, 2_500)):
-            bench.unread = False
-            bench.run(600, 2_400, ma, 2_400)
-            bench.unread = True
-            bench.run(5, 30_000, ma, 2_400)
+        for rig, ma in ((true, 10_000), (false, 2_500)):
+            rig.unread = False
+            rig.run(600, 2_400, ma, 2_400)
+            rig.unread = True
+            rig.run(5, 30_000, ma, 2_400)
     assert true.energy.doubts == {}
     assert false.energy.doubts["compute"] == [Doubt.ENERGY]
 
 
 def test_an_export_says_nothing_about_the_import() -> None:
-    bench = Bench()
+    rig = CountersRig()
     for _ in range(24):
-        bench.run(300, 6_000, 6_250, 6_000)
-        bench.run(900, 0, 12_500, -12_000)
-    assert Doubt.ENERGY in bench.energy.doubts[MAINS]
-    bench = Bench()
+        rig.run(300, 6_000, 6_250, 6_000)
+        rig.run(900, 0, 12_500, -12_000)
+    assert Doubt.ENERGY in rig.energy.doubts[MAINS]
+    rig = CountersRig()
     for _ in range(24):
-        bench.run(300, 6_000, 25_000, 6_000)
-        bench.run(900, 0, 50_000, -12_000)
-    assert Doubt.ENERGY not in bench.energy.doubts.get(MAINS, [])
+        rig.run(300, 6_000, 25_000, 6_000)
+        rig.run(900, 0, 50_000, -12_000)
+    assert Doubt.ENERGY not in rig.energy.doubts.get(MAINS, [])
 
 
 def test_two_counters_that_are_read_one_after_the_other() -> None:
     """After hours without a bus, the first shows the gap before the second does."""
-    bench = Bench()
+    rig = CountersRig()
     legs = ("dryer.0_wh", "dryer.1_wh")
     count = [5_000.0, 5_000.0]
 
     def run(seconds: int, read: bool) -> None:
         for n in range(seconds):
-            bench.now_ns += S
+            rig.now_ns += S
             count[:] = [wh + 1_200 / 3600 for wh in count]
             if read:
                 for leg in "ab":
-                    bench.put(f"dryer.{leg}_ma", 10_000)
-                bench.put("dryer.0_w", 1_200)
-                bench.put("dryer.1_w", 1_200)
-                bench.put(legs[n % 2], int(count[n % 2]))
-            bench.image.latch()
-            bench.engine.core.judge(bench.now_ns)
-            assert bench.energy.doubts == {}
+                    rig.put(f"dryer.{leg}_ma", 10_000)
+                rig.put("dryer.0_w", 1_200)
+                rig.put("dryer.1_w", 1_200)
+                rig.put(legs[n % 2], int(count[n % 2]))
+            rig.image.latch()
+            rig.engine.core.check_readings(rig.now_ns)
+            assert rig.energy.doubts == {}
 
     run(60, True)
     run(7_200, False)
@@ -199,68 +199,68 @@ def test_two_counters_that_are_read_one_after_the_other() -> None:
 
 
 def test_the_counter_of_a_single_transformer_stands_for_both_legs() -> None:
-    bench = Bench()
+    rig = CountersRig()
 
     def run(seconds: int, per_counter_w: float) -> None:
         for _ in range(seconds):
-            bench.now_ns += S
-            bench.count_wh += per_counter_w / 3600
-            bench.put("water_heater.a_ma", 20_000)
-            bench.put("water_heater.0_w", round(per_counter_w))
-            bench.put("water_heater.0_wh", int(bench.count_wh))
-            bench.image.latch()
-            bench.engine.core.judge(bench.now_ns)
+            rig.now_ns += S
+            rig.count_wh += per_counter_w / 3600
+            rig.put("water_heater.a_ma", 20_000)
+            rig.put("water_heater.0_w", round(per_counter_w))
+            rig.put("water_heater.0_wh", int(rig.count_wh))
+            rig.image.latch()
+            rig.engine.core.check_readings(rig.now_ns)
 
     run(3_600, 2_400)
-    shown_wh = bench.energy.total_wh("water_heater")
-    assert shown_wh == pytest.approx(2 * bench.count_wh, abs=4)
-    assert bench.energy.doubts == {}
+    shown_wh = rig.energy.total_wh("water_heater")
+    assert shown_wh == pytest.approx(2 * rig.count_wh, abs=4)
+    assert rig.energy.doubts == {}
     run(3_600, 4_800)  # one that counts the whole load is no contradiction either
-    assert bench.energy.doubts == {}
+    assert rig.energy.doubts == {}
 
 
 def test_currents_that_are_too_small_for_the_energy_are_marked() -> None:
-    bench = Bench()
-    bench.run(600, 9_600, 40_000, 9_600)
-    assert bench.energy.doubts == {}
-    bench.run(900, 9_600, 20_000, 4_800)  # another scale, as after a change of firmware
-    assert bench.energy.doubts == {MAINS: [Doubt.ENERGY], "compute": [Doubt.ENERGY]}
+    rig = CountersRig()
+    rig.run(600, 9_600, 40_000, 9_600)
+    assert rig.energy.doubts == {}
+    rig.run(900, 9_600, 20_000, 4_800)  # another scale, as after a change of firmware
+    assert rig.energy.doubts == {MAINS: [Doubt.ENERGY], "compute": [Doubt.ENERGY]}
     for name in ("main.a_ma", "main.b_ma", "compute.a_ma"):
-        slot = bench.image.slot[name]
-        assert bench.image.quality[slot] == Quality.IMPLAUSIBLE
-        assert bench.image.value[slot] == 20_000, "what was read stands there"
-    bench.run(900, 9_600, 40_000, 9_600)
-    assert bench.energy.doubts == {}
+        slot = rig.image.slot[name]
+        assert rig.image.quality[slot] == Quality.IMPLAUSIBLE
+        assert rig.image.value[slot] == 20_000, "what was read stands there"
+    rig.run(900, 9_600, 40_000, 9_600)
+    assert rig.energy.doubts == {}
 
 
 def test_a_counter_that_stands_still_is_told_and_decides_nothing() -> None:
-    bench = Bench()
-    bench.run(60, 9_600, 40_000, 9_600)
-    bench.run(2_400, 0, 40_000, 9_600)
-    assert bench.energy.doubts == {MAINS: [Doubt.STILL], "compute": [Doubt.STILL]}
-    assert bench.image.quality[bench.image.slot["main.a_ma"]] == Quality.GOOD
+    rig = CountersRig()
+    rig.run(60, 9_600, 40_000, 9_600)
+    rig.run(2_400, 0, 40_000, 9_600)
+    assert rig.energy.doubts == {MAINS: [Doubt.STILL], "compute": [Doubt.STILL]}
+    assert rig.image.quality[rig.image.slot["main.a_ma"]] == Quality.GOOD
 
 
 def test_what_was_not_read_is_not_held_against_the_currents() -> None:
-    bench = Bench()
-    bench.run(60, 9_600, 40_000, 9_600)
-    bench.now_ns += 3600 * S  # the meter was away for an hour and counted on
-    bench.count_wh += 9_600
-    bench.run(600, 9_600, 40_000, 9_600)
-    assert bench.energy.doubts == {}
+    rig = CountersRig()
+    rig.run(60, 9_600, 40_000, 9_600)
+    rig.now_ns += 3600 * S  # the meter was away for an hour and counted on
+    rig.count_wh += 9_600
+    rig.run(600, 9_600, 40_000, 9_600)
+    assert rig.energy.doubts == {}
 
 
 def test_totals_outlive_a_restart(tmp_path: Path) -> None:
-    bench = Bench()
-    bench.run(60, 9_600, 40_000, 9_600)
-    before = bench.energy.total_wh("compute")
+    rig = CountersRig()
+    rig.run(60, 9_600, 40_000, 9_600)
+    before = rig.energy.total_wh("compute")
     assert before is not None
     store = HistoryStore(tmp_path)
-    store.save(bench.engine.snapshot(bench.now_ns, 1000.0), Ledger())
+    store.save(rig.engine.snapshot(rig.now_ns, 1000.0), Ledger())
     kept, _ = store.load()
     assert kept.at_s == 1000.0
-    later = Bench()
-    later.energy.take(kept.energy, -3600 * S)
+    later = CountersRig()
+    later.energy.resume(kept.energy, -3600 * S)
     assert later.energy.total_wh("compute") == before
     later.count_wh = 7.0  # the meter was changed meanwhile
     later.run(3, 3_600, 15_000, 3_600)

@@ -127,13 +127,13 @@ def test_a_unit_that_is_lost_alone_too_was_the_unit() -> None:
 def test_a_queue_that_is_made_narrower_lets_nobody_in_until_enough_have_left() -> None:
     turns = TurnQueue()
     turns.widen(3)
-    assert [turns.take() for _ in range(4)] == [True, True, True, False]
+    assert [turns.acquire() for _ in range(4)] == [True, True, True, False]
     turns.widen(1)
     turns.leave()
     turns.leave()
-    assert not turns.take()
+    assert not turns.acquire()
     turns.leave()
-    assert turns.take()
+    assert turns.acquire()
 
 
 def test_a_remark_needs_evidence_and_goes_after_a_minute() -> None:

@@ -92,7 +92,7 @@ def test_people_are_answered_once_it_is_on_the_disk(tmp_path: Path) -> None:
     disk, person = Disk(), Person()
     loop = loop_of(tmp_path, disk)
     verdict = Verdict("1", True)
-    loop._keep(100 * S)
+    loop._store_state(100 * S)
     loop._answer([(cast(Any, person), verdict)], 100 * S)
     assert person.told == []
     loop._answer([], 100 * S + S // 10)
@@ -107,7 +107,7 @@ def test_a_disk_that_takes_too_long_is_not_waited_for(tmp_path: Path) -> None:
     disk, person = Disk(), Person()
     loop = loop_of(tmp_path, disk)
     verdict = Verdict("1", True)
-    loop._keep(100 * S)
+    loop._store_state(100 * S)
     loop._answer([(cast(Any, person), verdict)], 100 * S)
     loop._answer([], 100 * S + ANSWER_NS - 1)
     assert person.told == []
@@ -118,7 +118,7 @@ def test_a_disk_that_takes_too_long_is_not_waited_for(tmp_path: Path) -> None:
 def test_a_stop_feeds_the_watchdog_while_it_waits_for_the_files(tmp_path: Path) -> None:
     disk, person = Disk(), Person()
     loop = loop_of(tmp_path, disk)
-    loop._keep(100 * S, last=True)
+    loop._store_state(100 * S, last=True)
     loop._answer([(cast(Any, person), Verdict("1", True))], 100 * S)
     asyncio.run(loop._finish())
     assert disk.busy, "it never took it"
@@ -134,9 +134,9 @@ def test_heat_is_kept_from_the_first_cycle_on(tmp_path: Path) -> None:
     disk = Disk()
     panel = watched(PANEL, "home-fast")
     loop = loop_of(tmp_path, disk, now_ns=3 * S, panel=panel)
-    warm = Snapshot(heat={"a": [4 << 30, 4 << 30], "b": [4 << 30, 4 << 30]})
+    warm = Snapshot(thermal={"a": [4 << 30, 4 << 30], "b": [4 << 30, 4 << 30]})
     loop._engine.resume(warm, 3 * S, 1e9)
-    loop._keep(3 * S)
+    loop._store_state(3 * S)
     kept = loop._store.load(3 * S, 1e9)
     assert isinstance(kept, Kept)
-    assert kept.engine.heat["a"] == [4 << 30, 4 << 30]
+    assert kept.engine.thermal["a"] == [4 << 30, 4 << 30]

@@ -73,7 +73,7 @@ class DeafLink:
     async def close(self) -> None: ...
 
 
-class Bench:
+class WritersRig:
     """The writer of the demo's charger, called by hand."""
 
     def __init__(self, panel: Panel = PANEL) -> None:
@@ -103,27 +103,27 @@ class Bench:
 
 
 def test_a_write_whose_reply_was_lost_is_taken_back_all_the_same() -> None:
-    bench = Bench()
-    assert bench.wish(10)
-    assert not bench.wish(10), "unchanged values are not written"
-    bench.link.deaf = True
-    assert bench.wish(30)
-    bench.link.deaf = False
-    assert bench.wish(10), "the device may stand at 30 A"
-    assert bench.link.obeyed[-1] == bench.link.obeyed[0]
-    assert not bench.wish(10)
+    rig = WritersRig()
+    assert rig.wish(10)
+    assert not rig.wish(10), "unchanged values are not written"
+    rig.link.deaf = True
+    assert rig.wish(30)
+    rig.link.deaf = False
+    assert rig.wish(10), "the device may stand at 30 A"
+    assert rig.link.obeyed[-1] == rig.link.obeyed[0]
+    assert not rig.wish(10)
 
 
 def test_a_board_does_not_keep_the_order_that_a_stuck_contact_did_not_follow() -> None:
     """It was told to close, stayed open, and is to stay open now."""
-    bench = Bench()
-    engine, outputs = bench.outputs._engine, bench.outputs
+    rig = WritersRig()
+    engine, outputs = rig.outputs._engine, rig.outputs
     image, i = engine.image, engine.index["dishwasher"]
     engine.state.closed[i] = 1
     board = next(target for n, target, _, _ in outputs._relay_loads if n == i)
 
     def relays(now_ns: int, told: int) -> set[int]:
-        for name, value in (("relay", 0), ("told", told)):
+        for name, value in (("relay", 0), ("acked", told)):
             slot = image.slot[f"dishwasher.{name}"]
             image.value[slot], image.quality[slot], image.sampled_ns[slot] = value, 1, now_ns
         board.relays.clear()
@@ -140,32 +140,32 @@ def test_a_board_does_not_keep_the_order_that_a_stuck_contact_did_not_follow() -
 
 
 def test_an_order_that_is_refused_every_time_keeps_no_other_waiting() -> None:
-    bench = Bench()
-    outputs = bench.outputs
+    rig = WritersRig()
+    outputs = rig.outputs
     board = outputs.targets["relays1"]
     mine = sorted(i for i, target, _, _ in outputs._relay_loads if target is board)[:3]
     for i in mine:
         outputs._engine.state.closed[i] = 0
     board.relays |= set(mine)
-    bench.link.deaf = True
+    rig.link.deaf = True
     for _ in mine:
         with pytest.raises(ReplyTimeout):
             asyncio.run(outputs._write_relay(board))
-    assert len(set(bench.link.obeyed)) == 3
+    assert len(set(rig.link.obeyed)) == 3
 
 
 @pytest.mark.parametrize("deaf", [False, True])
 def test_a_register_that_wears_is_raised_within_its_budget_only(deaf: bool) -> None:
     devices = tuple(_worn(d) if d.name == CHARGER else d for d in PANEL.devices)
-    bench = Bench(replace(PANEL, devices=devices))
-    assert bench.wish(10)
-    bench.link.deaf = deaf
-    raises = sum(bench.wish(12 + n % 2) for n in range(200))
+    rig = WritersRig(replace(PANEL, devices=devices))
+    assert rig.wish(10)
+    rig.link.deaf = deaf
+    raises = sum(rig.wish(12 + n % 2) for n in range(200))
     assert raises <= 4, "an eighth of a day's, and no more for being lost"
-    assert bench.wish(6), "what lowers is written in any case"
-    assert not bench.wish(16)
-    bench.clock.ns += 86_400 * NS_PER_S
-    assert bench.wish(16)
+    assert rig.wish(6), "what lowers is written in any case"
+    assert not rig.wish(16)
+    rig.clock.ns += 86_400 * NS_PER_S
+    assert rig.wish(16)
 
 
 def test_a_reply_that_was_read_late_is_no_newer_than_its_question() -> None:

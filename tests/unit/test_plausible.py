@@ -21,7 +21,7 @@ TENTH_NS = 100_000_000
 PANEL = read_panel(DEMO)
 
 
-class Bench:
+class MetersRig:
     """The demo panel's image at 10 Hz: what each leg's household and some circuits draw, mA."""
 
     def __init__(self, sources: bool = False, metered: bool = True) -> None:
@@ -33,7 +33,7 @@ class Bench:
             first = dataclasses.replace(panel.circuits[-1], source=Source(SourceKind.PV, 0.0, 60.0))
             panel = dataclasses.replace(panel, circuits=(*panel.circuits[:-1], first))
         self.engine = Engine(panel)
-        self.image, self.judge = self.engine.image, self.engine.plausible
+        self.image, self.judge = self.engine.image, self.engine.plausibility
         self.now_ns = 1_000_000_000
         self.digit = self.cycles = 0
 
@@ -59,7 +59,7 @@ class Bench:
                 if f"{name}.{leg}_ma" in self.image.slot:
                     self.put(f"{name}.{leg}_ma", ma if lagging else ma + self.cycles % 5)
         self.image.latch()
-        self.engine.core.judge(self.now_ns)
+        self.engine.core.check_readings(self.now_ns)
         return self.judge.doubts.get("a", [])
 
     @property
@@ -68,94 +68,94 @@ class Bench:
 
 
 def test_a_fall_is_believed_with_its_second_sample() -> None:
-    bench = Bench()
+    rig = MetersRig()
     for _ in range(10):
-        assert bench.cycle(60_000, 60_000, compute=40_000) == []
-    assert bench.cycle(10_000, 60_000, compute=40_000) == [Doubt.DROP]
-    assert bench.quality == Quality.IMPLAUSIBLE
-    assert bench.image.value[0] // 1000 == 10, "what was read stands there"
-    assert bench.cycle(60_000, 60_000, compute=40_000) == [], "a damaged frame: one cycle"
-    assert bench.cycle(30_000, 60_000, compute=20_000) == [], "the node fell as much"
-    assert bench.cycle(5_000, 60_000, compute=20_000) == [Doubt.DROP]
-    assert bench.cycle(6_000, 60_000, compute=20_000) == [], "a large load has stopped"
-    assert bench.quality == Quality.GOOD
+        assert rig.cycle(60_000, 60_000, compute=40_000) == []
+    assert rig.cycle(10_000, 60_000, compute=40_000) == [Doubt.DROP]
+    assert rig.quality == Quality.IMPLAUSIBLE
+    assert rig.image.value[0] // 1000 == 10, "what was read stands there"
+    assert rig.cycle(60_000, 60_000, compute=40_000) == [], "a damaged frame: one cycle"
+    assert rig.cycle(30_000, 60_000, compute=20_000) == [], "the node fell as much"
+    assert rig.cycle(5_000, 60_000, compute=20_000) == [Doubt.DROP]
+    assert rig.cycle(6_000, 60_000, compute=20_000) == [], "a large load has stopped"
+    assert rig.quality == Quality.GOOD
 
 
 def test_small_falls_and_all_rises_are_believed_at_once() -> None:
-    bench = Bench()
+    rig = MetersRig()
     for ma in (40_000, 25_000, 90_000, 75_000, 160_000, 145_000):
-        assert bench.cycle(ma, 60_000) == []
+        assert rig.cycle(ma, 60_000) == []
 
 
 def test_a_frozen_meter_is_found_out_by_the_branch_circuits() -> None:
-    bench = Bench()
+    rig = MetersRig()
     for _ in range(5):
-        bench.cycle(60_000, 60_000, dryer=0, compute=20_000)
+        rig.cycle(60_000, 60_000, dryer=0, compute=20_000)
     for _ in range(35):
-        assert bench.cycle(60_000, 60_000, True, dryer=0, compute=20_000) == []
-    doubts = bench.cycle(60_000, 60_000, True, dryer=20_000, compute=20_000)
+        assert rig.cycle(60_000, 60_000, True, dryer=0, compute=20_000) == []
+    doubts = rig.cycle(60_000, 60_000, True, dryer=20_000, compute=20_000)
     assert doubts == [Doubt.FROZEN]
-    assert bench.cycle(60_000, 60_000, True, dryer=0, compute=20_000) == [Doubt.FROZEN]
-    assert bench.cycle(60_000, 60_000, dryer=0, compute=20_000) == [], "it lives"
+    assert rig.cycle(60_000, 60_000, True, dryer=0, compute=20_000) == [Doubt.FROZEN]
+    assert rig.cycle(60_000, 60_000, dryer=0, compute=20_000) == [], "it lives"
 
 
 def test_a_quiet_house_is_not_a_frozen_meter() -> None:
-    bench = Bench()
+    rig = MetersRig()
     for _ in range(600):
-        assert bench.cycle(60_000, 60_000, True, dryer=2_000, compute=20_000) == []
+        assert rig.cycle(60_000, 60_000, True, dryer=2_000, compute=20_000) == []
 
 
 def test_what_was_before_is_not_held_against_it() -> None:
     """The load stopped with the last change of the mains; its own meter shows it 2 s later."""
-    bench = Bench()
-    bench.cycle(60_000, 60_000, dryer=20_000)
-    bench.cycle(58_000, 60_000, dryer=20_000)
+    rig = MetersRig()
+    rig.cycle(60_000, 60_000, dryer=20_000)
+    rig.cycle(58_000, 60_000, dryer=20_000)
     for n in range(100):
-        assert bench.cycle(58_000, 60_000, True, dryer=20_000 if n < 20 else 0) == []
+        assert rig.cycle(58_000, 60_000, True, dryer=20_000 if n < 20 else 0) == []
 
 
 def test_mains_that_carry_less_than_the_node_draws_are_doubted_after_a_second() -> None:
-    bench = Bench()
-    seen = [bench.cycle(0, 0, compute=40_000) for _ in range(14)]
+    rig = MetersRig()
+    seen = [rig.cycle(0, 0, compute=40_000) for _ in range(14)]
     assert seen[:9] == [[]] * 9
     assert seen[-1] == [Doubt.BRANCHES]
 
 
 def test_a_meter_that_died_is_not_held_against_the_mains() -> None:
     """Its last value stands in the image as good; the node that it measured has stopped."""
-    bench = Bench()
+    rig = MetersRig()
     for _ in range(5):
-        bench.cycle(60_000, 60_000, compute=40_000, dryer=20_000)
-    bench.cycle(20_000, 60_000)
+        rig.cycle(60_000, 60_000, compute=40_000, dryer=20_000)
+    rig.cycle(20_000, 60_000)
     for _ in range(200):
-        assert bench.cycle(5_000, 60_000) in ([], [Doubt.DROP])
-    assert bench.judge.doubts == {}
+        assert rig.cycle(5_000, 60_000) in ([], [Doubt.DROP])
+    assert rig.judge.doubts == {}
 
 
 def test_a_charger_whose_register_lags_is_no_contradiction() -> None:
     """The car stops; its register, renewed every four seconds, still shows what it drew."""
-    bench = Bench()
+    rig = MetersRig()
     for _ in range(10):
-        bench.cycle(58_000, 58_000, lagging=True, evse=48_000)
+        rig.cycle(58_000, 58_000, lagging=True, evse=48_000)
     for _ in range(40):
-        assert Doubt.BRANCHES not in bench.cycle(10_000, 10_000, lagging=True, evse=48_000)
-    assert bench.cycle(10_000, 10_000, lagging=True, evse=0) == []
+        assert Doubt.BRANCHES not in rig.cycle(10_000, 10_000, lagging=True, evse=48_000)
+    assert rig.cycle(10_000, 10_000, lagging=True, evse=0) == []
 
 
 def test_a_reversed_signed_meter_is_judged_by_what_the_core_reads() -> None:
-    bench = Bench()
+    rig = MetersRig()
     for _ in range(5):
-        bench.cycle(-60_000, -60_000)
-    assert bench.cycle(-5_000, -60_000) == [Doubt.DROP]
-    assert bench.cycle(-60_000, -60_000) == []
+        rig.cycle(-60_000, -60_000)
+    assert rig.cycle(-5_000, -60_000) == [Doubt.DROP]
+    assert rig.cycle(-60_000, -60_000) == []
 
 
 def test_a_transformer_of_the_wrong_ratio_shows_in_the_sum_of_the_branches() -> None:
-    bench = Bench()
-    doubts = [bench.cycle(20_000, 20_000, dryer=20_000, heat_strips=20_000) for _ in range(180)]
+    rig = MetersRig()
+    doubts = [rig.cycle(20_000, 20_000, dryer=20_000, heat_strips=20_000) for _ in range(180)]
     assert doubts[100] == []
     assert doubts[-1] == [Doubt.BRANCHES]
-    with_sun = Bench(sources=True)
+    with_sun = MetersRig(sources=True)
     for _ in range(180):
         assert with_sun.cycle(20_000, 20_000, dryer=20_000, heat_strips=20_000) == []
 
@@ -170,7 +170,7 @@ def step(engine: Engine, now_ns: int, mains_ma: int, node_ma: int) -> None:
             value = node_ma
         elif name.endswith("_mv"):
             value = 120_000
-        elif name.endswith((".relay", ".told")):
+        elif name.endswith((".relay", ".acked")):
             i = engine.index.get(name.split(".")[0])
             value = 1 if i is None else int(engine.state.closed[i] != 0)
         engine.image.put(slot, value, Quality.GOOD, now_ns)
@@ -178,27 +178,27 @@ def step(engine: Engine, now_ns: int, mains_ma: int, node_ma: int) -> None:
     engine.step(now_ns)
 
 
-def _convicted() -> Bench:
+def _convicted() -> MetersRig:
     """Mains that showed nothing while the node drew, and what they carry now unknown."""
-    bench = Bench()
+    rig = MetersRig()
     for _ in range(20):
-        bench.cycle(0, 0, compute=40_000)
-    assert bench.judge.doubts["a"] == [Doubt.BRANCHES]
-    return bench
+        rig.cycle(0, 0, compute=40_000)
+    assert rig.judge.doubts["a"] == [Doubt.BRANCHES]
+    return rig
 
 
-def _unproven() -> Bench:
+def _unproven() -> MetersRig:
     """The same a minute later: the doubt has ended by the clock."""
-    bench = _convicted()
+    rig = _convicted()
     for _ in range(600):
-        doubts = bench.cycle(0, 0, compute=2_500)
+        doubts = rig.cycle(0, 0, compute=2_500)
     assert doubts == [Doubt.UNPROVEN]
-    return bench
+    return rig
 
 
-def _cycles(bench: Bench, seconds: float, a_ma: int, **draws: int) -> list[Doubt]:
+def _cycles(rig: MetersRig, seconds: float, a_ma: int, **draws: int) -> list[Doubt]:
     for _ in range(round(seconds * 10)):
-        doubts = bench.cycle(a_ma, a_ma, False, False, **draws)
+        doubts = rig.cycle(a_ma, a_ma, False, False, **draws)
     return doubts
 
 
@@ -211,9 +211,9 @@ def test_mains_that_show_nothing_stay_unproven_however_little_is_drawn() -> None
 @pytest.mark.parametrize("drawn_ma", [6_500, 9_000, 40_000])
 @pytest.mark.parametrize("rest_ma", [0, 3_000])
 def test_mains_are_proven_by_what_the_branches_draw(drawn_ma: int, rest_ma: int) -> None:
-    bench = _unproven()
-    assert _cycles(bench, 4.5, drawn_ma + rest_ma, compute=drawn_ma) == [Doubt.UNPROVEN]
-    assert _cycles(bench, 2.5, drawn_ma + rest_ma, compute=drawn_ma) == []
+    rig = _unproven()
+    assert _cycles(rig, 4.5, drawn_ma + rest_ma, compute=drawn_ma) == [Doubt.UNPROVEN]
+    assert _cycles(rig, 2.5, drawn_ma + rest_ma, compute=drawn_ma) == []
     least_ma = drawn_ma - drawn_ma // 4 - 1_000
     assert _cycles(_unproven(), 8, least_ma + 100, compute=drawn_ma) == []
     assert _cycles(_unproven(), 8, least_ma - 100, compute=drawn_ma) == [Doubt.UNPROVEN]
@@ -221,79 +221,79 @@ def test_mains_are_proven_by_what_the_branches_draw(drawn_ma: int, rest_ma: int)
 
 def test_a_panel_whose_circuits_have_no_meters_has_nothing_to_prove() -> None:
     """The panel file was changed while the mains were in doubt."""
-    for bench in (Bench(sources=True), Bench(metered=False)):
-        bench.judge.take([Doubt.BRANCHES, Doubt.UNPROVEN], bench.now_ns)
-        assert not bench.judge.suspect
-        assert bench.judge.doubts == {}
+    for rig in (MetersRig(sources=True), MetersRig(metered=False)):
+        rig.judge.resume([Doubt.BRANCHES, Doubt.UNPROVEN], rig.now_ns)
+        assert not rig.judge.suspect
+        assert rig.judge.doubts == {}
 
 
-def _started_anew(before: Bench) -> Bench:
-    after = Bench()
+def _started_anew(before: MetersRig) -> MetersRig:
+    after = MetersRig()
     after.now_ns = before.now_ns + TENTH_NS
-    after.judge.take(before.judge.keep(), after.now_ns)
+    after.judge.resume(before.judge.snapshot(), after.now_ns)
     return after
 
 
 def test_a_new_start_is_no_reason_to_believe_what_was_convicted() -> None:
     """A reload while they contradict; it counts on from there, and they may prove themselves."""
-    bench = _started_anew(_convicted())
-    assert bench.judge.suspect
-    assert bench.cycle(0, 0) == [Doubt.BRANCHES]
-    assert bench.quality == Quality.IMPLAUSIBLE
-    assert _cycles(bench, 58, 9_000, compute=9_000) == [Doubt.BRANCHES]
-    assert _cycles(bench, 3, 9_000, compute=9_000) == [Doubt.UNPROVEN]
-    assert _started_anew(bench).judge.doubts["a"] == [Doubt.UNPROVEN]
-    assert _cycles(bench, 7, 9_000, compute=9_000) == []
-    assert _started_anew(bench).judge.doubts == {}
+    rig = _started_anew(_convicted())
+    assert rig.judge.suspect
+    assert rig.cycle(0, 0) == [Doubt.BRANCHES]
+    assert rig.quality == Quality.IMPLAUSIBLE
+    assert _cycles(rig, 58, 9_000, compute=9_000) == [Doubt.BRANCHES]
+    assert _cycles(rig, 3, 9_000, compute=9_000) == [Doubt.UNPROVEN]
+    assert _started_anew(rig).judge.doubts["a"] == [Doubt.UNPROVEN]
+    assert _cycles(rig, 7, 9_000, compute=9_000) == []
+    assert _started_anew(rig).judge.doubts == {}
 
 
 def test_frozen_mains_stay_frozen_over_a_new_start_until_a_digit_changes() -> None:
-    bench = Bench()
+    rig = MetersRig()
     for n in range(400):
-        doubts = bench.cycle(20_000, 20_000, n > 10, dryer=0 if n < 250 else 9_000)
+        doubts = rig.cycle(20_000, 20_000, n > 10, dryer=0 if n < 250 else 9_000)
     assert doubts == [Doubt.FROZEN]
-    again = _started_anew(bench)
+    again = _started_anew(rig)
     for _ in range(30):
         assert again.cycle(20_000, 20_000, True, dryer=9_000) == [Doubt.FROZEN]
     assert again.cycle(20_000, 20_000, False, dryer=9_000) == []
 
 
 def test_a_flicker_proves_nothing() -> None:
-    bench = _unproven()
+    rig = _unproven()
     for n in range(300):
-        doubts = bench.cycle(0 if n % 15 else 9_000, 0, compute=4_500, dryer=2_000)
+        doubts = rig.cycle(0 if n % 15 else 9_000, 0, compute=4_500, dryer=2_000)
         assert Doubt.UNPROVEN in doubts
 
 
 def test_branch_meters_that_fall_silent_prove_nothing() -> None:
-    bench = _unproven()
-    assert _cycles(bench, 0.5, 9_000, compute=8_000) == [Doubt.UNPROVEN]
-    assert _cycles(bench, 60, 9_000) == [Doubt.UNPROVEN]
+    rig = _unproven()
+    assert _cycles(rig, 0.5, 9_000, compute=8_000) == [Doubt.UNPROVEN]
+    assert _cycles(rig, 60, 9_000) == [Doubt.UNPROVEN]
 
 
 def test_a_doubt_does_not_end_while_the_contradiction_goes_on() -> None:
     """The household draws it by itself; 15 s of that would be needed for a new doubt."""
-    bench = _convicted()
-    _cycles(bench, 55, 2_000, dryer=1_000)
-    assert _cycles(bench, 10, 0, dryer=9_000) == [Doubt.BRANCHES]
-    assert _cycles(bench, 1, 10_000, dryer=9_000) == [Doubt.UNPROVEN]
+    rig = _convicted()
+    _cycles(rig, 55, 2_000, dryer=1_000)
+    assert _cycles(rig, 10, 0, dryer=9_000) == [Doubt.BRANCHES]
+    assert _cycles(rig, 1, 10_000, dryer=9_000) == [Doubt.UNPROVEN]
 
 
 def test_small_errors_of_many_meters_do_not_keep_a_house_in_hold() -> None:
     """200 mA too much on each of 20 transformers: never a contradiction, and proven by the node."""
-    bench = _convicted()
+    rig = _convicted()
     house = {c.id: 200 for c in PANEL.circuits if c.id != "compute" and not c.modulation}
     house["compute"] = 5_000
-    assert Doubt.BRANCHES not in _cycles(bench, 62, 3_000 + 5_000, **house)
+    assert Doubt.BRANCHES not in _cycles(rig, 62, 3_000 + 5_000, **house)
     house["compute"] = 12_000
-    assert _cycles(bench, 7, 3_000 + 12_000, **house) == []
+    assert _cycles(rig, 7, 3_000 + 12_000, **house) == []
 
 
 @pytest.mark.parametrize("compiled", [True, False])
 def test_the_node_stays_near_its_floor_until_the_mains_are_proven(compiled: bool) -> None:
     """Also over a restart: `Kept` carries it."""
     engine = Engine(PANEL, compiled)
-    engine.plausible.take([Doubt.UNPROVEN], 0)
+    engine.plausibility.resume([Doubt.UNPROVEN], 0)
     most_a = engine.fixed.floor_ma[engine.compute] / 1000 + 7.0
     now_ns, ratio, seen = 1_000_000_000, 0, []
     for n in range(900):
@@ -301,11 +301,11 @@ def test_the_node_stays_near_its_floor_until_the_mains_are_proven(compiled: bool
         ratio = 0 if n < 450 else 1
         node_ma = round(engine.setpoint_a(engine.compute) * 1000) + n % 5
         step(engine, now_ns, ratio * (1_000 + node_ma) + n % 7, node_ma)
-        if engine.plausible.suspect:
+        if engine.plausibility.suspect:
             assert engine.setpoint_a(engine.compute) <= most_a
         slowly = engine.fixed.restore_interval_ns[0] == 20_000_000_000
-        assert slowly == engine.plausible.suspect, "nor is much restored at once"
-        seen.append(engine.plausible.suspect)
+        assert slowly == engine.plausibility.suspect, "nor is much restored at once"
+        seen.append(engine.plausibility.suspect)
     assert all(seen[:450]), "they show nothing"
     assert not seen[-1]
     assert engine.setpoint_a(engine.compute) > 40.0
@@ -322,14 +322,14 @@ def test_the_node_stays_near_its_floor_until_the_mains_are_proven(compiled: bool
 def test_a_true_meter_is_believed_but_for_one_sample_after_a_fall(
     story: list[tuple[int, int, int]],
 ) -> None:
-    bench = Bench()
+    rig = MetersRig()
     doubted = 0
     for rest, compute, dryer in story:
         a_ma = rest + compute + dryer
         for _ in range(2):
-            doubts = bench.cycle(a_ma, a_ma, compute=compute, dryer=dryer)
+            doubts = rig.cycle(a_ma, a_ma, compute=compute, dryer=dryer)
             assert set(doubts) <= {Doubt.DROP}
-            assert bench.image.value[0] // 10 == a_ma // 10 or bench.image.value[0] - a_ma < 7
+            assert rig.image.value[0] // 10 == a_ma // 10 or rig.image.value[0] - a_ma < 7
             doubted = doubted + 1 if doubts else 0
             assert doubted <= 1
 
@@ -351,46 +351,46 @@ def test_a_transformer_of_a_quarter_keeps_the_panel_in_hold(compiled: bool) -> N
     first = after.index(State.HOLD)
     assert first < 50, "a second until it is doubted, two until it counts as blind"
     assert {State.HOLD, State.SHED} == set(after[first:])
-    assert engine.plausible.doubts["a"] == [Doubt.BRANCHES]
+    assert engine.plausibility.doubts["a"] == [Doubt.BRANCHES]
 
 
-def _in_turn(bench: Bench, cycles: int) -> list[bool]:
+def _in_turn(rig: MetersRig, cycles: int) -> list[bool]:
     """Two meters answer in turn on one address: 100 A and 30 A. Whether each was believed."""
     believed = []
     for n in range(cycles):
-        bench.cycle(100_000 if n % 2 else 30_000, 40_000)
-        believed.append(bench.quality == Quality.GOOD)
+        rig.cycle(100_000 if n % 2 else 30_000, 40_000)
+        believed.append(rig.quality == Quality.GOOD)
     return believed
 
 
 def test_a_fall_that_is_taken_back_again_and_again_becomes_a_doubt() -> None:
     """Of two meters that answer in turn the higher one counts, and people are told."""
-    bench = Bench()
-    _in_turn(bench, 12)
-    assert Doubt.ERRATIC in bench.judge.doubts["a"]
-    assert _in_turn(bench, 10) == [False, True] * 5, "the lower one is not believed"
+    rig = MetersRig()
+    _in_turn(rig, 12)
+    assert Doubt.ERRATIC in rig.judge.doubts["a"]
+    assert _in_turn(rig, 10) == [False, True] * 5, "the lower one is not believed"
     for _ in range(15):  # not for a second and a half either
-        bench.cycle(30_000, 40_000)
-        assert bench.quality == Quality.IMPLAUSIBLE
+        rig.cycle(30_000, 40_000)
+        assert rig.quality == Quality.IMPLAUSIBLE
     for _ in range(10):
-        bench.cycle(30_000, 40_000)
-    assert bench.quality == Quality.GOOD, "what lasts is believed"
+        rig.cycle(30_000, 40_000)
+    assert rig.quality == Quality.GOOD, "what lasts is believed"
     for _ in range(210):
-        doubts = bench.cycle(30_000, 40_000)
+        doubts = rig.cycle(30_000, 40_000)
     assert doubts == []
 
 
 def test_loads_that_stop_one_after_the_other_are_no_erratic_meter() -> None:
-    bench = Bench()
+    rig = MetersRig()
     for n in range(60):
-        bench.cycle(100_000 if n // 5 % 2 else 60_000, 40_000)
-        assert not any(Doubt.ERRATIC in doubts for doubts in bench.judge.doubts.values())
+        rig.cycle(100_000 if n // 5 % 2 else 60_000, 40_000)
+        assert not any(Doubt.ERRATIC in doubts for doubts in rig.judge.doubts.values())
 
 
 def test_a_true_fall_of_a_load_that_wavers_is_believed_in_the_end() -> None:
     """Also while the meter counts as erratic."""
-    bench = Bench()
-    _in_turn(bench, 12)
+    rig = MetersRig()
+    _in_turn(rig, 12)
     for n in range(40):
-        bench.cycle(30_000 + n % 2 * 7_000, 40_000)
-    assert bench.quality == Quality.GOOD
+        rig.cycle(30_000 + n % 2 * 7_000, 40_000)
+    assert rig.quality == Quality.GOOD

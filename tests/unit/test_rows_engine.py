@@ -29,8 +29,9 @@ breaker_a = 100
 circuits = ["evse", "solar"]
 meter = { device = "mains", a = "l1_a", b = "l2_a" }
 """
-HEAT = """
-[heat]
+TANKED = TEXT + TANK
+SINK = """
+[heat_sink]
 circuits = ["compute", "water_heater"]
 rejector_w = 3000
 tank_w = 8000
@@ -53,7 +54,7 @@ def problems(text: str) -> dict[str, str]:
     return {problem.path: problem.remedy for problem in caught.value.problems}
 
 
-class Desk(EngineRig):
+class LimitsRig(EngineRig):
     """By the text of a panel file."""
 
     def __init__(self, text: str) -> None:
@@ -68,14 +69,14 @@ class Desk(EngineRig):
 
 
 def test_the_rows_of_everything() -> None:
-    text = with_service("neutral_a = 100\nbusbar_a = 225") + TANK + SOLAR + HEAT
+    text = with_service("neutral_a = 100\nbusbar_a = 225") + TANK + SOLAR + SINK
     engine = Engine(panel(text))
     names = [row.name for row in engine.rows]
     assert names == [
-        "a", "b", "import", "neutral.a", "busbar.a", "neutral.b", "busbar.b", "heat",
+        "a", "b", "import", "neutral.a", "busbar.a", "neutral.b", "busbar.b", "heat_sink",
     ]  # fmt: skip
     fixed, rows = engine.fixed, engine.fixed.rows
-    assert (fixed.feeds, [leg for _, leg in engine.feeds]) == (2, [0, 1])
+    assert (fixed.source_legs, [leg for _, leg in engine.source_legs]) == (2, [0, 1])
     for j in (0, 1):
         on = {
             names[r]: (fixed.relieves[j * rows + r], fixed.adds[j * rows + r]) for r in range(rows)
@@ -83,19 +84,21 @@ def test_the_rows_of_everything() -> None:
         leg, other = "ab"[j], "ab"[1 - j]
         assert on[leg] == on["import"] == (1, 0)
         assert on[f"busbar.{leg}"] == (0, 1)
-        assert on[other] == on[f"busbar.{other}"] == on["heat"] == on["neutral.a"] == (0, 0)
-        assert fixed.feed_most_ma[j] == 40_000
-        assert fixed.feed_share_ppm[j] == 500_000
-        assert fixed.feed_w_slot[j] == -1, "PV only ever gives"
+        assert on[other] == on[f"busbar.{other}"] == on["heat_sink"] == on["neutral.a"] == (0, 0)
+        assert fixed.source_most_ma[j] == 40_000
+        assert fixed.source_firm_ppm[j] == 500_000
+        assert fixed.source_w_slot[j] == -1, "PV only ever gives"
     limits = engine.state.limit_value_ma
     assert [limits[r] for r in range(3, 7)] == [80_000, 225_000, 80_000, 225_000]
     compute, heater, dryer = (engine.index[name] for name in ("compute", "water_heater", "dryer"))
-    heat = names.index("heat")
-    assert fixed.coef[compute * rows + heat] == fixed.coef[heater * rows + heat] == 2
-    assert fixed.coef[dryer * rows + heat] == 0
+    heat = names.index("heat_sink")
+    assert fixed.limit_coef[compute * rows + heat] == fixed.limit_coef[heater * rows + heat] == 2
+    assert fixed.limit_coef[dryer * rows + heat] == 0
     neutral = names.index("neutral.a")
-    assert fixed.coef[dryer * rows + neutral] == 1, "with two CTs what one leg draws more is seen"
-    assert fixed.coef[heater * rows + neutral] == 0, "with one somebody says there is nothing"
+    assert fixed.limit_coef[dryer * rows + neutral] == 1, (
+        "with two CTs what one leg draws more is seen"
+    )
+    assert fixed.limit_coef[heater * rows + neutral] == 0, "with one somebody says there is nothing"
 
 
 def test_loads_of_one_leg_stand_on_one_side_of_the_neutral() -> None:
@@ -107,8 +110,8 @@ def test_loads_of_one_leg_stand_on_one_side_of_the_neutral() -> None:
         i, mine = engine.index[circuit.id], "ab"[circuit.legs[0]]
         for name in "ab":
             k = i * engine.fixed.rows + names.index(f"neutral.{name}")
-            assert engine.fixed.coef[k] == (name == mine)
-            assert engine.fixed.against[k] == (name != mine)
+            assert engine.fixed.limit_coef[k] == (name == mine)
+            assert engine.fixed.opposite_leg[k] == (name != mine)
 
 
 def test_a_source_is_read_with_the_mains() -> None:
@@ -117,7 +120,7 @@ def test_a_source_is_read_with_the_mains() -> None:
     known = panel(TEXT + TANK + SOLAR)
     fast = [slot.name for plan in plan_bus(known) for read in plan.fast for _, slot in read.slots]
     assert {"solar.a_ma", "solar.b_ma", "solar.0_w"} <= set(fast)
-    assert Engine(known).fixed.feed_stale_ns[0] == Engine(known).fixed.fresh_ns[0]
+    assert Engine(known).fixed.source_stale_ns[0] == Engine(known).fixed.fresh_ns[0]
 
 
 def test_a_load_with_two_cts_is_on_the_neutral_with_their_difference() -> None:
@@ -128,67 +131,69 @@ def test_a_load_with_two_cts_is_on_the_neutral_with_their_difference() -> None:
         k = tub * engine.fixed.rows + names.index(f"neutral.{name}")
         slots = [engine.image.slot[f"hot_tub.{leg}_ma"] for leg in ("ab" if name == "a" else "ba")]
         assert [engine.fixed.slot[k], engine.fixed.slot2[k]] == slots
-        assert (engine.fixed.coef[k], engine.fixed.against[k]) == (1, 1)
+        assert (engine.fixed.limit_coef[k], engine.fixed.opposite_leg[k]) == (1, 1)
         assert engine.fixed.demand_ma[k] == 23_000 // 4
         balanced = heater * engine.fixed.rows + names.index(f"neutral.{name}")
-        assert (engine.fixed.coef[balanced], engine.fixed.against[balanced]) == (0, 0)
+        assert (engine.fixed.limit_coef[balanced], engine.fixed.opposite_leg[balanced]) == (0, 0)
 
 
 def test_a_battery_shows_its_direction() -> None:
     text = TEXT + TANK + SOLAR.replace('kind = "pv", firm_share = 0.5', 'kind = "battery"')
     engine = Engine(panel(text))
     slots = engine.image.slot
-    assert engine.fixed.feed_w_slot[0] == slots["solar.0_w"]
-    assert engine.fixed.feed_w_slot2[1] == slots["solar.1_w"]
-    assert engine.fixed.feed_share_ppm[0] == 0, "nothing is firm unless somebody says so"
+    assert engine.fixed.source_w_slot[0] == slots["solar.0_w"]
+    assert engine.fixed.source_w_slot2[1] == slots["solar.1_w"]
+    assert engine.fixed.source_firm_ppm[0] == 0, "nothing is firm unless somebody says so"
 
 
 def test_sun_is_credited_by_its_firm_share() -> None:
-    desk = Desk(with_service("operator_limit_a = 60") + TANK + SOLAR)
-    desk.shown = {f"solar.{leg}_ma": 20_000 for leg in "ab"}
-    desk.shown |= {f"main.{leg}_ma": 30_000 for leg in "ab"}
-    desk.run(8)
-    state, compute = desk.engine.state, desk.engine.compute
+    rig = LimitsRig(with_service("operator_limit_a = 60") + TANK + SOLAR)
+    rig.shown = {f"solar.{leg}_ma": 20_000 for leg in "ab"}
+    rig.shown |= {f"main.{leg}_ma": 30_000 for leg in "ab"}
+    rig.run(8)
+    state, compute = rig.engine.state, rig.engine.compute
     assert state.firm_ma[0] == 10_000
     # 60 A, less what flows, the charger's floor, the margin, and 10 A that may fall away
     assert state.set_ma[compute] == 60_000 - 30_000 - 6_000 - 1_600 - 10_000
 
 
 def test_the_tank_takes_less_and_less() -> None:
-    desk = Desk(TEXT + TANK + HEAT)
+    rig = LimitsRig(TEXT + TANK + SINK)
     for celsius, watts in ((40, 11_000), (60, 11_000), (62.5, 7_000), (65, 3_000), (90, 3_000)):
-        desk.shown["heat.tank_mc"] = round(celsius * 1000)
-        desk.run(1)
-        assert desk.limit_w("heat") == pytest.approx(watts, abs=1)
-    assert desk.engine.state.binding[desk.row("heat")] == LimitName.HEAT
-    compute = desk.engine.compute
-    assert desk.engine.budget_w(compute, desk.now_ns) <= 3_000
-    assert desk.engine.state.reason_row[compute] == desk.row("heat")
-    desk.shown["heat.tank_mc"] = 40_000
-    desk.run(3)
-    assert desk.engine.budget_w(compute, desk.now_ns) > 9_000
-    desk.unread.add("heat.tank_mc")
-    desk.run(29)
-    assert desk.limit_w("heat") == pytest.approx(11_000, abs=1)
-    desk.run(3)
-    assert desk.limit_w("heat") == pytest.approx(3_000, abs=1)
-    assert desk.engine.limits.source[LimitName.HEAT] == "tank not read"
+        rig.shown["heat_sink.tank_mc"] = round(celsius * 1000)
+        rig.run(1)
+        assert rig.limit_w("heat_sink") == pytest.approx(watts, abs=1)
+    assert rig.engine.state.binding[rig.row("heat_sink")] == LimitName.HEAT_SINK
+    compute = rig.engine.compute
+    assert rig.engine.budget_w(compute, rig.now_ns) <= 3_000
+    assert rig.engine.state.reason_row[compute] == rig.row("heat_sink")
+    rig.shown["heat_sink.tank_mc"] = 40_000
+    rig.run(3)
+    assert rig.engine.budget_w(compute, rig.now_ns) > 9_000
+    rig.unread.add("heat_sink.tank_mc")
+    rig.run(29)
+    assert rig.limit_w("heat_sink") == pytest.approx(11_000, abs=1)
+    rig.run(3)
+    assert rig.limit_w("heat_sink") == pytest.approx(3_000, abs=1)
+    assert rig.engine.limits.source[LimitName.HEAT_SINK] == "tank not read"
 
 
 def test_a_cooler_that_just_takes_the_floor_keeps_the_node_on() -> None:
     """In A the floor is counted at the lowest voltage and the cooler's watts at the highest."""
-    desk = Desk(TEXT + TANK + HEAT.replace("3000", "1200"))
-    desk.shown["heat.tank_mc"] = 90_000
+    rig = LimitsRig(TANKED + SINK.replace("3000", "1200"))
+    rig.shown["heat_sink.tank_mc"] = 90_000
     for leg in "ab":
-        desk.shown[f"compute.{leg}_ma"] = 5_000
-    desk.run(20)
-    compute = desk.engine.compute
-    assert desk.engine.budget_w(compute, desk.now_ns) == 1_200
-    assert desk.engine.state.claims[compute] == 0
+        rig.shown[f"compute.{leg}_ma"] = 5_000
+    rig.run(20)
+    compute = rig.engine.compute
+    assert rig.engine.budget_w(compute, rig.now_ns) == 1_200
+    assert rig.engine.state.claims[compute] == 0
 
 
 def test_an_implausible_temperature_is_no_temperature() -> None:
-    slot = next(s for s in Engine(panel(TEXT + TANK + HEAT)).slots.read if s.name == "heat.tank_mc")
+    slot = next(
+        s for s in Engine(panel(TEXT + TANK + SINK)).slots.read if s.name == "heat_sink.tank_mc"
+    )
     assert (slot.least, slot.most) == (-20_000, 120_000)
 
 
@@ -197,36 +202,36 @@ def lease(number: int, import_w: float, expires_s: float = 10) -> Lease:
 
 
 def test_the_newest_lease_holds_until_it_runs_out() -> None:
-    desk = Desk(with_service("lease_default_w = 6000"))
-    desk.run(1)
-    assert desk.limit_w("import") == pytest.approx(6_000, abs=1)
-    assert desk.step(lease(5, 20_000)) == []
-    assert desk.limit_w("import") == pytest.approx(20_000, abs=1)
-    assert desk.engine.limits.source[LimitName.LEASE] == "aggregator"
-    assert "not newer" in desk.step(lease(5, 30_000))[0]
-    assert "not newer" in desk.step(lease(4, 30_000))[0]
-    assert desk.step(lease(6, 4_000, 2)) == []
-    assert desk.limit_w("import") == pytest.approx(4_000, abs=1), "a newer one may be smaller"
-    desk.run(2)
-    assert desk.limit_w("import") == pytest.approx(6_000, abs=1), "then the default holds"
-    assert desk.engine.limits.source[LimitName.LEASE] == "default"
-    assert "lease_default_w" in Desk(TEXT).step(lease(1, 1_000))[0]
+    rig = LimitsRig(with_service("lease_default_w = 6000"))
+    rig.run(1)
+    assert rig.limit_w("import") == pytest.approx(6_000, abs=1)
+    assert rig.step(lease(5, 20_000)) == []
+    assert rig.limit_w("import") == pytest.approx(20_000, abs=1)
+    assert rig.engine.limits.source[LimitName.LEASE] == "aggregator"
+    assert "not newer" in rig.step(lease(5, 30_000))[0]
+    assert "not newer" in rig.step(lease(4, 30_000))[0]
+    assert rig.step(lease(6, 4_000, 2)) == []
+    assert rig.limit_w("import") == pytest.approx(4_000, abs=1), "a newer one may be smaller"
+    rig.run(2)
+    assert rig.limit_w("import") == pytest.approx(6_000, abs=1), "then the default holds"
+    assert rig.engine.limits.source[LimitName.LEASE] == "default"
+    assert "lease_default_w" in LimitsRig(TEXT).step(lease(1, 1_000))[0]
 
 
 def test_a_lease_never_raises_another_limit() -> None:
-    desk = Desk(with_service("lease_default_w = 6000\nimport_limit_w = 15000"))
-    desk.step(lease(1, 500_000))
-    desk.run(1)
-    assert desk.limit_w("import") == pytest.approx(15_000, abs=1)
+    rig = LimitsRig(with_service("lease_default_w = 6000\nimport_limit_w = 15000"))
+    rig.step(lease(1, 500_000))
+    rig.run(1)
+    assert rig.limit_w("import") == pytest.approx(15_000, abs=1)
 
 
 def test_after_a_restart_the_default_holds_and_old_leases_are_old(tmp_path: Path) -> None:
     text = with_service("lease_default_w = 6000")
-    desk = Desk(text)
-    desk.step(lease(7, 20_000, 3_600))
+    rig = LimitsRig(text)
+    rig.step(lease(7, 20_000, 3_600))
     store = StateStore(tmp_path, "1")
-    store.save(Kept(desk.engine.snapshot(desk.now_ns, 1e9)), desk.now_ns, 1e9)
-    again = Desk(text)
+    store.save(Kept(rig.engine.snapshot(rig.now_ns, 1e9)), rig.now_ns, 1e9)
+    again = LimitsRig(text)
     again.engine.resume(store.load(again.now_ns, 1e9).engine, again.now_ns, 1e9)
     again.run(1)
     assert again.limit_w("import") == pytest.approx(6_000, abs=1)
@@ -256,15 +261,15 @@ def test_a_lease_out_of_shape_is_refused_at_the_door(change: dict[str, Any]) -> 
 
 
 def test_off_the_grid_the_inverters_total_is_a_hard_limit_too() -> None:
-    desk = Desk(TEXT + "\n[backup]\ninverter_a = 48\ninverter_w = 9000\nshed_tier = 5\n")
-    desk.step(Grid("g", True, 80.0))
-    desk.run(1)
-    total = desk.row("import")
-    assert desk.limit_w("import") == pytest.approx(9_000, abs=1)
-    assert desk.engine.state.hard[total] == 1
-    desk.step(Grid("g", False, None))
-    assert desk.engine.state.limit_ma[total] == NO_LIMIT_MA
-    assert desk.engine.state.hard[total] == 0
+    rig = LimitsRig(TEXT + "\n[backup]\ninverter_a = 48\ninverter_w = 9000\nshed_tier = 5\n")
+    rig.step(Grid("g", True, 80.0))
+    rig.run(1)
+    total = rig.row("import")
+    assert rig.limit_w("import") == pytest.approx(9_000, abs=1)
+    assert rig.engine.state.hard[total] == 1
+    rig.step(Grid("g", False, None))
+    assert rig.engine.state.limit_ma[total] == NO_LIMIT_MA
+    assert rig.engine.state.hard[total] == 0
 
 
 def test_a_branchs_curve_is_watched_and_its_heat_kept() -> None:
@@ -273,12 +278,12 @@ def test_a_branchs_curve_is_watched_and_its_heat_kept() -> None:
     dryer = engine.index["dryer"]
     assert engine.fixed.branch_ref_ma[dryer] == round(1.05 * 30_000 * 0.8)
     assert engine.fixed.branch_most_ma[dryer] == 30_000
-    assert set(engine.snapshot(S, 1e9).heat) == {"dryer.a", "dryer.b"}
+    assert set(engine.snapshot(S, 1e9).thermal) == {"dryer.a", "dryer.b"}
     engine.state.branch_fast[2 * dryer + 1] = 77
     again = Engine(panel(text))
     for heat in ([1 << 33, 1 << 32], [0, 0]):  # none starts colder
-        again.resume(Snapshot(heat={"dryer.b": heat, "gone.a": [1, 1]}), S, 1e9)
-        assert again.snapshot(S, 1e9).heat["dryer.b"] == [1 << 33, 1 << 32]
+        again.resume(Snapshot(thermal={"dryer.b": heat, "gone.a": [1, 1]}), S, 1e9)
+        assert again.snapshot(S, 1e9).thermal["dryer.b"] == [1 << 33, 1 << 32]
 
 
 def test_history_outlives_a_restart(tmp_path: Path) -> None:
@@ -362,10 +367,10 @@ def test_a_full_disk_costs_the_file_and_no_cycle(tmp_path: Path) -> None:
          "circuit range.curve", "cannot relieve"),
         (TEXT.replace('id = "dryer"', 'id = "dryer"\ncurve = "qo20"'),
          "circuit dryer.curve", "home-fast"),
-        (TEXT + TANK + HEAT.replace("3000", "1000"), "heat.rejector_w", "floor of 1200 W"),
-        (TEXT + TANK + HEAT.replace('"water_heater"', '"range"'), "heat.circuits", "not managed"),
-        (TEXT + TANK + HEAT.replace('"water_heater"', '"rang"'), "heat.circuits", "no circuit"),
-        (TEXT + TANK + HEAT.replace('"tank_c"', '"l1_a"'), "heat.sensor", "temperature in °C"),
+        (TANKED + SINK.replace("3000", "1000"), "heat_sink.rejector_w", "floor of 1200 W"),
+        (TANKED + SINK.replace('"water_heater"', '"range"'), "heat_sink.circuits", "not managed"),
+        (TANKED + SINK.replace('"water_heater"', '"rang"'), "heat_sink.circuits", "no circuit"),
+        (TANKED + SINK.replace('"tank_c"', '"l1_a"'), "heat_sink.sensor", "temperature in °C"),
     ],
 )  # fmt: skip
 def test_refusals(text: str, path: str, says: str) -> None:

@@ -24,7 +24,7 @@ from panelctl.services.gateway import PREFIX, Gateway
 from panelctl.services.journal import MOST, Journal
 from panelctl.services.metrics import exposition, registry
 from panelctl.services.mqtt import Broker
-from panelctl.services.web import MOST_TRIES, TRIES, TRIES_S, Access, Face, _user_name
+from panelctl.services.web import MOST_TRIES, TRIES, TRIES_S, Access, RestApi, _user_name
 from tests.engine_rig import EngineRig
 from tests.records import demo_hello, demo_record, record_of
 
@@ -133,7 +133,7 @@ def test_a_password_fits_its_hash_alone() -> None:
 
 def test_one_address_that_guesses_does_not_keep_others_from_registering(tmp_path: Path) -> None:
     async def run() -> None:
-        face = Face(await _heard(tmp_path), None)
+        face = RestApi(await _heard(tmp_path), None)
         assert [face._wait_s("192.0.2.1") for _ in range(TRIES)] == [0] * TRIES
         assert 0 < face._wait_s("192.0.2.1") <= TRIES_S + 1
         assert face._wait_s("192.0.2.2") == 0
@@ -228,7 +228,10 @@ def test_a_storm_of_events_does_not_fill_the_disk(caplog: pytest.LogCaptureFixtu
     assert len(caplog.records) == MOST
     assert journal.skipped == 200 - MOST
     journal.record({**record, "t_ns": 60_000_000_000, "seq": 200, "events": [event]})
-    assert caplog.messages[-2:] == [f"{200 - MOST} more events were not logged", "shed dryer LIMIT"]
+    assert caplog.messages[-2:] == [
+        f"{200 - MOST} more events were not logged",
+        "shed · dryer · import limit",
+    ]
 
 
 @pytest.mark.parametrize("text", ["plain", "line\nbreak", "\ud800 from an odd path", '"'])

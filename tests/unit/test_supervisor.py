@@ -9,7 +9,7 @@ from typing import cast
 
 import pytest
 
-from panelctl.config.apart import Checked
+from panelctl.config.child import Checked
 from panelctl.config.load import read_panel
 from panelctl.control.app import App
 from panelctl.control.supervisor import Supervisor
@@ -34,7 +34,7 @@ class FakeApp:
         self.ended = True
 
 
-class Office:
+class SupervisorRig:
     """A supervisor of fake controllers, and the file that they read."""
 
     def __init__(self) -> None:
@@ -66,30 +66,30 @@ class Office:
 def test_a_changed_file_is_swapped_in_and_a_wrong_one_refused_whole(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async def day() -> Office:
-        office = Office()
-        running = asyncio.create_task(office.supervisor.run())
-        await office.apps[0].started.wait()
-        office.file = ConfigError("panel.toml", [Problem("timing.rate_hz", "0", "is too low")])
-        await office.asked()
-        office.file = "one"
-        await office.asked()
-        assert len(office.apps) == 1
-        assert not office.apps[0].ended
-        office.file = "two"
-        await office.asked()
-        assert await asyncio.wait_for(office.made.get(), 5) is office.apps[0]
-        second = await asyncio.wait_for(office.made.get(), 5)
-        assert office.apps[0].ended
+    async def day() -> SupervisorRig:
+        rig = SupervisorRig()
+        running = asyncio.create_task(rig.supervisor.run())
+        await rig.apps[0].started.wait()
+        rig.file = ConfigError("panel.toml", [Problem("timing.rate_hz", "0", "is too low")])
+        await rig.asked()
+        rig.file = "one"
+        await rig.asked()
+        assert len(rig.apps) == 1
+        assert not rig.apps[0].ended
+        rig.file = "two"
+        await rig.asked()
+        assert await asyncio.wait_for(rig.made.get(), 5) is rig.apps[0]
+        second = await asyncio.wait_for(rig.made.get(), 5)
+        assert rig.apps[0].ended
         await second.started.wait()
-        office.supervisor.stop()
+        rig.supervisor.stop()
         await asyncio.wait_for(running, 5)
-        return office
+        return rig
 
-    office = asyncio.run(day())
-    assert [app.config for app in office.apps] == ["one", "two"]
-    assert office.apps[1].ended
-    assert office.supervisor.refused == 1
+    rig = asyncio.run(day())
+    assert [app.config for app in rig.apps] == ["one", "two"]
+    assert rig.apps[1].ended
+    assert rig.supervisor.refused == 1
     assert "timing.rate_hz" in caplog.text
 
 
@@ -97,39 +97,39 @@ def test_a_map_that_was_changed_is_a_change_of_the_panel() -> None:
     """And the one that it was checked with is the one that is used."""
     changed = replace(load_map("abb_terra_ac"), timeout_ms=77)
 
-    async def day() -> Office:
-        office = Office()
-        running = asyncio.create_task(office.supervisor.run())
-        await office.apps[0].started.wait()
-        office.maps = {changed.id: changed}
+    async def day() -> SupervisorRig:
+        rig = SupervisorRig()
+        running = asyncio.create_task(rig.supervisor.run())
+        await rig.apps[0].started.wait()
+        rig.maps = {changed.id: changed}
         assert load_map(changed.id) != changed, "not before the old controller has ended"
-        await office.asked()
-        await asyncio.wait_for(office.made.get(), 5)
-        second = await asyncio.wait_for(office.made.get(), 5)
+        await rig.asked()
+        await asyncio.wait_for(rig.made.get(), 5)
+        second = await asyncio.wait_for(rig.made.get(), 5)
         await second.started.wait()
         assert load_map(changed.id) == changed
-        await office.asked()
-        office.supervisor.stop()
+        await rig.asked()
+        rig.supervisor.stop()
         await asyncio.wait_for(running, 5)
-        return office
+        return rig
 
     try:
-        office = asyncio.run(day())
+        rig = asyncio.run(day())
     finally:
         hold_maps({})
-    assert len(office.apps) == 2, "the same map again is nothing new"
+    assert len(rig.apps) == 2, "the same map again is nothing new"
 
 
 def test_a_stop_wins_over_a_file_that_is_being_read() -> None:
-    async def day() -> Office:
-        office = Office()
-        running = asyncio.create_task(office.supervisor.run())
-        await office.apps[0].started.wait()
-        office.file = "two"
-        office.supervisor.reload()
-        office.supervisor.stop()
+    async def day() -> SupervisorRig:
+        rig = SupervisorRig()
+        running = asyncio.create_task(rig.supervisor.run())
+        await rig.apps[0].started.wait()
+        rig.file = "two"
+        rig.supervisor.reload()
+        rig.supervisor.stop()
         await asyncio.wait_for(running, 5)
-        return office
+        return rig
 
     assert [app.config for app in asyncio.run(day()).apps] == ["one"]
 
@@ -137,9 +137,9 @@ def test_a_stop_wins_over_a_file_that_is_being_read() -> None:
 def test_a_file_that_is_put_back_while_the_old_controller_stops_is_what_starts() -> None:
     """What is compared with is what is about to be in force, not what was."""
 
-    async def day() -> Office:
-        office = Office()
-        first, may_end = office.apps[0], asyncio.Event()
+    async def day() -> SupervisorRig:
+        rig = SupervisorRig()
+        first, may_end = rig.apps[0], asyncio.Event()
 
         async def slow(stop: asyncio.Event) -> None:
             first.started.set()
@@ -147,31 +147,31 @@ def test_a_file_that_is_put_back_while_the_old_controller_stops_is_what_starts()
             await may_end.wait()
 
         first.run = slow  # type: ignore[method-assign]  # its last writes take a while
-        running = asyncio.create_task(office.supervisor.run())
+        running = asyncio.create_task(rig.supervisor.run())
         await first.started.wait()
         for text in ("two", "one"):
-            office.file = text
-            await office.asked()
+            rig.file = text
+            await rig.asked()
         may_end.set()
-        assert await asyncio.wait_for(office.made.get(), 5) is first
-        second = await asyncio.wait_for(office.made.get(), 5)
+        assert await asyncio.wait_for(rig.made.get(), 5) is first
+        second = await asyncio.wait_for(rig.made.get(), 5)
         await second.started.wait()
-        office.supervisor.stop()
+        rig.supervisor.stop()
         await asyncio.wait_for(running, 5)
-        return office
+        return rig
 
     assert [app.config for app in asyncio.run(day()).apps] == ["one", "one"]
 
 
 def test_what_ends_the_controller_ends_the_supervisor() -> None:
     async def day() -> None:
-        office = Office()
+        rig = SupervisorRig()
 
         async def crash(stop: asyncio.Event) -> None:
             raise RuntimeError("a bug")
 
-        office.apps[0].run = crash  # type: ignore[method-assign]  # broken on purpose
-        await office.supervisor.run()
+        rig.apps[0].run = crash  # type: ignore[method-assign]  # broken on purpose
+        await rig.supervisor.run()
 
     with pytest.raises(RuntimeError, match="a bug"):
         asyncio.run(day())

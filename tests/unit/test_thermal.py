@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from panelctl.core.decide import thermal
-from panelctl.core.thermal import ONE, PPM, Pole, keep_table
+from panelctl.core.thermal import ONE, PPM, Pole, decay_table
 
 FAST_HOME = Pole(1.05, 0.34, 10.6, 177.0)
 FASTEST_LEGAL = Pole(1.13, 1.0, 4.6, 1000.0)
@@ -22,8 +22,8 @@ def trip_s(pole: Pole, current: float, before: float) -> float:
     share = round(pole.share * ONE)
     goal = thermal.squared(round(current * 100_000), ref_ma)
     start = thermal.squared(round(before * 100_000), ref_ma)
-    keep_fast, keep_slow = keep_table(pole.fast_s), keep_table(pole.slow_s)
-    return thermal.ticks_to_trip(start, start, goal, share, keep_fast, keep_slow, 0) / 100
+    decay_fast, decay_slow = decay_table(pole.fast_s), decay_table(pole.slow_s)
+    return thermal.ticks_to_trip(start, start, goal, share, decay_fast, decay_slow, 0) / 100
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_below_the_end_of_its_curve_it_stands_for_ever() -> None:
     tau_s=st.sampled_from([4.6, 60.6, 177.0, 11_400.0]),
 )
 def test_a_step_is_the_exponential(start: float, goal: float, ticks: int, tau_s: float) -> None:
-    heat = thermal.advance(round(start * ONE), round(goal * ONE), ticks, keep_table(tau_s), 0)
+    heat = thermal.advance(round(start * ONE), round(goal * ONE), ticks, decay_table(tau_s), 0)
     exact = goal + (start - goal) * math.exp(-ticks * 0.01 / tau_s)
     assert heat / ONE == pytest.approx(exact, abs=2e-3 * abs(start - goal) / 10 + 1e-6)
 
@@ -69,7 +69,7 @@ def test_a_step_is_the_exponential(start: float, goal: float, ticks: int, tau_s:
     second=st.integers(0, 60_000),
 )
 def test_two_steps_are_one(start: int, goal: int, first: int, second: int) -> None:
-    keep = keep_table(177.0)
+    keep = decay_table(177.0)
     at_once = thermal.advance(start, goal, first + second, keep, 0)
     in_two = thermal.advance(thermal.advance(start, goal, first, keep, 0), goal, second, keep, 0)
     assert abs(at_once - in_two) <= 2e-6 * abs(start - goal) + 64
@@ -82,14 +82,14 @@ def test_two_steps_are_one(start: int, goal: int, first: int, second: int) -> No
 )
 def test_time_to_trip_is_on_the_safe_side_by_one_tick(fast: int, slow: int, amps: int) -> None:
     share = ONE // 3
-    keep_fast, keep_slow = keep_table(10.6), keep_table(177.0)
+    decay_fast, decay_slow = decay_table(10.6), decay_table(177.0)
     goal = thermal.squared(amps * 1000, 105_000)
-    ticks = thermal.ticks_to_trip(fast, slow, goal, share, keep_fast, keep_slow, 0)
+    ticks = thermal.ticks_to_trip(fast, slow, goal, share, decay_fast, decay_slow, 0)
 
     def theta_after(count: int) -> int:
         return thermal.theta(
-            thermal.advance(fast, goal, count, keep_fast, 0),
-            thermal.advance(slow, goal, count, keep_slow, 0),
+            thermal.advance(fast, goal, count, decay_fast, 0),
+            thermal.advance(slow, goal, count, decay_slow, 0),
             share,
         )
 
@@ -103,10 +103,10 @@ def test_time_to_trip_is_on_the_safe_side_by_one_tick(fast: int, slow: int, amps
 
 def test_bands_only_lower_unless_there_is_credit() -> None:
     for theta_ppm in range(0, 1_500_000, 1000):
-        fill = thermal.fill_band(theta_ppm)
+        fill = thermal.setpoint_band(theta_ppm)
         shed = thermal.shed_band(theta_ppm, False)
         credit = thermal.shed_band(theta_ppm, True)
         assert 450_000 <= fill <= PPM
         assert 970_000 <= shed <= PPM
         assert shed <= credit <= 1_250_000
-    assert thermal.fill_band(835_000) == 850_000
+    assert thermal.setpoint_band(835_000) == 850_000

@@ -20,7 +20,7 @@ cdef class Place:
     cdef object ident, tier
     cdef readonly int i  # where it is looked up by name
     cdef int relay
-    cdef list amps, watts, feeds
+    cdef list amps, watts, source_legs
     cdef int factor
     cdef bint modulated, watched
 

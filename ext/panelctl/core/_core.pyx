@@ -35,10 +35,10 @@ cdef class Core:
         self.memory.n = fixed.loads
         self.memory.rows = fixed.rows
         self.memory.limits = state.limits
-        self.memory.feeds = fixed.feeds
+        self.memory.source_legs = fixed.source_legs
         if fixed.loads > MAX_LOADS or fixed.rows > MAX_ROWS:
             raise ValueError("too many loads or rows")
-        if sum(1 for number in fixed.coef if number) > MAX_ENTRIES:
+        if sum(1 for number in fixed.limit_coef if number) > MAX_ENTRIES:
             raise ValueError(f"the loads are on more than {MAX_ENTRIES} rows in all")
         fields = [value, quality, sampled_ns]
         fields += [getattr(fixed, name) for name in fixed.names]
@@ -69,10 +69,10 @@ cdef class Core:
             raise IndexError(f"load {i} of {self.memory.n}")
         return 0
 
-    def judge(self, i64 now_ns):
+    def check_readings(self, i64 now_ns):
         """Mark in the latched image what cannot be true. Before the commands, and the step."""
         with nogil:
-            judge(&self.memory, now_ns)
+            check_readings(&self.memory, now_ns)
 
     def step(self, i64 now_ns):
         """Decide on the latched image. Changes `state` only; bounded, no allocation."""

@@ -29,7 +29,7 @@ cdef enum:
     MAX_NODES = 4096
     LEVEL_BITS = 16
     EVENT_BITS = 20  # room for the number of any row or segment in an event
-    SWITCH_SHARE = 1024
+    SWITCH_RATIO = 1024
 
 cdef i64 TOP_LEVEL = (<i64>1) << 41
 cdef i64 SEGMENT_EVENT = 1 << 19
@@ -108,7 +108,7 @@ cdef bint search(const Rungs *p, int start, int end, i64 *room_ma, i64 *taken_ma
         g = &p.rung[a]
         if not (g.discrete and p.size_ma[g.id] > 0 and ready(p, taken_ma, g)):
             continue
-        w = SWITCH_SHARE * p.value[g.id] + (1 if p.was_on[g.id] else -1)
+        w = SWITCH_RATIO * p.value[g.id] + (1 if p.was_on[g.id] else -1)
         if w <= 0 or not fits(p, room_ma, g):
             continue
         b = count  # the most valuable first, then the lower number

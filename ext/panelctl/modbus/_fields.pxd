@@ -27,7 +27,7 @@ cdef class Field:
     cpdef object decode(self, list words)
 
     @cython.locals(raw=i64, n=cython.int, place=cython.int, number=cython.double)
-    cdef (int, i64) take(self, list words)
+    cdef (int, i64) combine(self, list words)
 
     cdef object exact(self, list words)
 

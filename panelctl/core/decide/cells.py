@@ -20,12 +20,12 @@ class Cells:
     n: int  # loads
     rows: int
     limits: int
-    feeds: int
+    source_legs: int
 
     def __init__(
         self, fixed: Fixed, state: Changing, value: Words, quality: Words, sampled_ns: Words
     ) -> None:
-        self.n, self.rows, self.feeds = fixed.loads, fixed.rows, fixed.feeds
+        self.n, self.rows, self.source_legs = fixed.loads, fixed.rows, fixed.source_legs
         self.limits = state.limits
         self.value, self.quality, self.sampled_ns = value, quality, sampled_ns
         for name in fixed.names:

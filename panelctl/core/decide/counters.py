@@ -31,7 +31,7 @@ ENERGY_MOST_NS = 4 * 3600 * NS_PER_S
 STILL_WH = 5_000  # some meters renew their counters once in a quarter of an hour
 SLACK_WH = 250  # besides the largest step that the counter was seen to take
 COARSE_MA = 1_000  # some meters show whole amps, cut off
-SLACK_SHARE = 4  # meters, nominal volts and skew: a quarter
+SLACK_DIVISOR = 4  # meters, nominal volts and skew: a quarter
 MW_MS_PER_WH = 3_600_000_000
 MOST_MW_MS = 1 << 61  # a century of a whole service
 HOUR_NS = 3600 * NS_PER_S
@@ -176,7 +176,7 @@ def judge_item(m: Cells, k: int, moved: bool, now_ns: int) -> None:
     slack_wh = SLACK_WH + m.s_item_step_wh[k]
     apparent_wh = floordiv(m.s_item_apparent[k], MW_MS_PER_WH)
     drawn_wh = floordiv(m.s_item_drawn[k], MW_MS_PER_WH)
-    if drawn_wh > counted_wh + floordiv(counted_wh, SLACK_SHARE) + max(slack_wh, STILL_WH):
+    if drawn_wh > counted_wh + floordiv(counted_wh, SLACK_DIVISOR) + max(slack_wh, STILL_WH):
         m.s_item_still[k] = 1
         m.s_item_energy[k] = 0  # then it says nothing about the currents either
         begin_stretch(m, k)
@@ -184,7 +184,7 @@ def judge_item(m: Cells, k: int, moved: bool, now_ns: int) -> None:
         m.s_item_still[k] = 0
         sure_wh = counted_wh if m.f_item_whole[k] else floordiv(counted_wh, 2)
         enough = ENOUGH if m.s_item_energy[k] else LONGEST
-        if sure_wh > apparent_wh + floordiv(apparent_wh, SLACK_SHARE) + slack_wh:
+        if sure_wh > apparent_wh + floordiv(apparent_wh, SLACK_DIVISOR) + slack_wh:
             m.s_item_energy[k] = 1
             m.s_item_until_ns[k] = now_ns + m.s_item_latch_ns[k]
             m.s_item_latch_ns[k] = min(2 * m.s_item_latch_ns[k], ENERGY_MOST_NS)

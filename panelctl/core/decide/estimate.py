@@ -6,8 +6,8 @@ Rules
 - A current flows out only where a source behind the lugs explains it: a transformer that was put on
   the wrong way round must not look like an export.
 - What PV or a battery gives relieves a row only as far as it is firm. The rest, and what the loads
-  of the other leg take off the neutral, is `wary_ma`: set-points and restores leave it free, and no
-  relay opens for it.
+  of the other leg take off the neutral, is `contingency_ma`: set-points and restores leave it
+  free, and no relay opens for it.
 - A source that cannot be read gives nothing, explains nothing and may fall away whole.
 - Two readings are never of one moment: what falls away is left free for a while longer.
 """
@@ -23,7 +23,7 @@ from panelctl.core.thermal import PPM
 from panelctl.model.metering import Quality
 from panelctl.model.relay import Claim
 
-OUT_SHARE = 8  # an export may be an eighth more than the sources show,
+OUT_DIVISOR = 8  # an export may be an eighth more than the sources show,
 OUT_MA = 2_000  # and so much more, for their meters are not one
 AGES = len(Age)
 
@@ -78,18 +78,18 @@ def measure_load(m: Cells, i: int, now_ns: int) -> None:
 
 def see_sources(m: Cells, now_ns: int) -> None:
     """What PV and batteries give now, what of it is known, and what is firm."""
-    for j in range(m.feeds):
-        stale_ns = m.f_feed_stale_ns[j]
-        if not fresh(m, m.f_feed_slot[j], stale_ns, now_ns):
-            m.s_may_ma[j] = max(m.s_out_ma[j], m.f_feed_most_ma[j])
+    for j in range(m.source_legs):
+        stale_ns = m.f_source_stale_ns[j]
+        if not fresh(m, m.f_source_slot[j], stale_ns, now_ns):
+            m.s_may_ma[j] = max(m.s_out_ma[j], m.f_source_most_ma[j])
             m.s_gives_ma[j] = 0
             m.s_high_ma[j] = 0
             m.s_older_high_ma[j] = 0
             forget(m, j, now_ns)
             continue
-        m.s_out_ma[j] = magnitude(m.value[m.f_feed_slot[j]])
-        one = m.f_feed_w_slot[j]
-        two = m.f_feed_w_slot2[j]
+        m.s_out_ma[j] = magnitude(m.value[m.f_source_slot[j]])
+        one = m.f_source_w_slot[j]
+        two = m.f_source_w_slot2[j]
         seen = fresh(m, one, stale_ns, now_ns) and fresh(m, two, stale_ns, now_ns)
         watts = (m.value[one] if one >= 0 else 0) + (m.value[two] if two >= 0 else 0)
         if seen and watts > 0:
@@ -111,13 +111,13 @@ def see_sources(m: Cells, now_ns: int) -> None:
 
 def see_firm(m: Cells, j: int, now_ns: int) -> None:
     """What of a source is there to stay: a share of the least that it gave lately."""
-    if now_ns - m.s_low_ns[j] >= m.f_feed_window_ns[j]:
+    if now_ns - m.s_low_ns[j] >= m.f_source_window_ns[j]:
         m.s_older_low_ma[j] = m.s_low_ma[j] if m.s_low_ns[j] else 0
         m.s_low_ma[j] = m.s_out_ma[j]
         m.s_low_ns[j] = now_ns
     m.s_low_ma[j] = min(m.s_low_ma[j], m.s_out_ma[j])
     least_ma = min(m.s_low_ma[j], m.s_older_low_ma[j])
-    m.s_firm_ma[j] = floordiv(least_ma * m.f_feed_share_ppm[j], PPM)
+    m.s_firm_ma[j] = floordiv(least_ma * m.f_source_firm_ppm[j], PPM)
 
 
 def forget(m: Cells, j: int, now_ns: int) -> None:
@@ -131,17 +131,17 @@ def forget(m: Cells, j: int, now_ns: int) -> None:
 def be_wary(m: Cells) -> None:
     """What every row would carry besides what it does: on the mains reading just taken."""
     for r in range(m.rows):
-        m.s_wary_ma[r] = 0
+        m.s_contingency_ma[r] = 0
         if m.f_less_slot[r] >= 0:
             top_ma = max(m.s_top_ma[r], m.s_older_top_ma[r])
-            m.s_wary_ma[r] = max(top_ma - m.s_rest_ma[r], 0)
-        for j in range(m.feeds):
+            m.s_contingency_ma[r] = max(top_ma - m.s_rest_ma[r], 0)
+        for j in range(m.source_legs):
             k = j * m.rows + r
-            m.s_wary_ma[r] += m.f_relieves[k] * (m.s_may_ma[j] - m.s_firm_ma[j])
-            m.s_wary_ma[r] += m.f_adds[k] * (m.s_may_ma[j] - m.s_out_ma[j])
+            m.s_contingency_ma[r] += m.f_relieves[k] * (m.s_may_ma[j] - m.s_firm_ma[j])
+            m.s_contingency_ma[r] += m.f_adds[k] * (m.s_may_ma[j] - m.s_out_ma[j])
         for i in range(m.n):
-            if m.f_against[i * m.rows + r]:
-                m.s_wary_ma[r] += may_go(m, i, r)
+            if m.f_opposite_leg[i * m.rows + r]:
+                m.s_contingency_ma[r] += may_go(m, i, r)
 
 
 def may_go(m: Cells, i: int, r: int) -> int:
@@ -179,9 +179,9 @@ def directed(m: Cells, slot: int, sign_slot: int, unknown: int) -> int:
         return ma
     leg = 1 if slot != m.f_row_slot[0] else 0
     gives_ma = 0
-    for j in range(m.feeds):
+    for j in range(m.source_legs):
         gives_ma += m.f_relieves[j * m.rows + leg] * m.s_gives_ma[j]
-    return -ma if ma <= gives_ma + floordiv(gives_ma, OUT_SHARE) + OUT_MA else unknown * ma
+    return -ma if ma <= gives_ma + floordiv(gives_ma, OUT_DIVISOR) + OUT_MA else unknown * ma
 
 
 def see_mains(m: Cells, now_ns: int) -> None:
@@ -217,13 +217,13 @@ def take_mains(m: Cells) -> None:
     for i in range(m.n):
         if m.f_kind[i] != MODULATED:
             continue
-        m.s_apart[i] = 1 - m.s_stale[i]
+        m.s_netted[i] = 1 - m.s_stale[i]
         for r in range(m.rows):
             k = i * m.rows + r
             if r < LEG_ROWS or m.f_row_slot[r] < 0:
-                m.s_at_mains_ma[k] = m.s_apart[i] * m.f_plain[k] * m.s_meas_ma[k]
+                m.s_at_mains_ma[k] = m.s_netted[i] * m.f_meter_coef[k] * m.s_meas_ma[k]
             else:
-                m.s_at_mains_ma[k] *= m.s_apart[i]
+                m.s_at_mains_ma[k] *= m.s_netted[i]
     for r in range(LEG_ROWS, m.rows):
         see_row(m, r)
 
@@ -248,14 +248,14 @@ def see_row(m: Cells, r: int) -> None:
     carried_ma = directed(m, one, m.f_sign_slot[r], 1)
     carried_ma += directed(m, two, m.f_sign_slot2[r], 1)
     carried_ma -= directed(m, less, m.f_sign_slot2[r], -1)
-    for j in range(m.feeds):
+    for j in range(m.source_legs):
         carried_ma += m.f_adds[j * m.rows + r] * m.s_out_ma[j]
     m.s_flow_ma[r] = carried_ma
     m.s_row_ma[r] = max(carried_ma, 0)
     for i in range(m.n):
         if m.f_kind[i] == MODULATED:
             k = i * m.rows + r
-            m.s_at_mains_ma[k] = m.s_apart[i] * m.f_plain[k] * m.s_meas_ma[k]
+            m.s_at_mains_ma[k] = m.s_netted[i] * m.f_meter_coef[k] * m.s_meas_ma[k]
             carried_ma -= m.s_at_mains_ma[k]
     if less >= 0:
         hold(m, r, carried_ma, sampled_ns)
@@ -282,11 +282,11 @@ def sum_of_loads(m: Cells, r: int) -> int:
         k = i * m.rows + r
         if m.f_kind[i] == SWITCHED:
             if not m.s_stale[i]:
-                total += m.f_plain[k] * m.s_meas_ma[k]
+                total += m.f_meter_coef[k] * m.s_meas_ma[k]
             elif m.s_closed[i] != 0 or m.s_claims[i] & Claim.FAULT:
-                total += m.f_plain[k] * max(m.s_meas_ma[k], m.f_demand_ma[k])
-        elif m.s_apart[i]:
+                total += m.f_meter_coef[k] * max(m.s_meas_ma[k], m.f_demand_ma[k])
+        elif m.s_netted[i]:
             total += m.s_at_mains_ma[k]
         else:
-            total += m.f_plain[k] * max(m.s_meas_ma[k], m.s_set_ma[i])
+            total += m.f_meter_coef[k] * max(m.s_meas_ma[k], m.s_set_ma[i])
     return floordiv(total, m.f_scale[r])

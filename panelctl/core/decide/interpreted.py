@@ -8,7 +8,7 @@ from array import array
 
 from panelctl.core.decide import supervise
 from panelctl.core.decide.cells import Cells
-from panelctl.core.decide.step import judge, step
+from panelctl.core.decide.step import check_readings, step
 from panelctl.core.state.layout import Changing, Fixed
 
 
@@ -41,9 +41,9 @@ class Core:
         if not 0 <= i < self.fixed.loads:
             raise IndexError(f"load {i} of {self.fixed.loads}")
 
-    def judge(self, now_ns: int) -> None:
+    def check_readings(self, now_ns: int) -> None:
         """Mark in the latched image what cannot be true. Before the commands, and the step."""
-        judge(self._memory, now_ns)
+        check_readings(self._memory, now_ns)
 
     def step(self, now_ns: int) -> None:
         """Decide on the latched image. Changes `state` only; bounded, no allocation that grows."""

@@ -10,9 +10,9 @@ Rules
 from __future__ import annotations
 
 from panelctl.core.decide.cells import Cells
+from panelctl.core.decide.modulated import deaf, inside, least, leaving, lingers, stays
 from panelctl.core.decide.serve import serve
 from panelctl.core.decide.shed import clear, shed, shortest
-from panelctl.core.decide.standing import deaf, inside, least, leaving, lingers, stays
 from panelctl.core.decide.thermal import cooling
 from panelctl.core.decide.words import (
     above,
@@ -44,36 +44,36 @@ def restore(m: Cells, now_ns: int) -> None:
     count = queue(m, now_ns)
     for r in range(m.rows):
         m.x_left[r] = m.x_room[r]  # as the ladder leaves it to the load whose turn it is
-    serve(m, count, m.x_rank, m.x_coef, True)
+    serve(m, count, m.x_rank, m.x_limit_coef, True)
     chosen = choose(m, count, now_ns)
     if chosen < 0:
         return
     open_now = True
     for r in range(m.rows):
-        need = m.x_coef[chosen * m.rows + r]
+        need = m.x_limit_coef[chosen * m.rows + r]
         if need and need > m.x_top[r] - m.x_drawn[r]:
             open_now = False
     for r in range(m.rows):
-        need = m.x_coef[chosen * m.rows + r]
+        need = m.x_limit_coef[chosen * m.rows + r]
         m.x_reserve[r] += need
         if need and not open_now:
             # The set-points must come down far enough to leave the restore margin free as well.
-            fill = m.f_scale[r] * margin_of(m, r, m.f_fill_margin_ma[0])
+            fill = m.f_scale[r] * margin_of(m, r, m.f_setpoint_margin_ma[0])
             m.x_reserve[r] += max(0, m.x_margin[r] - fill)
     if open_now:
         close(m, chosen, now_ns)
         if m.f_kind[chosen] == MODULATED:
             for r in range(m.rows):
-                m.x_reserve[r] -= m.x_coef[chosen * m.rows + r]
+                m.x_reserve[r] -= m.x_limit_coef[chosen * m.rows + r]
 
 
 def reserve_for_closed(m: Cells, now_ns: int) -> None:
     """Per row: what loads that were just closed may still come to draw (`x_reserve`), what flies
-    (`x_flying`), the restore margin (`x_margin`), and what is free (`x_top`, `x_room`).
+    (`x_opening`), the restore margin (`x_margin`), and what is free (`x_top`, `x_room`).
     """
     for r in range(m.rows):
         m.x_reserve[r] = 0
-        m.x_flying[r] = 0
+        m.x_opening[r] = 0
         m.x_drawn[r] = 0
     for i in range(m.n):
         if m.f_kind[i] != SWITCHED:
@@ -83,16 +83,16 @@ def reserve_for_closed(m: Cells, now_ns: int) -> None:
             for r in range(m.rows):
                 k = i * m.rows + r
                 rest_ma = max(0, demand(m, i, r, now_ns) - m.s_meas_ma[k])
-                m.x_reserve[r] += m.f_coef[k] * rest_ma
-        if m.s_flying[i]:
+                m.x_reserve[r] += m.f_limit_coef[k] * rest_ma
+        if m.s_opening[i]:
             for r in range(m.rows):
                 k = i * m.rows + r
-                m.x_flying[r] += m.f_plain[k] * m.s_relief_of_ma[k]
+                m.x_opening[r] += m.f_meter_coef[k] * m.s_relief_of_ma[k]
     for r in range(m.rows):
         m.x_margin[r] = 0
-        if not m.f_calm[r]:
+        if not m.f_no_margin[r]:
             m.x_margin[r] = m.f_scale[r] * margin_of(m, r, m.f_restore_margin_ma[0])
-        limit_ma = min(m.s_limit_ma[r], m.s_fill_ma[r]) - m.s_wary_ma[r]
+        limit_ma = min(m.s_limit_ma[r], m.s_setpoint_limit_ma[r]) - m.s_contingency_ma[r]
         taken = m.x_margin[r] + m.x_house[r] + m.x_reserve[r]
         m.x_top[r] = m.f_scale[r] * limit_ma - taken
         m.x_room[r] = m.x_top[r]
@@ -115,10 +115,10 @@ def queue(m: Cells, now_ns: int) -> int:
             m.x_worth[i] = 1
             for r in range(m.rows):
                 k = i * m.rows + r
-                need = m.f_coef[k] * demand(m, i, r, now_ns)
-                m.x_coef[k] = max(need - m.x_least[r], min(need, 1))
+                need = m.f_limit_coef[k] * demand(m, i, r, now_ns)
+                m.x_limit_coef[k] = max(need - m.x_least[r], min(need, 1))
                 if r < LEG_ROWS:
-                    m.x_worth[i] += m.x_coef[k]
+                    m.x_worth[i] += m.x_limit_coef[k]
     sort(m.x_order, count, m.x_rank)
     return count
 
@@ -128,13 +128,13 @@ def stand(m: Cells, i: int, now_ns: int) -> None:
     least(m, i, now_ns, True)
     goes = leaving(m, i, now_ns)
     # A hair above its set-point is inside the restore margin.
-    near = m.s_apart[i] != 0 and not above(m, i, m.s_set_ma[i])
+    near = m.s_netted[i] != 0 and not above(m, i, m.s_set_ma[i])
     for r in range(m.rows):
         k = i * m.rows + r
         m.x_room[r] -= m.x_least[r]
         if goes:
-            m.x_flying[r] += m.f_plain[k] * inside(m, i, r)
-        m.x_drawn[r] += m.f_coef[k] * m.s_set_ma[i] if near else charge(m, i, r)
+            m.x_opening[r] += m.f_meter_coef[k] * inside(m, i, r)
+        m.x_drawn[r] += m.f_limit_coef[k] * m.s_set_ma[i] if near else charge(m, i, r)
 
 
 def choose(m: Cells, count: int, now_ns: int) -> int:
@@ -149,7 +149,7 @@ def choose(m: Cells, count: int, now_ns: int) -> int:
         i = m.x_order[a]
         if m.x_taken[i]:
             for r in range(m.rows):
-                m.x_left[r] -= m.x_coef[i * m.rows + r]
+                m.x_left[r] -= m.x_limit_coef[i * m.rows + r]
         if cannot_close(m, i, now_ns):
             continue
         ways = 0
@@ -159,19 +159,19 @@ def choose(m: Cells, count: int, now_ns: int) -> int:
                 ways = who_gives_way(m, i, now_ns)
             displaced = displaced or ways > 0  # only the first that can push others aside
             if ways == 0 and short:
-                row, missing_ma = shortest(m, i, m.x_coef, m.x_left)
-                m.s_fit_ns[i] = 0
+                row, missing_ma = shortest(m, i, m.x_limit_coef, m.x_left)
+                m.s_room_since_ns[i] = 0
                 wait(m, i, Wait.NO_ROOM, row, missing_ma)
                 continue
-        if m.s_fit_ns[i] == 0 and fresh:
-            m.s_fit_ns[i] = now_ns
+        if m.s_room_since_ns[i] == 0 and fresh:
+            m.s_room_since_ns[i] = now_ns
         if now_ns - m.s_opened_ns[i] < m.f_min_off_ns[i]:
             wait(m, i, Wait.MIN_OFF, -1, 0)
             continue
         # Nobody of a later rank takes the room that an earlier one is having made.
         first = chosen < 0 and not pushing
         pushing = pushing or not m.x_taken[i]
-        if not fresh or now_ns - m.s_fit_ns[i] < m.f_restore_hold_ns[0]:
+        if not fresh or now_ns - m.s_room_since_ns[i] < m.f_restore_hold_ns[0]:
             wait(m, i, Wait.STEADY, -1, 0)
         elif not first or staged:
             wait(m, i, Wait.STAGED, -1, 0)
@@ -195,7 +195,7 @@ def cannot_close(m: Cells, i: int, now_ns: int) -> bool:
         code = Wait.WORN
     if code == Wait.NONE:
         return False
-    m.s_fit_ns[i] = 0
+    m.s_room_since_ns[i] = 0
     wait(m, i, code, -1, 0)
     return True
 
@@ -204,8 +204,8 @@ def find_missing(m: Cells, i: int) -> bool:
     """Per row (`x_missing`): what load `i` is missing besides what flies; whether anything is."""
     short = False
     for r in range(m.rows):
-        need = m.x_coef[i * m.rows + r]
-        m.x_missing[r] = max(0, need - m.x_left[r] - m.x_flying[r]) if need else 0
+        need = m.x_limit_coef[i * m.rows + r]
+        m.x_missing[r] = max(0, need - m.x_left[r] - m.x_opening[r]) if need else 0
         if m.x_missing[r]:
             short = True
     return short
@@ -213,7 +213,7 @@ def find_missing(m: Cells, i: int) -> bool:
 
 def make_way(m: Cells, i: int, ways: int, now_ns: int) -> None:
     """Open those who give way to load `i`."""
-    row, missing_ma = shortest(m, i, m.x_coef, m.x_left)
+    row, missing_ma = shortest(m, i, m.x_limit_coef, m.x_left)
     for b in range(ways):
         shed(m, m.x_way[b], Reason.GAVE_WAY, row, missing_ma, now_ns)
 
@@ -266,9 +266,9 @@ def relief(m: Cells, k: int, now_ns: int) -> None:
     for r in range(m.rows):
         e = k * m.rows + r
         if m.f_kind[k] == SWITCHED:
-            m.x_least[r] = m.f_plain[e] * m.s_meas_ma[e]
+            m.x_least[r] = m.f_meter_coef[e] * m.s_meas_ma[e]
         else:
-            m.x_least[r] += m.f_plain[e] * inside(m, k, r)
+            m.x_least[r] += m.f_meter_coef[e] * inside(m, k, r)
 
 
 def close(m: Cells, i: int, now_ns: int) -> None:
@@ -276,13 +276,13 @@ def close(m: Cells, i: int, now_ns: int) -> None:
     m.s_claims[i] = 0
     m.s_restored_ns[0] = now_ns
     m.s_closed_ns[i] = now_ns
-    m.s_fit_ns[i] = 0
+    m.s_room_since_ns[i] = 0
     m.s_disturbed[0] = 1
     explain(m, i, Reason.NONE, -1, 0, now_ns, 0)
     if m.f_relay_slot[i] >= 0 and m.s_closed[i] == 0:
         m.s_closed[i] = 1
         m.s_order_ns[i] = now_ns
-        m.s_awaits[i] = 1
+        m.s_order_pending[i] = 1
         wear(m, i, now_ns)
     if m.f_kind[i] == MODULATED:
         lift(m, i, m.f_floor_ma[i], now_ns)

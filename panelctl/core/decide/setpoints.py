@@ -30,7 +30,7 @@ SECOND_NS = 1_000_000_000
 STILL_NS = 1_000_000_000_000
 
 
-def fill(m: Cells, now_ns: int) -> None:
+def raise_setpoints(m: Cells, now_ns: int) -> None:
     """Set-points: down at once to what the ladder gives, up into room that is really there."""
     count = spread(m, now_ns)
     for r in range(m.rows):
@@ -51,9 +51,13 @@ def fill(m: Cells, now_ns: int) -> None:
 def spread(m: Cells, now_ns: int) -> int:
     """What the ladder gives the modulated loads that run (`x_order`); how many these are."""
     for r in range(m.rows):
-        limit_ma = m.s_fill_ma[r] - m.s_wary_ma[r] - margin_of(m, r, m.f_fill_margin_ma[0])
-        m.x_fill[r] = m.f_scale[r] * limit_ma - m.x_house[r] - m.x_reserve[r]
-        m.x_room[r] = m.x_fill[r]
+        limit_ma = (
+            m.s_setpoint_limit_ma[r]
+            - m.s_contingency_ma[r]
+            - margin_of(m, r, m.f_setpoint_margin_ma[0])
+        )
+        m.x_setpoint_room[r] = m.f_scale[r] * limit_ma - m.x_house[r] - m.x_reserve[r]
+        m.x_room[r] = m.x_setpoint_room[r]
     count = 0
     for i in range(m.n):
         m.x_size[i] = 0
@@ -68,11 +72,11 @@ def spread(m: Cells, now_ns: int) -> int:
             if m.s_raised_ns[i] and now_ns - m.s_raised_ns[i] < m.f_change_ns[i]:
                 want_ma = min(want_ma, m.s_set_ma[i])  # nothing is kept free that it cannot take
             m.x_size[i] = max(0, want_ma - m.f_floor_ma[i])
-        floor_ma = m.f_floor_ma[i] if m.s_apart[i] else 0
+        floor_ma = m.f_floor_ma[i] if m.s_netted[i] else 0
         for r in range(m.rows):
-            m.x_room[r] -= m.f_coef[i * m.rows + r] * floor_ma if runs else charge(m, i, r)
+            m.x_room[r] -= m.f_limit_coef[i * m.rows + r] * floor_ma if runs else charge(m, i, r)
     sort(m.x_order, count, m.f_rest_tier)
-    serve(m, count, m.f_rest_tier, m.f_coef, False)
+    serve(m, count, m.f_rest_tier, m.f_limit_coef, False)
     return count
 
 
@@ -84,23 +88,23 @@ def come_down(m: Cells, i: int) -> None:
     """
     over_ma = over(m, i)
     for r in range(m.rows):
-        coef = m.f_coef[i * m.rows + r]
+        coef = m.f_limit_coef[i * m.rows + r]
         due = m.x_extra[r] + coef * over_ma
         if coef and m.x_room[r] < due:
             cut_ma = min(m.x_taken[i], ceildiv(due - m.x_room[r], coef))
             m.x_taken[i] -= cut_ma
             for q in range(m.rows):
-                m.x_room[q] += m.f_coef[i * m.rows + q] * cut_ma
+                m.x_room[q] += m.f_limit_coef[i * m.rows + q] * cut_ma
     given_ma = m.f_floor_ma[i] + m.x_taken[i]
     target_ma = max(floordiv(given_ma, m.f_step_ma[i]) * m.f_step_ma[i], m.f_floor_ma[i])
     if m.s_stale[i]:
         target_ma = min(target_ma, m.f_fallback_ma[i])
-    if m.s_apart[i]:
+    if m.s_netted[i]:
         moving = above(m, i, given_ma)
         for r in range(m.rows):
             k = i * m.rows + r
             drawn_ma = m.s_meas_ma[k] + (error(m, m.s_meas_ma[k]) if moving else 0)
-            m.x_extra[r] += m.f_coef[k] * max(0, drawn_ma - given_ma)
+            m.x_extra[r] += m.f_limit_coef[k] * max(0, drawn_ma - given_ma)
     m.x_taken[i] = target_ma
     lower(m, i, target_ma)
 
@@ -109,10 +113,12 @@ def over(m: Cells, i: int) -> int:
     """How much more load `i` takes than it was told for a while, mA: within its tolerance, or it is
     soon at fault. As much as its meter may err is left out.
     """
-    if not m.s_apart[i]:
+    if not m.s_netted[i]:
         return 0
     draw_ma = draw(m, i)
-    return max(0, draw_ma - error(m, draw_ma) - max(m.s_allow_ma[i], m.s_allowed_ma[i]))
+    return max(
+        0, draw_ma - error(m, draw_ma) - max(m.s_peak_setpoint_ma[i], m.s_prev_peak_setpoint_ma[i])
+    )
 
 
 def climb(m: Cells, i: int, target_ma: int, now_ns: int) -> bool:
@@ -134,10 +140,10 @@ def into_room(m: Cells, i: int, target_ma: int) -> int:
     """How high load `i` may be set in the room that the meter shows, mA."""
     top_ma = target_ma
     for r in range(m.rows):
-        coef = m.f_coef[i * m.rows + r]
+        coef = m.f_limit_coef[i * m.rows + r]
         if coef == 0:
             continue
-        free = m.x_fill[r]
+        free = m.x_setpoint_room[r]
         for k in range(m.n):
             if m.f_kind[k] != MODULATED:
                 continue
@@ -181,7 +187,7 @@ def tell(m: Cells, i: int, target_ma: int, there: bool, now_ns: int) -> None:
         reason = Reason.LIMIT
         short_ma = m.s_want_ma[i] - target_ma
         for r in range(m.rows):
-            if m.f_coef[i * m.rows + r] and (row < 0 or m.x_room[r] < m.x_room[row]):
+            if m.f_limit_coef[i * m.rows + r] and (row < 0 or m.x_room[r] < m.x_room[row]):
                 row = r
     elif m.s_want_ma[i] == branch_top(m, i) and m.s_want_ma[i] < m.f_max_ma[i]:
         reason = Reason.HOT

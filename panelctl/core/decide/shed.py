@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from panelctl.core.decide.arith import floordiv
 from panelctl.core.decide.cells import Cells, Words
+from panelctl.core.decide.modulated import flowing, inside, leaving, lingers, may_pause, stays
 from panelctl.core.decide.serve import serve
-from panelctl.core.decide.standing import flowing, inside, leaving, lingers, may_pause, stays
 from panelctl.core.decide.words import (
     above,
     draw_on,
@@ -79,13 +79,13 @@ def clear(m: Cells, i: int) -> None:
     m.x_taken[i] = 0
     m.x_rank[i] = rank(m, i)
     for r in range(m.rows):
-        m.x_coef[i * m.rows + r] = 0
+        m.x_limit_coef[i * m.rows + r] = 0
 
 
-def keep(m: Cells, now_ns: int) -> None:
+def shed_excess(m: Cells, now_ns: int) -> None:
     """Which closed loads must open: served in rank order under the limit itself."""
     for r in range(m.rows):
-        m.x_room[r] = m.f_scale[r] * m.s_shed_ma[r] - m.x_house[r]
+        m.x_room[r] = m.f_scale[r] * m.s_shed_limit_ma[r] - m.x_house[r]
     count = 0
     for i in range(m.n):
         clear(m, i)
@@ -105,7 +105,7 @@ def keep(m: Cells, now_ns: int) -> None:
     sort(m.x_order, count, m.x_key)
     for r in range(m.rows):
         m.x_before[r] = m.x_room[r]
-    serve(m, count, m.x_rank, m.x_coef, True)
+    serve(m, count, m.x_rank, m.x_limit_coef, True)
     if down >= 0 and m.x_taken[down]:
         count = serve_the_others(m, down, count)
     shed_unserved(m, count, now_ns)
@@ -113,9 +113,9 @@ def keep(m: Cells, now_ns: int) -> None:
 
 def weigh_switched(m: Cells, i: int, now_ns: int) -> bool:
     """What switched load `i` needs to stay, and whether it is up for that."""
-    if m.s_flying[i]:
+    if m.s_opening[i]:
         for r in range(m.rows):
-            m.x_room[r] += m.f_plain[i * m.rows + r] * m.s_relief_of_ma[i * m.rows + r]
+            m.x_room[r] += m.f_meter_coef[i * m.rows + r] * m.s_relief_of_ma[i * m.rows + r]
         return False
     if m.s_closed[i] != 1 or m.s_claims[i] or not relay_seen(m, i, now_ns):
         return False
@@ -123,11 +123,11 @@ def weigh_switched(m: Cells, i: int, now_ns: int) -> bool:
         k = i * m.rows + r
         draw_ma = draw_on(m, i, r)
         # Less than this is not worth a relay operation.
-        if m.f_coef[k] == 0 or m.f_plain[k] * draw_ma < m.f_scale[r] * m.f_relief_ma[0]:
+        if m.f_limit_coef[k] == 0 or m.f_meter_coef[k] * draw_ma < m.f_scale[r] * m.f_relief_ma[0]:
             continue
-        m.x_coef[k] = m.f_coef[k] * draw_ma
+        m.x_limit_coef[k] = m.f_limit_coef[k] * draw_ma
         m.x_size[i] = 1
-        m.x_room[r] += m.f_plain[k] * draw_ma
+        m.x_room[r] += m.f_meter_coef[k] * draw_ma
         if r < LEG_ROWS:
             m.x_worth[i] += draw_ma
     if m.x_size[i]:
@@ -140,8 +140,8 @@ def weigh_modulated(m: Cells, i: int, now_ns: int) -> bool:
     flowing(m, i, now_ns)
     for r in range(m.rows):
         inside_ma = inside(m, i, r)
-        m.x_least[r] += m.f_coef[i * m.rows + r] * inside_ma
-        m.x_room[r] += m.f_plain[i * m.rows + r] * inside_ma
+        m.x_least[r] += m.f_limit_coef[i * m.rows + r] * inside_ma
+        m.x_room[r] += m.f_meter_coef[i * m.rows + r] * inside_ma
     if leaving(m, i, now_ns):
         return False
     remains = lingers(m, i, now_ns)
@@ -153,7 +153,7 @@ def weigh_modulated(m: Cells, i: int, now_ns: int) -> bool:
         put_ahead(m, i, remains)
     for r in range(m.rows):
         if not remains or m.x_least[r] >= m.f_scale[r] * m.f_relief_ma[0]:
-            m.x_coef[i * m.rows + r] = m.x_least[r]
+            m.x_limit_coef[i * m.rows + r] = m.x_least[r]
     m.x_size[i] = 1
     m.x_worth[i] = STOPS_LAST if m.f_compute[i] and not remains else 1
     return True
@@ -161,11 +161,11 @@ def weigh_modulated(m: Cells, i: int, now_ns: int) -> bool:
 
 def put_ahead(m: Cells, i: int, remains: bool) -> None:
     """Set apart (`x_ahead`) what a node on its way down takes above its floor."""
-    down = not remains and m.s_apart[i] != 0 and above(m, i, m.f_floor_ma[i])
+    down = not remains and m.s_netted[i] != 0 and above(m, i, m.f_floor_ma[i])
     for r in range(m.rows):
         m.x_ahead[r] = 0
         if down:
-            floor = m.f_coef[i * m.rows + r] * m.f_floor_ma[i]
+            floor = m.f_limit_coef[i * m.rows + r] * m.f_floor_ma[i]
             m.x_ahead[r] = max(0, m.x_least[r] - floor)
             m.x_least[r] -= m.x_ahead[r]
 
@@ -186,8 +186,8 @@ def serve_the_others(m: Cells, down: int, count: int) -> int:
             m.x_order[others] = m.x_order[a]
             others += 1
     for r in range(m.rows):
-        m.x_room[r] = m.x_before[r] - m.x_ahead[r] - m.x_coef[down * m.rows + r]
-    serve(m, others, m.x_rank, m.x_coef, True)
+        m.x_room[r] = m.x_before[r] - m.x_ahead[r] - m.x_limit_coef[down * m.rows + r]
+    serve(m, others, m.x_rank, m.x_limit_coef, True)
     return others
 
 
@@ -200,7 +200,7 @@ def shed_unserved(m: Cells, count: int, now_ns: int) -> None:
     over = False
     hot = False
     for r in range(m.rows):
-        if m.s_row_ma[r] > m.s_shed_ma[r]:
+        if m.s_row_ma[r] > m.s_shed_limit_ma[r]:
             over = True
             if m.s_theta_ppm[r] > HOT_PPM:
                 hot = True
@@ -214,7 +214,7 @@ def shed_unserved(m: Cells, count: int, now_ns: int) -> None:
     for a in range(count):
         i = m.x_order[a]
         if not m.x_taken[i]:
-            row, short_ma = shortest(m, i, m.x_coef, m.x_room)
+            row, short_ma = shortest(m, i, m.x_limit_coef, m.x_room)
             shed(m, i, Reason.LIMIT, row, short_ma, now_ns)
 
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 from panelctl.core.decide.cells import Cells
 from panelctl.core.decide.counters import judge_energy
 from panelctl.core.decide.estimate import be_wary, measure, see_mains, see_sources
-from panelctl.core.decide.hidden import judge_hidden
 from panelctl.core.decide.margins import learn
-from panelctl.core.decide.plausible import judge_mains
+from panelctl.core.decide.missing_ct import judge_hidden
+from panelctl.core.decide.modulated import house
+from panelctl.core.decide.plausibility import judge_mains
 from panelctl.core.decide.restore import restore
-from panelctl.core.decide.setpoints import fill
-from panelctl.core.decide.shed import cool, keep, promote
-from panelctl.core.decide.standing import house
+from panelctl.core.decide.setpoints import raise_setpoints
+from panelctl.core.decide.shed import cool, promote, shed_excess
 from panelctl.core.decide.supervise import fail_safe, follow_relays, stop_and_open, watch_budgets
 from panelctl.core.decide.thermal import limits
 from panelctl.core.state.layout import MODULATED
@@ -29,14 +29,14 @@ def begin(m: Cells, now_ns: int) -> None:
     if m.s_mains_ns[0] == 0:  # else blind since before the start
         m.s_mains_ns[0] = now_ns
     m.s_step_ns[0] = now_ns
-    m.s_heat_ns[0] = now_ns
+    m.s_thermal_ns[0] = now_ns
     for i in range(m.n):
         m.s_since_ns[i] = now_ns
         if m.s_claims[i] and m.f_kind[i] == MODULATED:
             m.s_opened_ns[i] = now_ns  # it may have been paused just before the start
 
 
-def judge(m: Cells, now_ns: int) -> None:
+def check_readings(m: Cells, now_ns: int) -> None:
     """Hold the latched readings against each other, and mark those that cannot be true."""
     judge_mains(m)
     judge_hidden(m, now_ns)
@@ -61,9 +61,9 @@ def step(m: Cells, now_ns: int) -> None:
         learn(m, now_ns)
         promote(m, now_ns)
         cool(m, now_ns)
-        keep(m, now_ns)
+        shed_excess(m, now_ns)
         restore(m, now_ns)
-        fill(m, now_ns)
+        raise_setpoints(m, now_ns)
     stop_and_open(m, now_ns)
     for r in range(m.rows):
         m.s_headroom_ma[r] = m.s_limit_ma[r] - m.s_row_ma[r]

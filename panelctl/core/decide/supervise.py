@@ -26,7 +26,7 @@ from panelctl.model.reason import Reason, State, Wait
 from panelctl.model.relay import Claim
 
 NEVER_NS = 1 << 61
-HUNGRY_MA, HUNGRY_PERCENT = 500, 3  # so near to its set-point a load uses all of it
+AT_LIMIT_MA, AT_LIMIT_PERCENT = 500, 3  # so near to its set-point a load uses all of it
 FOLLOW_PERCENT = 5  # above its draw an idle load's set-point stays
 
 
@@ -50,13 +50,13 @@ def follow_order(m: Cells, i: int, seen: bool, position: int, now_ns: int) -> No
     """Whether load `i` still flies, and whether its relay still has to follow."""
     seen_ns = m.sampled_ns[m.f_relay_slot[i]]
     late = now_ns - m.s_order_ns[i] > m.f_relay_confirm_ns[0]
-    if m.s_flying[i]:
+    if m.s_opening[i]:
         shown = seen and position == 0 and seen_ns > m.s_order_ns[i]
         if (shown and rows_newer(m, i, seen_ns)) or late:
-            m.s_flying[i] = 0
-    if m.s_awaits[i] and seen and position == m.s_closed[i]:
-        m.s_awaits[i] = 1 if seen_ns <= m.s_order_ns[i] else 0
-        if late and not position and not m.s_awaits[i]:
+            m.s_opening[i] = 0
+    if m.s_order_pending[i] and seen and position == m.s_closed[i]:
+        m.s_order_pending[i] = 1 if seen_ns <= m.s_order_ns[i] else 0
+        if late and not position and not m.s_order_pending[i]:
             m.s_opened_ns[i] = now_ns  # its board could not be reached: it rests from now on
 
 
@@ -83,7 +83,7 @@ def rows_newer(m: Cells, i: int, sampled_ns: int) -> bool:
     if m.s_mains_ns[0] <= sampled_ns:
         return False
     for r in range(LEG_ROWS, m.rows):
-        on_it = m.f_row_slot[r] >= 0 and m.f_plain[i * m.rows + r] != 0
+        on_it = m.f_row_slot[r] >= 0 and m.f_meter_coef[i * m.rows + r] != 0
         if on_it and m.s_row_seen_ns[r] <= sampled_ns:
             return False
     return True
@@ -94,8 +94,8 @@ def told_ns(m: Cells, i: int) -> int:
 
     A relay that was found where it is, or has followed once, knows its order.
     """
-    slot = m.f_told_slot[i]
-    if slot < 0 or not m.s_awaits[i]:
+    slot = m.f_acked_slot[i]
+    if slot < 0 or not m.s_order_pending[i]:
         return m.s_order_ns[i]
     if m.sampled_ns[slot] < m.s_order_ns[i] or m.value[slot] != m.s_closed[i]:
         return NEVER_NS
@@ -127,8 +127,8 @@ def fault(m: Cells, i: int, reason: int, now_ns: int) -> None:
     if m.s_closed[i] != 0:
         m.s_opened_ns[i] = now_ns
     m.s_closed[i] = 0
-    m.s_flying[i] = 0
-    m.s_fit_ns[i] = 0
+    m.s_opening[i] = 0
+    m.s_room_since_ns[i] = 0
     if m.f_kind[i] == MODULATED:
         lower(m, i, 0)
     explain(m, i, reason, -1, 0, now_ns, 0)
@@ -141,8 +141,8 @@ def watch_budgets(m: Cells, now_ns: int) -> None:
             continue
         if now_ns - m.s_bucket_ns[i] >= m.f_settle_ns[i]:
             # Two buckets of one settling time each: a lowered set-point binds in one to two.
-            m.s_allowed_ma[i] = m.s_allow_ma[i]
-            m.s_allow_ma[i] = m.s_set_ma[i]
+            m.s_prev_peak_setpoint_ma[i] = m.s_peak_setpoint_ma[i]
+            m.s_peak_setpoint_ma[i] = m.s_set_ma[i]
             m.s_bucket_ns[i] = now_ns
         # A node that is asked to stop may idle below its floor while it shuts down.
         least_ma = m.f_floor_ma[i] if m.f_compute[i] else 0
@@ -175,17 +175,17 @@ def watch_wish(m: Cells, i: int, now_ns: int) -> None:
     It is followed only after `idle_ns`, so that a load on its way up is not taken for idle.
     """
     draw_ma = draw(m, i)
-    allowed_ma = m.s_set_ma[i]
-    near_ma = max(HUNGRY_MA, floordiv(allowed_ma * HUNGRY_PERCENT, 100))
-    if allowed_ma > 0 and not m.s_stale[i] and draw_ma >= allowed_ma - near_ma:
-        m.s_hungry_ns[i] = now_ns
-    hungry = m.s_hungry_ns[i] != 0 and now_ns - m.s_hungry_ns[i] <= m.f_idle_ns[0]
+    told_ma = m.s_set_ma[i]
+    near_ma = max(AT_LIMIT_MA, floordiv(told_ma * AT_LIMIT_PERCENT, 100))
+    if told_ma > 0 and not m.s_stale[i] and draw_ma >= told_ma - near_ma:
+        m.s_at_limit_ns[i] = now_ns
+    wants_more = m.s_at_limit_ns[i] != 0 and now_ns - m.s_at_limit_ns[i] <= m.f_idle_ns[0]
     top_ma = branch_top(m, i)
-    if m.f_compute[i] or hungry:
+    if m.f_compute[i] or wants_more:
         m.s_want_ma[i] = top_ma
     else:
-        follow_ma = draw_ma + floordiv(draw_ma * FOLLOW_PERCENT, 100) + m.f_slack_ma[0]
-        m.s_want_ma[i] = max(m.f_floor_ma[i], min(top_ma, min(allowed_ma, follow_ma)))
+        follow_ma = draw_ma + floordiv(draw_ma * FOLLOW_PERCENT, 100) + m.f_idle_margin_ma[0]
+        m.s_want_ma[i] = max(m.f_floor_ma[i], min(top_ma, min(told_ma, follow_ma)))
 
 
 def stop_and_open(m: Cells, now_ns: int) -> None:
@@ -208,7 +208,7 @@ def fail_safe(m: Cells, now_ns: int) -> None:
             if not m.s_claims[i]:
                 explain(m, i, Reason.BLIND, -1, 0, now_ns, 0)
     for i in range(m.n):
-        m.s_fit_ns[i] = 0
+        m.s_room_since_ns[i] = 0
         if m.s_claims[i]:
             wait(m, i, Wait.BLIND, -1, 0)
         elif m.s_state[0] == State.SHED and m.f_kind[i] == SWITCHED:
@@ -226,7 +226,7 @@ def shed_blind(m: Cells, i: int, now_ns: int) -> None:
 def claim(m: Cells, i: int, claims: int, reason: int, now_ns: int) -> None:
     """Add a claim to hold load `i` open; a modulated load is paused."""
     m.s_claims[i] |= claims
-    m.s_fit_ns[i] = 0
+    m.s_room_since_ns[i] = 0
     if m.f_kind[i] == SWITCHED:
         order_open(m, i, now_ns)
     elif m.s_set_ma[i] > 0:

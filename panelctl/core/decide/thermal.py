@@ -49,14 +49,14 @@ def approach(heat: int, goal: int, part: int) -> int:
     return goal - times(goal - heat, part)
 
 
-def advance(heat: int, goal: int, ticks: int, keep: Words, first: int) -> int:
+def advance(heat: int, goal: int, ticks: int, decay: Words, first: int) -> int:
     """Heat after so many ticks of a steady current; at most 2^TICK_BITS - 1 of them.
 
-    keep[first + k] is what is left of a difference after 2^k ticks.
+    decay[first + k] is what is left of a difference after 2^k ticks.
     """
     for k in range(TICK_BITS):
         if (ticks >> k) & 1:
-            heat = approach(heat, goal, keep[first + k])
+            heat = approach(heat, goal, decay[first + k])
     return heat
 
 
@@ -66,7 +66,7 @@ def theta(fast: int, slow: int, share: int) -> int:
 
 
 def ticks_to_trip(
-    fast: int, slow: int, goal: int, share: int, keep_fast: Words, keep_slow: Words, first: int
+    fast: int, slow: int, goal: int, share: int, decay_fast: Words, decay_slow: Words, first: int
 ) -> int:
     """How many ticks of this current the pole surely stands; -1 when it is more than can be told.
 
@@ -76,8 +76,8 @@ def ticks_to_trip(
     span = SPAN
     for k in range(TICK_BITS - 1, -1, -1):
         span >>= 1
-        later_fast = approach(fast, goal, keep_fast[first + k])
-        later_slow = approach(slow, goal, keep_slow[first + k])
+        later_fast = approach(fast, goal, decay_fast[first + k])
+        later_slow = approach(slow, goal, decay_slow[first + k])
         if theta(later_fast, later_slow, share) < ONE:
             fast = later_fast
             slow = later_slow
@@ -86,12 +86,12 @@ def ticks_to_trip(
 
 
 def trip_ms(
-    fast: int, slow: int, goal: int, share: int, keep_fast: Words, keep_slow: Words, first: int
+    fast: int, slow: int, goal: int, share: int, decay_fast: Words, decay_slow: Words, first: int
 ) -> int:
     """How long the pole surely stands this current, ms; -1: for longer than can be told."""
     if goal <= ONE:
         return -1
-    ticks = ticks_to_trip(fast, slow, goal, share, keep_fast, keep_slow, first)
+    ticks = ticks_to_trip(fast, slow, goal, share, decay_fast, decay_slow, first)
     return ticks * TICK_MS if ticks >= 0 else -1
 
 
@@ -104,7 +104,7 @@ def slope(low: int, above: int, high: int, below: int, theta_ppm: int) -> int:
     return below
 
 
-def fill_band(theta_ppm: int) -> int:
+def setpoint_band(theta_ppm: int) -> int:
     """What set-points are given of a limit, ppm."""
     if theta_ppm > FILL_TO_PPM:
         return FILL_LEAST_PPM
@@ -119,8 +119,8 @@ def shed_band(theta_ppm: int, credit: bool) -> int:
 
 def limits(m: Cells, now_ns: int) -> None:
     """The effective limit of every row, and the heat of every breaker by now."""
-    ticks = min(floordiv(now_ns - m.s_heat_ns[0], TICK_NS), MOST_TICKS)
-    m.s_heat_ns[0] += ticks * TICK_NS
+    ticks = min(floordiv(now_ns - m.s_thermal_ns[0], TICK_NS), MOST_TICKS)
+    m.s_thermal_ns[0] += ticks * TICK_NS
     for r in range(m.rows):
         best = -1
         limit_ma = NO_LIMIT_MA
@@ -135,45 +135,45 @@ def limits(m: Cells, now_ns: int) -> None:
                 if k != LimitName.FSR:
                     others_ma = min(others_ma, ma)
         m.s_limit_ma[r] = limit_ma
-        m.s_shed_ma[r] = limit_ma
-        m.s_fill_ma[r] = limit_ma
+        m.s_shed_limit_ma[r] = limit_ma
+        m.s_setpoint_limit_ma[r] = limit_ma
         m.s_binding[r] = best
         if m.f_ref_ma[r] > 0:
-            heat_row(m, r, ticks, others_ma, now_ns)
+            thermal_row(m, r, ticks, others_ma, now_ns)
     for i in range(m.n):
         if m.f_branch_ref_ma[i] > 0:
-            heat_branch(m, i, ticks)
+            thermal_branch(m, i, ticks)
 
 
-def heat_row(m: Cells, r: int, ticks: int, others_ma: int, now_ns: int) -> None:
+def thermal_row(m: Cells, r: int, ticks: int, others_ma: int, now_ns: int) -> None:
     """The heat of a row's breaker by now, and what it leaves of the limit."""
     ma = magnitude(m.s_flow_ma[r])
     if not mains_fresh(m, now_ns) or m.s_row_old[r]:
         ma = max(ma, min(m.s_limit_ma[r], m.f_ref_ma[r]))  # not seen: as much as may flow
     goal = squared(ma, m.f_ref_ma[r])
     first = r * TICK_BITS
-    fast = advance(m.s_fast[r], goal, ticks, m.f_keep_fast, first)
-    slow = advance(m.s_slow[r], goal, ticks, m.f_keep_slow, first)
+    fast = advance(m.s_fast[r], goal, ticks, m.f_decay_fast, first)
+    slow = advance(m.s_slow[r], goal, ticks, m.f_decay_slow, first)
     theta_ppm = (theta(fast, slow, m.f_share[r]) * PPM) >> 32
     m.s_fast[r] = fast
     m.s_slow[r] = slow
     m.s_theta_ppm[r] = theta_ppm
-    m.s_trip_ms[r] = trip_ms(fast, slow, goal, m.f_share[r], m.f_keep_fast, m.f_keep_slow, first)
+    m.s_trip_ms[r] = trip_ms(fast, slow, goal, m.f_share[r], m.f_decay_fast, m.f_decay_slow, first)
     limit_ma = m.s_limit_ma[r]
     if limit_ma == NO_LIMIT_MA:
         return
-    m.s_shed_ma[r] = floordiv(limit_ma * shed_band(theta_ppm, False), PPM)
+    m.s_shed_limit_ma[r] = floordiv(limit_ma * shed_band(theta_ppm, False), PPM)
     if m.f_credit[r] and not m.s_hard[r]:
         own_ma = m.s_limit_value_ma[LimitName.FSR * m.rows + r]
         borne_ma = floordiv(own_ma * shed_band(theta_ppm, True), PPM)
-        m.s_shed_ma[r] = max(m.s_shed_ma[r], min(others_ma, borne_ma))
-    m.s_fill_ma[r] = floordiv(limit_ma * fill_band(theta_ppm), PPM)
-    if m.s_fill_ma[r] < limit_ma:
+        m.s_shed_limit_ma[r] = max(m.s_shed_limit_ma[r], min(others_ma, borne_ma))
+    m.s_setpoint_limit_ma[r] = floordiv(limit_ma * setpoint_band(theta_ppm), PPM)
+    if m.s_setpoint_limit_ma[r] < limit_ma:
         m.s_binding[r] = LimitName.THERMAL
-    m.s_limit_ma[r] = min(limit_ma, m.s_shed_ma[r])
+    m.s_limit_ma[r] = min(limit_ma, m.s_shed_limit_ma[r])
 
 
-def heat_branch(m: Cells, i: int, ticks: int) -> None:
+def thermal_branch(m: Cells, i: int, ticks: int) -> None:
     """The heat of a load's own breaker: of its hotter pole, and the sooner trip."""
     hottest_ppm = 0
     soonest_ms = -1
@@ -189,14 +189,14 @@ def heat_branch(m: Cells, i: int, ticks: int) -> None:
             over = True
         seen_ns = max(seen_ns, m.s_branch_seen_ns[k])
         goal = squared(ma, m.f_branch_ref_ma[i])
-        fast = advance(m.s_branch_fast[k], goal, ticks, m.f_branch_keep_fast, first)
-        slow = advance(m.s_branch_slow[k], goal, ticks, m.f_branch_keep_slow, first)
+        fast = advance(m.s_branch_fast[k], goal, ticks, m.f_branch_decay_fast, first)
+        slow = advance(m.s_branch_slow[k], goal, ticks, m.f_branch_decay_slow, first)
         m.s_branch_fast[k] = fast
         m.s_branch_slow[k] = slow
         share = m.f_branch_share[i]
         hottest_ppm = max(hottest_ppm, (theta(fast, slow, share) * PPM) >> 32)
         left_ms = trip_ms(
-            fast, slow, goal, share, m.f_branch_keep_fast, m.f_branch_keep_slow, first
+            fast, slow, goal, share, m.f_branch_decay_fast, m.f_branch_decay_slow, first
         )
         if left_ms >= 0 and (soonest_ms < 0 or left_ms < soonest_ms):
             soonest_ms = left_ms
@@ -225,7 +225,7 @@ def branch_current(m: Cells, i: int, leg: int) -> int:
         m.s_branch_seen_ns[k] = m.sampled_ns[slot]
     if not m.s_unread[i]:
         return m.s_branch_draw_ma[k]
-    if m.s_closed[i] == 0 and not m.s_awaits[i] and not m.s_claims[i] & Claim.FAULT:
+    if m.s_closed[i] == 0 and not m.s_order_pending[i] and not m.s_claims[i] & Claim.FAULT:
         return 0
     return max(m.s_branch_draw_ma[k], m.f_branch_ma[i])
 
@@ -234,7 +234,7 @@ def branch_top(m: Cells, i: int) -> int:
     """What load `i` may be given with a view to the heat of its own breaker, mA."""
     if m.f_branch_ref_ma[i] == 0:
         return m.f_max_ma[i]
-    most_ma = floordiv(m.f_branch_most_ma[i] * fill_band(m.s_branch_theta_ppm[i]), PPM)
+    most_ma = floordiv(m.f_branch_most_ma[i] * setpoint_band(m.s_branch_theta_ppm[i]), PPM)
     return max(m.f_floor_ma[i], min(m.f_max_ma[i], most_ma))
 
 

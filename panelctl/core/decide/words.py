@@ -75,9 +75,9 @@ def charge(m: Cells, i: int, r: int) -> int:
     This is the envelope: whatever its ramp does meanwhile, it stays between the two.
     """
     k = i * m.rows + r
-    if not m.s_apart[i]:
+    if not m.s_netted[i]:
         return 0
-    return m.f_coef[k] * max(m.s_meas_ma[k] + error(m, m.s_meas_ma[k]), m.s_set_ma[i])
+    return m.f_limit_coef[k] * max(m.s_meas_ma[k] + error(m, m.s_meas_ma[k]), m.s_set_ma[i])
 
 
 def above(m: Cells, i: int, ma: int) -> bool:
@@ -87,7 +87,7 @@ def above(m: Cells, i: int, ma: int) -> bool:
 
 def disobeys(m: Cells, i: int) -> bool:
     """Whether modulated load `i` draws more than it was allowed within its settling time."""
-    return above(m, i, max(m.s_allow_ma[i], m.s_allowed_ma[i]))
+    return above(m, i, max(m.s_peak_setpoint_ma[i], m.s_prev_peak_setpoint_ma[i]))
 
 
 def lower(m: Cells, i: int, ma: int) -> None:
@@ -102,7 +102,7 @@ def lift(m: Cells, i: int, ma: int, now_ns: int) -> None:
     m.s_set_ma[i] = ma
     m.s_raised_ns[i] = now_ns
     m.s_moved_ns[i] = now_ns
-    m.s_allow_ma[i] = max(m.s_allow_ma[i], ma)
+    m.s_peak_setpoint_ma[i] = max(m.s_peak_setpoint_ma[i], ma)
 
 
 def wear(m: Cells, i: int, now_ns: int) -> None:
@@ -141,8 +141,8 @@ def order_open(m: Cells, i: int, now_ns: int) -> None:
     if m.s_closed[i] == 1 and m.f_relay_slot[i] >= 0:
         m.s_closed[i] = 0
         m.s_order_ns[i] = now_ns
-        m.s_awaits[i] = 1
-        m.s_flying[i] = 1
+        m.s_order_pending[i] = 1
+        m.s_opening[i] = 1
         wear(m, i, now_ns)
         m.s_disturbed[0] = 1
         for r in range(m.rows):

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from panelctl.core.decide.counters import ENERGY_LATCH_NS
-from panelctl.core.decide.plausible import LATCH_NS
+from panelctl.core.decide.plausibility import LATCH_NS
 from panelctl.core.state.layout import Changing, Fixed
 from panelctl.model.circuit import Circuit, Role, SourceKind
 from panelctl.model.panel import Panel
@@ -18,7 +18,7 @@ from panelctl.model.slots import LEGS, Slots
 from panelctl.units import ns_from_s
 
 DROP_MA = 15_000  # a fall of the mains that has to be confirmed,
-DROP_SHARE = 8  # or an eighth of the control setting, where that is more
+DROP_DIVISOR = 8  # or an eighth of the control setting, where that is more
 INRUSH = 5  # times its breaker's rating no circuit draws for long
 MAINS = "main"
 
@@ -50,7 +50,7 @@ class Watched:
             getattr(fixed, name)[:] = values
         setting_ma = int(panel.service.control_setting_a * 1000)
         fixed.sources[0] = self._sources
-        fixed.drop_ma[0] = max(DROP_MA, setting_ma // DROP_SHARE)
+        fixed.drop_ma[0] = max(DROP_MA, setting_ma // DROP_DIVISOR)
         fixed.branch_stale_ns[0] = ns_from_s(panel.timing.branch_stale_s)
         fixed.counters[0] = len(fixed.counter_slot)
         fixed.items[0] = len(self.items)

@@ -52,7 +52,7 @@ class Energy:
         c = self._export
         return self._state.count_total_wh[c] if c >= 0 and self._state.count_known[c] else None
 
-    def keep(self) -> KeptCounts:
+    def snapshot(self) -> KeptCounts:
         """What has to outlive a restart."""
         state = self._state
         return {
@@ -61,7 +61,7 @@ class Energy:
             if state.count_known[c]
         }
 
-    def take(self, kept: KeptCounts, then_ns: int) -> None:
+    def resume(self, kept: KeptCounts, then_ns: int) -> None:
         """Go on from what an earlier run kept at `then_ns`."""
         fixed, state = self._fixed, self._state
         for c, slot in enumerate(fixed.counter_slot):

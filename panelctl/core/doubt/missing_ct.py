@@ -8,7 +8,7 @@ from panelctl.model.doubt import Doubt
 
 
 class MissingCt:
-    """The branch circuits' part of a panel's memory. decide/hidden.py has the rules."""
+    """The branch circuits' part of a panel's memory. decide/missing_ct.py has the rules."""
 
     def __init__(self, loads: list[Circuit], state: Changing) -> None:
         self._names = [circuit.id for circuit in loads]

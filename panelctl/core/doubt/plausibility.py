@@ -12,7 +12,7 @@ FOR_EVER_NS = 1 << 62
 
 
 class Plausibility:
-    """The mains' part of a panel's memory. decide/plausible.py has the meaning of each doubt."""
+    """The mains' part of a panel's memory. decide/plausibility.py has the meaning of each doubt."""
 
     def __init__(self, fixed: Fixed, state: Changing) -> None:
         self._fixed, self._state = fixed, state
@@ -43,12 +43,12 @@ class Plausibility:
                 found[leg] = doubts
         return found
 
-    def keep(self) -> tuple[Doubt, ...]:
+    def snapshot(self) -> tuple[Doubt, ...]:
         """The doubts that a controller which starts anew has to know of."""
         found = {doubt for doubts in self.doubts.values() for doubt in doubts}
         return tuple(sorted(found - {Doubt.DROP, Doubt.ERRATIC}))
 
-    def take(self, doubts: Iterable[Doubt], now_ns: int) -> None:
+    def resume(self, doubts: Iterable[Doubt], now_ns: int) -> None:
         """Begin with what an earlier run kept: a start is no reason to believe what it did not."""
         fixed, state = self._fixed, self._state
         kept = set(doubts)

@@ -48,7 +48,7 @@ RANGES: Final = {
 # A level is how many mA per unit of weight have been given, with so many binary places.
 LEVEL_BITS: Final = 16
 TOP_LEVEL: Final = 1 << 41  # above the level of any segment: (2^24 << LEVEL_BITS) + 1
-SWITCH_SHARE: Final = 1 << 10  # worth of one mA of value; a relay not moved is worth 1
+SWITCH_RATIO: Final = 1 << 10  # worth of one mA of value; a relay not moved is worth 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +191,7 @@ def _search(ladder: Ladder, discrete: Sequence[int]) -> bool:
     """Choose among equals: depth first, the most valuable first, at most MAX_NODES decisions."""
     items = [i for i in discrete if _ready(ladder, i) and _fits(ladder, i)]
     items.sort(key=lambda i: (-ladder.value[i], i))
-    worth = [SWITCH_SHARE * ladder.value[i] + (1 if ladder.was_on[i] else -1) for i in items]
+    worth = [SWITCH_RATIO * ladder.value[i] + (1 if ladder.was_on[i] else -1) for i in items]
     items = [i for i, w in zip(items, worth, strict=True) if w > 0]
     worth = [w for w in worth if w > 0]
     rest = [sum(worth[k:]) for k in range(len(items) + 1)]

@@ -57,9 +57,9 @@ class Limits:
         self._lease_until_ns = 0
         self._lease = Amount()
         self.lease_number = 0  # of the newest lease that was taken
-        self._sink = next((r for r, row in enumerate(rows) if row.name == "heat"), -1)
+        self._sink = next((r for r, row in enumerate(rows) if row.name == "heat_sink"), -1)
         self._floor_ma = sum(
-            fixed.plain[i * fixed.rows + self._sink] * fixed.floor_ma[i]
+            fixed.meter_coef[i * fixed.rows + self._sink] * fixed.floor_ma[i]
             for i in range(fixed.loads)
             if fixed.compute[i] and self._sink >= 0
         )
@@ -127,7 +127,7 @@ class Limits:
             self._state.hard[r] = legs
         self._state.hard[self._total] = total
 
-    def keep(self) -> KeptLimits:
+    def snapshot(self) -> KeptLimits:
         """What outlives a restart."""
         windows = [
             (w.start_ns, w.end_ns, w.amount.limit_a, w.amount.import_w) for w in self._doe.windows
@@ -135,8 +135,8 @@ class Limits:
         source = self.source.get(LimitName.DOE, "")
         return KeptLimits(self.off_grid, self.shedding, source, windows, self.lease_number)
 
-    def take(self, kept: KeptLimits) -> None:
-        """Put `keep()` back, before the first step."""
+    def resume(self, kept: KeptLimits) -> None:
+        """Put `snapshot()` back, before the first step."""
         self.lease_number = kept.lease_number
         if kept.windows:
             windows = [
@@ -158,7 +158,7 @@ class Limits:
         if self._panel.service.voltage_response and voltage_mv is not None:
             self._refresh_voltage(voltage_mv)
         if self._panel.heat_sink is not None:
-            self._refresh_heat(self._panel.heat_sink, tank_mc)
+            self._refresh_sink(self._panel.heat_sink, tank_mc)
 
     def _refresh_lease(self, now_ns: int) -> None:
         default_w = self._panel.service.lease_default_w
@@ -170,7 +170,7 @@ class Limits:
         else:
             self.put(LimitName.LEASE, Amount(import_w=default_w), 0, "default")
 
-    def _refresh_heat(self, sink: HeatSink, tank_mc: int | None) -> None:
+    def _refresh_sink(self, sink: HeatSink, tank_mc: int | None) -> None:
         """What tank and cooler take together; the tank less and less over its band.
 
         The node's floor fits in any case: `check` wants a cooler that takes it. In A a watt is not
@@ -180,11 +180,11 @@ class Limits:
         if tank_mc is not None:
             left = min(max(sink.full_c - tank_mc / 1000, 0.0) / sink.band_c, 1.0)
             watts += int(sink.tank_w * left)
-        k = int(LimitName.HEAT) * self._fixed.rows + self._sink
+        k = int(LimitName.HEAT_SINK) * self._fixed.rows + self._sink
         self._state.limit_value_ma[k] = max(ma_from_a(total_a(watts, self._panel)), self._floor_ma)
-        self._state.limit_on[int(LimitName.HEAT)] = 1
+        self._state.limit_on[int(LimitName.HEAT_SINK)] = 1
         seen = tank_mc is not None
-        self.source[LimitName.HEAT] = "tank temperature" if seen else "tank not read"
+        self.source[LimitName.HEAT_SINK] = "tank temperature" if seen else "tank not read"
 
     def _refresh_doe(self, now_ns: int) -> None:
         doe = self._doe

@@ -1,5 +1,5 @@
 """Power limits of modulated loads: less than they could use, for a while, because people or
-programs ask for it, or because the mains are not proven (decide/plausible.py).
+programs ask for it, or because the mains are not proven (decide/plausibility.py).
 
 One changes what the load can use at most, in the core's flat memory; the decision itself knows
 nothing of it. It never raises anything, and ends by itself.
@@ -74,13 +74,13 @@ class PowerLimits:
         for i in [i for i, (_, until_ns) in self._limits.items() if now_ns >= until_ns]:
             self.take_back(i)
 
-    def keep(self) -> KeptPowerLimits:
+    def snapshot(self) -> KeptPowerLimits:
         """Those in force, which outlive a restart."""
         return {self._loads[i].id: limit for i, limit in self._limits.items()}
 
-    def take(self, kept: KeptPowerLimits, now_ns: int) -> None:
-        """Put back what `keep()` gave out and has not run out. A load that cannot run so low any
-        more runs as low as it can.
+    def resume(self, kept: KeptPowerLimits, now_ns: int) -> None:
+        """Put back what `snapshot()` gave out and has not run out. A load that cannot run so low
+        any more runs as low as it can.
         """
         for i, circuit in enumerate(self._loads):
             limit_w, until_ns = kept.get(circuit.id, (0, 0))

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from panelctl.core.doubt.build import Watched
 from panelctl.core.state.layout import MODULATED, SWITCHED, Changing, Fixed
-from panelctl.core.thermal import ONE, TICK_BITS, Pole, keep_table
-from panelctl.model.breaker import BETWEEN_SHARE, CONTINUOUS_SHARE, NEUTRAL_SHARE, Breaker, Curve
+from panelctl.core.thermal import ONE, TICK_BITS, Pole, decay_table
+from panelctl.model.breaker import BETWEEN_RATIO, CONTINUOUS_RATIO, NEUTRAL_RATIO, Breaker, Curve
 from panelctl.model.circuit import Circuit, Role, SafeState, SourceKind
 from panelctl.model.limit import LimitName
 from panelctl.model.panel import Panel
@@ -26,11 +26,11 @@ NODE_TOLERANCE_RATIO = 0.03  # how far above its budget a compute node may draw
 CAR_TOLERANCE_RATIO = 0.10  # and a car above its pilot signal (IEC 61851-1 practice)
 TOLERANCE_A = 0.5
 ERROR_RATIO = 0.01  # of a current meter of class 1
-SLACK_A = 2.0  # how much above its draw an unhungry load's set-point stays
+IDLE_MARGIN_A = 2.0  # how much above its draw an unhungry load's set-point stays
 IDLE_S = 5.0  # an unhungry load keeps its set-point for so long
 WELDED_A = 0.5
 STOP_WAIT_S = 60.0  # lower, ask to stop, and only then open
-HIGH_VOLTAGE_SHARE = 1.06  # highest service voltage (254 V of 240 V, ANSI C84.1 range B)
+HIGH_VOLTAGE_RATIO = 1.06  # highest service voltage (254 V of 240 V, ANSI C84.1 range B)
 MOST_RAMP_MA_S = 9_000_000  # as good as at once, and a quarter of an hour of it fits int64
 RATING_SCALE = 4  # on a row of a breaker's rating a mA counts four, of a continuous load five
 
@@ -98,7 +98,7 @@ def rows_of(panel: Panel, slots: Slots) -> list[Row]:
     for leg, name in enumerate(LEGS):
         mains = (slots.mains.currents[leg],)
         if service.neutral_a is not None:
-            limit_a = service.neutral_a * NEUTRAL_SHARE
+            limit_a = service.neutral_a * NEUTRAL_RATIO
             rows.append(
                 Row(f"neutral.{name}", (leg,), limit_a, slots=mains, of_mains=True, neutral=True)
             )
@@ -109,18 +109,18 @@ def rows_of(panel: Panel, slots: Slots) -> list[Row]:
             )
     if (sink := panel.heat_sink) is not None:
         most_a = total_a(sink.rejector_w + sink.tank_w, panel)
-        rows.append(Row("heat", (0, 1), most_a, frozenset(sink.circuits)))
+        rows.append(Row("heat_sink", (0, 1), most_a, frozenset(sink.circuits)))
     return rows
 
 
-def feeds_of(panel: Panel) -> list[tuple[Circuit, int]]:
+def source_legs_of(panel: Panel) -> list[tuple[Circuit, int]]:
     """Every leg of every source."""
     return [(circuit, leg) for circuit in panel.circuits if circuit.source for leg in circuit.legs]
 
 
 def total_a(watts: float, panel: Panel) -> float:
     """The sum of both legs' currents (A) that is never more than so many watts."""
-    return watts / (panel.service.voltage_v * HIGH_VOLTAGE_SHARE / 2)
+    return watts / (panel.service.voltage_v * HIGH_VOLTAGE_RATIO / 2)
 
 
 class Memory:
@@ -129,9 +129,9 @@ class Memory:
     def __init__(self, panel: Panel, slots: Slots) -> None:
         self.rows = rows_of(panel, slots)
         self.loads = [circuit for circuit in panel.circuits if circuit.controlled]
-        self.feeds = feeds_of(panel)
+        self.source_legs = source_legs_of(panel)
         watched = Watched(panel, slots, self.loads)
-        self.fixed = Fixed(len(self.loads), len(self.rows), len(self.feeds), watched.lists)
+        self.fixed = Fixed(len(self.loads), len(self.rows), len(self.source_legs), watched.lists)
         self.state = Changing(self.fixed, len(LimitName))
         watched.fill(self.fixed, self.state)
         self.counted = watched.items  # the names of what has energy counters
@@ -142,7 +142,7 @@ class Memory:
             self._row(r, row)
         for i, circuit in enumerate(self.loads):
             self._load(i, circuit)
-        for j, (circuit, leg) in enumerate(self.feeds):
+        for j, (circuit, leg) in enumerate(self.source_legs):
             self._feed(j, circuit, leg)
         for tier in panel.equal_tiers:
             self.fixed.equal_tier[tier] = 1
@@ -167,11 +167,11 @@ class Memory:
         ):
             getattr(fixed, name)[0] = ns_from_s(seconds)
         for name, amps in (
-            ("fill_margin_ma", timing.fill_margin_a),
+            ("setpoint_margin_ma", timing.setpoint_margin_a),
             ("restore_margin_ma", timing.restore_margin_a),
             ("relief_ma", RELIEF_A),
             ("tolerance_ma", TOLERANCE_A),
-            ("slack_ma", SLACK_A),
+            ("idle_margin_ma", IDLE_MARGIN_A),
             ("welded_ma", WELDED_A),
         ):
             getattr(fixed, name)[0] = ma_from_a(amps)
@@ -201,7 +201,7 @@ class Memory:
         ]
         largest_a = max((circuit.demand_a for circuit in outside), default=0.0)
         fixed.prior_ma[r] = ma_from_a(largest_a)
-        fixed.calm[r] = row.name == "heat"
+        fixed.no_margin[r] = row.name == "heat_sink"
         if row.limit_a is not None:
             self.limit(LimitName.FSR, r, ma_from_a(row.limit_a))
         breaker = row.breaker
@@ -211,20 +211,20 @@ class Memory:
         fixed.ref_ma[r] = ma_from_a(pole.ref_a)
         fixed.share[r] = round(pole.share * ONE)
         fixed.credit[r] = row.credit and breaker.curve.gives_credit
-        fixed.keep_fast[r * TICK_BITS : (r + 1) * TICK_BITS] = keep_table(pole.fast_s)
-        fixed.keep_slow[r * TICK_BITS : (r + 1) * TICK_BITS] = keep_table(pole.slow_s)
+        fixed.decay_fast[r * TICK_BITS : (r + 1) * TICK_BITS] = decay_table(pole.fast_s)
+        fixed.decay_slow[r * TICK_BITS : (r + 1) * TICK_BITS] = decay_table(pole.slow_s)
 
     def _feed(self, j: int, circuit: Circuit, leg: int) -> None:
         """One leg of a source: where it is read, and which rows it relieves or loads."""
         fixed, slots, source = self.fixed, self._slots.circuit(circuit.id), circuit.source
         assert source is not None
-        fixed.feed_slot[j] = slots.current(leg)
+        fixed.source_slot[j] = slots.current(leg)
         powers = slots.powers if source.kind is SourceKind.BATTERY else ()
-        fixed.feed_w_slot[j], fixed.feed_w_slot2[j] = [*powers, -1, -1][:2]
-        fixed.feed_stale_ns[j] = ns_from_s(self._panel.timing.fresh_s)
-        fixed.feed_most_ma[j] = ma_from_a(circuit.breaker.rating_a)
-        fixed.feed_share_ppm[j] = round(source.firm_share * 1_000_000)
-        fixed.feed_window_ns[j] = ns_from_s(source.window_s)
+        fixed.source_w_slot[j], fixed.source_w_slot2[j] = [*powers, -1, -1][:2]
+        fixed.source_stale_ns[j] = ns_from_s(self._panel.timing.fresh_s)
+        fixed.source_most_ma[j] = ma_from_a(circuit.breaker.rating_a)
+        fixed.source_firm_ppm[j] = round(source.firm_share * 1_000_000)
+        fixed.source_window_ns[j] = ns_from_s(source.window_s)
         for r, row in enumerate(self.rows):
             metered_here = row.slots and (row.members is None or circuit.id in row.members)
             if leg not in row.legs or not metered_here:
@@ -245,7 +245,7 @@ class Memory:
         fixed.kind[i] = MODULATED if circuit.modulation else SWITCHED
         fixed.compute[i] = circuit.is_compute
         fixed.relay_slot[i] = self._slots.circuit(circuit.id).relay
-        fixed.told_slot[i] = self._slots.circuit(circuit.id).told
+        fixed.acked_slot[i] = self._slots.circuit(circuit.id).acked
         tolerance = NODE_TOLERANCE_RATIO if circuit.is_compute else CAR_TOLERANCE_RATIO
         fixed.tolerance_ppm[i] = round(tolerance * 1_000_000)
         fixed.min_on_ns[i] = ns_from_s(circuit.min_on_s)
@@ -276,7 +276,7 @@ class Memory:
         fixed.step_ma[i] = max(1, ma_from_a(modulation.step_a))
         fixed.ramp_ma_s[i] = min(ma_from_a(modulation.ramp_a_per_s), MOST_RAMP_MA_S)
         state.set_ma[i] = fixed.fallback_ma[i]
-        state.allow_ma[i] = state.allowed_ma[i] = fixed.max_ma[i]
+        state.peak_setpoint_ma[i] = state.prev_peak_setpoint_ma[i] = fixed.max_ma[i]
 
     def _branch(self, i: int, circuit: Circuit) -> None:
         """The breaker of the load's own circuit, where it is watched."""
@@ -284,14 +284,14 @@ class Memory:
         if breaker.curve is None:
             return
         pole = pole_of(breaker, breaker.curve)
-        most_a = breaker.rating_a * (CONTINUOUS_SHARE if circuit.continuous else 1.0)
+        most_a = breaker.rating_a * (CONTINUOUS_RATIO if circuit.continuous else 1.0)
         fixed.branch_ref_ma[i] = ma_from_a(pole.ref_a)
         fixed.branch_share[i] = round(pole.share * ONE)
         fixed.branch_most_ma[i] = ma_from_a(most_a)
         fixed.branch_ma[i] = ma_from_a(breaker.rating_a)
         span = slice(i * TICK_BITS, (i + 1) * TICK_BITS)
-        fixed.branch_keep_fast[span] = keep_table(pole.fast_s)
-        fixed.branch_keep_slow[span] = keep_table(pole.slow_s)
+        fixed.branch_decay_fast[span] = decay_table(pole.fast_s)
+        fixed.branch_decay_slow[span] = decay_table(pole.slow_s)
 
     def _load_on_row(self, i: int, circuit: Circuit, r: int, row: Row) -> None:
         fixed, k = self.fixed, i * self.fixed.rows + r
@@ -302,14 +302,14 @@ class Memory:
             self._between_legs(k, circuit, row)
             return
         legs = sorted({meter.leg for meter in circuit.currents} & set(row.legs))
-        fixed.against[k] = row.neutral and not legs
+        fixed.opposite_leg[k] = row.neutral and not legs
         if not legs:
             return
         slots = [self._slots.circuit(circuit.id).current(leg) for leg in legs]
         fixed.slot[k], fixed.slot2[k] = [*slots, -1][:2]
-        fixed.plain[k] = len(legs) * fixed.scale[r]
+        fixed.meter_coef[k] = len(legs) * fixed.scale[r]
         heavy = row.rating and circuit.continuous
-        fixed.coef[k] = len(legs) * (RATING_SCALE + 1) if heavy else fixed.plain[k]
+        fixed.limit_coef[k] = len(legs) * (RATING_SCALE + 1) if heavy else fixed.meter_coef[k]
         fixed.demand_ma[k] = ma_from_a(circuit.demand_a)
         fixed.inrush_ma[k] = ma_from_a(circuit.inrush_a)
 
@@ -324,9 +324,9 @@ class Memory:
         slots, leg = self._slots.circuit(circuit.id), row.legs[0]
         fixed.slot[k], fixed.slot2[k] = slots.current(leg), slots.current(1 - leg)
         # A set-point says nothing about the difference, which is measured and the household's.
-        fixed.coef[k] = fixed.plain[k] = int(circuit.role is not Role.MODULATED)
-        fixed.against[k] = 1
-        fixed.demand_ma[k] = ma_from_a(circuit.demand_a * BETWEEN_SHARE)
+        fixed.limit_coef[k] = fixed.meter_coef[k] = int(circuit.role is not Role.MODULATED)
+        fixed.opposite_leg[k] = 1
+        fixed.demand_ma[k] = ma_from_a(circuit.demand_a * BETWEEN_RATIO)
 
 
 def pole_of(breaker: Breaker, curve: Curve) -> Pole:

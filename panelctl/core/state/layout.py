@@ -5,8 +5,7 @@ Rules
   same memory, a snapshot is a copy of bytes, and numpy can view it.
 - A field "per load and row" holds load i, row r at index i * rows + r. Row 0 is leg a, row 1 leg b.
 - Units end the name. Times are monotonic ns; 0 means "never" where a time may be missing.
-- A field "per load and leg" holds load i, leg n at index 2 * i + n; the same for "feed and row".
-- Limits on everything: MAX_LOADS, MAX_ROWS, MAX_LIMITS, MAX_FEEDS. More is refused here, once.
+- A field "per load and leg" holds load i, leg n at 2 * i + n. More than the limits is refused here.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from typing import Final
 from panelctl.core.doubt import fields as doubt
 from panelctl.core.state.machine import table
 from panelctl.core.thermal import HOT_START, TICK_BITS
-from panelctl.model.circuit import MAX_FEEDS
+from panelctl.model.circuit import MAX_SOURCE_LEGS
 from panelctl.model.keys import MAX_TIER
 
 MAX_LOADS: Final = 128
@@ -40,7 +39,7 @@ FIXED_PER_LOAD: Final = (
     "rest_tier",
     "weight",
     "relay_slot",  # image slot of the read-back, -1 without a relay
-    "told_slot",  # image slot of the last acknowledged order, -1 where orders need none
+    "acked_slot",  # image slot of the last acknowledged order, -1 where orders need none
     "tolerance_ppm",  # how far above its set-point it may draw
     "stale_ns",
     "min_on_ns",
@@ -62,13 +61,13 @@ FIXED_PER_LOAD: Final = (
     "wear_ns",  # between two operations of its relay in the long run; 0: it does not matter
 )
 FIXED_PER_LOAD_ROW: Final = (
-    "coef",  # what a mA per leg of the load counts on the row, with the 1.25 of continuous loads
-    "plain",  # the same as the row's own meter shows it
+    "limit_coef",  # what a mA per leg of the load counts on it, with the 1.25 of continuous loads
+    "meter_coef",  # the same as the row's own meter shows it
     "slot",  # image slots of the load's current on the row, -1 where there is none
     "slot2",
     "demand_ma",
     "inrush_ma",
-    "against",  # 1: it stands on the other side of the row, which carries more when it goes
+    "opposite_leg",  # 1: it stands on the other side of the row, which carries more when it goes
 )
 FIXED_PER_ROW: Final = (
     "row_slot",  # image slots whose sum is what flows on the row, -1 where it is not metered
@@ -82,28 +81,28 @@ FIXED_PER_ROW: Final = (
     "share",  # of the fast heat, in 2^-32
     "credit",  # the row has no control setting, and a minimum trip curve
     "prior_ma",  # the largest load step to expect before one has been seen
-    "calm",  # 1: only managed loads count on it, so nothing has to be left free beside a restore
+    "no_margin",  # 1: only managed loads count on it, so nothing is left free beside a restore
 )
-FIXED_PER_FEED: Final = (
-    "feed_slot",  # image slot of its current
-    "feed_w_slot",  # image slots of its power, which tells a battery that charges; or -1
-    "feed_w_slot2",
-    "feed_stale_ns",
-    "feed_most_ma",  # what it gives at most: assumed where it cannot be read
-    "feed_share_ppm",  # of the least it gave lately, what counts as firm
-    "feed_window_ns",  # how long lately is
+FIXED_PER_SOURCE_LEG: Final = (
+    "source_slot",  # image slot of its current
+    "source_w_slot",  # image slots of its power, which tells a battery that charges; or -1
+    "source_w_slot2",
+    "source_stale_ns",
+    "source_most_ma",  # what it gives at most: assumed where it cannot be read
+    "source_firm_ppm",  # of the least it gave lately, what counts as firm
+    "source_window_ns",  # how long lately is
 )
-FIXED_PER_FEED_ROW: Final = (
+FIXED_PER_SOURCE_LEG_ROW: Final = (
     "relieves",  # 1: the row's meter shows less because of it, and more when it falls away
     "adds",  # 1: the row carries it besides what its meter shows: a busbar
 )
 FIXED_TABLES: Final = (
     "next_state",
     "equal_tier",  # whether a tier is of equal rank
-    "keep_fast",
-    "keep_slow",
-    "branch_keep_fast",
-    "branch_keep_slow",
+    "decay_fast",
+    "decay_slow",
+    "branch_decay_fast",
+    "branch_decay_slow",
 )
 FIXED_SCALARS: Final = (
     "fresh_ns",
@@ -117,12 +116,12 @@ FIXED_SCALARS: Final = (
     "close_settle_ns",
     "restore_hold_ns",
     "restore_interval_ns",
-    "fill_margin_ma",
+    "setpoint_margin_ma",
     "restore_margin_ma",
     "relief_ma",  # opening less than this relieves nothing
     "tolerance_ma",
     "error_ppm",  # how much more than it shows a meter may have measured
-    "slack_ma",
+    "idle_margin_ma",
     "idle_ns",
     "welded_ma",
     "node_fault_ns",
@@ -136,21 +135,21 @@ STATE_PER_LOAD: Final = (
     "promoted",  # off for as long as it may be: served before every tier
     "closed",  # what the relay is ordered to be; -1 until it has been read back
     "claims",
-    "flying",  # ordered open, the mains has not shown it yet
+    "opening",  # ordered open, the mains has not shown it yet
     "order_ns",
     "opened_ns",
     "closed_ns",
-    "awaits",  # ordered by us, not yet seen to have followed
+    "order_pending",  # ordered by us, not yet seen to have followed
     "stale",  # it cannot be decided on: its own meter or that of a row it is on is old
     "unread",  # its own meter is old
     "measured",  # its meter has been read at least once
-    "fit_ns",
-    "apart",  # its draw was taken out of the mains reading that is decided on
+    "room_since_ns",
+    "netted",  # its draw was taken out of the mains reading that is decided on
     "set_ma",
     "moved_ns",  # when its set-point last changed
     "raised_ns",
-    "allow_ma",
-    "allowed_ma",
+    "peak_setpoint_ma",
+    "prev_peak_setpoint_ma",
     "bucket_ns",
     "over_ns",
     "want_ma",  # what a modulated load would take
@@ -158,7 +157,7 @@ STATE_PER_LOAD: Final = (
     "branch_trip_ms",  # how long that breaker surely stands the present current; -1: for longer
     "hot_ns",  # the sample since which its own breaker has been hot and overloaded
     "worn_ns",  # until when its relay's operations have used up what it may move
-    "hungry_ns",  # when it last drew all that it was allowed
+    "at_limit_ns",  # when it last drew all that it was allowed
     "stop",
     "reason",
     "reason_row",
@@ -177,7 +176,7 @@ STATE_PER_LOAD_LEG: Final = (
     "branch_last_ma",  # what that shows,
     "branch_draw_ma",  # and what it counts for
 )
-STATE_PER_FEED: Final = (
+STATE_PER_SOURCE_LEG: Final = (
     "out_ma",  # what it gave when it was last read,
     "may_ma",  # what it may be giving, which is more where it cannot be read,
     "firm_ma",  # and what of that is there to stay
@@ -194,10 +193,10 @@ STATE_PER_ROW: Final = (
     "flow_ma",  # the same, below 0 where it gives
     "row_old",
     "row_seen_ns",  # the sample that `row_ma` is of, for rows behind the legs
-    "wary_ma",  # what it would carry besides, if sources fell away or the other leg's loads went
+    "contingency_ma",  # what it would carry besides, if sources or the other leg's loads went
     "limit_ma",  # the effective limit
-    "shed_ma",  # the same for relays that may have to open,
-    "fill_ma",  # and for set-points
+    "shed_limit_ma",  # the same for relays that may have to open,
+    "setpoint_limit_ma",  # and for set-points
     "binding",
     "headroom_ma",
     "fast",
@@ -224,7 +223,7 @@ STATE_SCALARS: Final = (
     "state",
     "excess_ns",
     "restored_ns",
-    "heat_ns",
+    "thermal_ns",
     "window_ns",
     "disturbed",  # one of our own relays moved in this window
     "hour",  # of the present window; -1 before the first
@@ -241,20 +240,20 @@ SCRATCH: Final = {
     "taken": "load",  # what the ladder gave
     "later": "load",  # who might give way,
     "way": "load",  # and who does
-    "coef": "load_row",
+    "limit_coef": "load_row",
     "house": "row",  # what flows without the modulated loads
     "room": "row",
     "before": "row",  # the room before the ladder took from it
     "ahead": "row",  # what a node on its way down takes above its floor
     "least": "row",  # what one load can be brought down to
     "reserve": "row",  # kept free for loads on their way up
-    "flying": "row",  # ordered open, not yet seen
+    "opening": "row",  # ordered open, not yet seen
     "margin": "row",
     "top": "row",
     "drawn": "row",
     "left": "row",
     "missing": "row",
-    "fill": "row",
+    "setpoint_room": "row",
     "extra": "row",
 }
 
@@ -283,8 +282,8 @@ class Fixed(_Flat):
         FIXED_PER_LOAD
         + FIXED_PER_LOAD_ROW
         + FIXED_PER_ROW
-        + FIXED_PER_FEED
-        + FIXED_PER_FEED_ROW
+        + FIXED_PER_SOURCE_LEG
+        + FIXED_PER_SOURCE_LEG_ROW
         + FIXED_TABLES
         + FIXED_SCALARS
         + doubt.FIXED_PER_LEG
@@ -296,7 +295,7 @@ class Fixed(_Flat):
         self,
         loads: int,
         rows: int = 2,
-        feeds: int = 0,
+        source_legs: int = 0,
         lists: Mapping[str, Sequence[int]] | None = None,
     ) -> None:
         """`lists` are those that doubts go through; without them nothing is doubted."""
@@ -304,27 +303,29 @@ class Fixed(_Flat):
             raise ValueError(f"{loads} loads: a panel has at most {MAX_LOADS}")
         if not 1 <= rows <= MAX_ROWS:
             raise ValueError(f"{rows} rows: a panel has 1 to {MAX_ROWS}")
-        if not 0 <= feeds <= MAX_FEEDS:
-            raise ValueError(f"{feeds} legs of sources: a panel has at most {MAX_FEEDS}")
+        if not 0 <= source_legs <= MAX_SOURCE_LEGS:
+            raise ValueError(
+                f"{source_legs} legs of sources: a panel has at most {MAX_SOURCE_LEGS}"
+            )
         self.loads = loads
         self.rows = rows
-        self.feeds = feeds
+        self.source_legs = source_legs
         for name in FIXED_PER_LOAD:
             setattr(self, name, _zeros(loads))
         for name in FIXED_PER_LOAD_ROW:
             setattr(self, name, _zeros(loads * rows))
         for name in FIXED_PER_ROW:
             setattr(self, name, _zeros(rows))
-        for name in FIXED_PER_FEED:
-            setattr(self, name, _zeros(feeds))
-        for name in FIXED_PER_FEED_ROW:
-            setattr(self, name, _zeros(feeds * rows))
+        for name in FIXED_PER_SOURCE_LEG:
+            setattr(self, name, _zeros(source_legs))
+        for name in FIXED_PER_SOURCE_LEG_ROW:
+            setattr(self, name, _zeros(source_legs * rows))
         self.next_state = table()
         self.equal_tier = _zeros(MAX_TIER + 1)
-        self.keep_fast = _zeros(rows * TICK_BITS)
-        self.keep_slow = _zeros(rows * TICK_BITS)
-        self.branch_keep_fast = _zeros(loads * TICK_BITS)
-        self.branch_keep_slow = _zeros(loads * TICK_BITS)
+        self.decay_fast = _zeros(rows * TICK_BITS)
+        self.decay_slow = _zeros(rows * TICK_BITS)
+        self.branch_decay_fast = _zeros(loads * TICK_BITS)
+        self.branch_decay_slow = _zeros(loads * TICK_BITS)
         for name in FIXED_SCALARS + doubt.FIXED_SCALARS:
             setattr(self, name, _zeros(1))
         for name in doubt.FIXED_PER_LEG:
@@ -346,7 +347,7 @@ class Changing(_Flat):
         STATE_PER_LOAD
         + STATE_PER_LOAD_ROW
         + STATE_PER_LOAD_LEG
-        + STATE_PER_FEED
+        + STATE_PER_SOURCE_LEG
         + STATE_PER_ROW
         + STATE_TABLES
         + STATE_PER_LIMIT
@@ -358,7 +359,7 @@ class Changing(_Flat):
     def __init__(self, fixed: Fixed, limits: int) -> None:
         if not 1 <= limits <= MAX_LIMITS:
             raise ValueError(f"{limits} limits: 1 to {MAX_LIMITS}")
-        loads, rows, feeds = fixed.loads, fixed.rows, fixed.feeds
+        loads, rows, source_legs = fixed.loads, fixed.rows, fixed.source_legs
         self.limits = limits
         for name in STATE_PER_LOAD:
             setattr(self, name, _zeros(loads))
@@ -368,8 +369,8 @@ class Changing(_Flat):
             setattr(self, name, _zeros(loads * LEG_ROWS))
         for n in range(loads * LEG_ROWS):
             self.branch_fast[n] = self.branch_slow[n] = HOT_START
-        for name in STATE_PER_FEED:
-            setattr(self, name, _zeros(feeds))
+        for name in STATE_PER_SOURCE_LEG:
+            setattr(self, name, _zeros(source_legs))
         for name in STATE_PER_ROW:
             setattr(self, name, _zeros(rows))
         for name in STATE_PER_LIMIT:

@@ -7,11 +7,10 @@ from dataclasses import replace
 from panelctl.model.keys import MAX_TIER
 from panelctl.model.reason import Reason, Wait
 from panelctl.model.record import CircuitRecord
-from panelctl.model.why import REASONS, WAITS, place
+from panelctl.model.wording import REASONS, WAITS, place
 from panelctl.services.ebus import commands
 from panelctl.services.ebus.facts import CircuitFacts, Facts
-from panelctl.services.ebus.seen import Seen
-from panelctl.services.ebus.words import (
+from panelctl.services.ebus.properties import (
     DEVICE,
     VENDOR,
     counted,
@@ -22,6 +21,7 @@ from panelctl.services.ebus.words import (
     whole,
     yes,
 )
+from panelctl.services.ebus.record_view import RecordView
 from panelctl.services.homie import Device, Node
 
 RELAYS = "UNKNOWN,OPEN,CLOSED"
@@ -72,11 +72,11 @@ def _switch(circuit: CircuitFacts) -> Node:
     switched = circuit.controlled and circuit.relay
     write = commands.relay(circuit.id) if switched else None
 
-    def requester(seen: Seen) -> str:
+    def requester(seen: RecordView) -> str:
         # What nobody may switch is as the panel file wants it.
         return _requester(seen.circuit(circuit.id)) if switched else "CONFIGURATION"
 
-    def relay(seen: Seen) -> str:
+    def relay(seen: RecordView) -> str:
         return str(seen.circuit(circuit.id)["relay"]) if circuit.relay else "CLOSED"
 
     return node(
@@ -98,11 +98,11 @@ def _requester(plain: CircuitRecord) -> str:
 def _meter(circuit: CircuitFacts) -> Node:
     """In the enclosure's frame: what a load draws is negative, and exported to it."""
 
-    def power(seen: Seen) -> float | None:
+    def power(seen: RecordView) -> float | None:
         watts = seen.watts(circuit.id)
         return None if watts is None else -float(watts)
 
-    def current(seen: Seen) -> float | None:
+    def current(seen: RecordView) -> float | None:
         plain = seen.circuit(circuit.id)
         return max(map(abs, plain["a"]), default=0.0) if plain["fresh"] else None
 
@@ -117,7 +117,7 @@ def _meter(circuit: CircuitFacts) -> Node:
 
 
 def _pcs(circuit: CircuitFacts) -> Node:
-    def rank(seen: Seen) -> int:
+    def rank(seen: RecordView) -> int:
         """1 gives way first: the compute node, then the largest tier."""
         return 1 if circuit.compute else 2 + MAX_TIER - int(seen.circuit(circuit.id)["tier"])
 
@@ -136,7 +136,7 @@ def _load_shed(facts: Facts, circuit: CircuitFacts) -> Node:
     if tier is None or circuit.compute or not circuit.controlled:
         return node("load-shed", one_of("priority", PRIORITIES, "NEVER"))
 
-    def read(seen: Seen) -> str:
+    def read(seen: RecordView) -> str:
         return "SOC_THRESHOLD" if seen.circuit(circuit.id)["tier"] >= tier else "NEVER"
 
     write = commands.priority(circuit.id, tier, circuit.filed_tier)
@@ -147,17 +147,17 @@ def _load_shed(facts: Facts, circuit: CircuitFacts) -> Node:
 def _decision(circuit: CircuitFacts) -> Node:
     """Why it is as it is, for people and programs: eBus has only who."""
 
-    def words(seen: Seen) -> str:
+    def words(seen: RecordView) -> str:
         plain = seen.circuit(circuit.id)
-        said = REASONS[Reason[plain["why"]]]
+        said = REASONS[Reason[plain["why"]]].sentence
         if "wait" in plain:
-            wait = Wait[plain["wait"]]
-            row = plain.get("leg", "")
-            room = f"more room is needed on {place(row)}" if row else "more room is needed"
-            said += f"; {WAITS.get(wait, room)}"
+            wait, constraint = Wait[plain["wait"]], plain.get("constraint")
+            said += f"; {WAITS[wait].sentence}"
+            if wait is Wait.NO_ROOM and constraint is not None:
+                said += f" on {place(constraint)}"
         return said
 
-    def tier(seen: Seen) -> int:
+    def tier(seen: RecordView) -> int:
         return int(seen.circuit(circuit.id)["tier"])
 
     write = None if circuit.compute else commands.tier(circuit.id)
@@ -177,7 +177,7 @@ def _connection(circuit: CircuitFacts) -> Node:
     if circuit.compute:
         kind = f"{VENDOR}device.compute-node"
 
-    def status(seen: Seen) -> str:
+    def status(seen: RecordView) -> str:
         return "OK" if seen.circuit(circuit.id)["fresh"] else "LOST"
 
     return node(

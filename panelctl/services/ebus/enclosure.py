@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from panelctl import __version__
+from panelctl.model.limit import LimitName
+from panelctl.model.reason import State
 from panelctl.services.ebus import commands
 from panelctl.services.ebus.facts import Facts
-from panelctl.services.ebus.seen import Seen
-from panelctl.services.ebus.words import (
+from panelctl.services.ebus.properties import (
     COMMUNICATION,
     DEVICE,
     amount,
@@ -18,25 +19,24 @@ from panelctl.services.ebus.words import (
     whole,
     yes,
 )
+from panelctl.services.ebus.record_view import RecordView
 from panelctl.services.homie import Device, Node, Property
 
 # What clients derive a panel's size from, and know no other words for.
 MODELS = {16: "MAIN_16", 24: "MLO_24", 32: "MAIN_32", 40: "MAIN_40", 48: "MLO_48"}
-CONSTRAINTS = "FSR,DOE,VOLTAGE,OFF_GRID,REQUESTED,OPERATOR,THERMAL,LEASE,HEAT,NONE,UNKNOWN"
+CONSTRAINTS = ",".join([*(name.name for name in LimitName), "NONE", "UNKNOWN"])
 # eBus names four sources; the others are triplets of the same shape, as the catalog allows.
 SOURCES = {
-    "feed": "FSR",
-    "off-grid": "OFF_GRID",
-    "requested": "REQUESTED",
-    "operator": "OPERATOR",
-    "doe": "DOE",
-    "voltage": "VOLTAGE",
-    "thermal": "THERMAL",
-    "lease": "LEASE",
-    "heat": "HEAT",
+    "feed" if name is LimitName.FSR else name.name.lower().replace("_", "-"): name.name
+    for name in LimitName
 }
 ENABLEMENT = "UNSPECIFIED,UNCONFIGURED,DISABLED,ENABLED"
-STATES = {"NORMAL": "OK", "DEGRADED": "DEGRADED", "HOLD": "LOST", "SHED": "LOST"}
+STATES = {
+    State.HOLD: "LOST",
+    State.NORMAL: "OK",
+    State.DEGRADED: "DEGRADED",
+    State.SHED: "LOST",
+}
 
 
 def _model(size: int) -> str:
@@ -66,12 +66,18 @@ def root(facts: Facts) -> Device:
         node(
             "status",
             one_of("fault-state", "OK,FAULT,UNKNOWN", _fault),
-            one_of("communication-state", COMMUNICATION, lambda s: STATES[s.record["state"]]),
+            one_of(
+                "communication-state", COMMUNICATION, lambda s: STATES[State[s.record["state"]]]
+            ),
             text("active-alerts", _alerts),
         ),
         node(
             "control",
-            one_of("state", "HOLD,NORMAL,DEGRADED,SHED", lambda seen: str(seen.record["state"])),
+            one_of(
+                "state",
+                ",".join(state.name for state in State),
+                lambda seen: str(seen.record["state"]),
+            ),
             measured("headroom-a", "A", lambda seen: _headroom(seen, "a")),
             measured("headroom-b", "A", lambda seen: _headroom(seen, "b")),
             vendor=True,
@@ -109,9 +115,9 @@ def lugs(facts: Facts) -> list[Device]:
 
 def _feeder(name: str, device: str, legs: str) -> Device:
     def current(leg: str) -> Property:
-        def read(seen: Seen) -> float | None:
-            row = seen.record["rows"].get(f"{name}.{leg}")
-            return None if row is None or row.get("stale") else float(row["a"])
+        def read(seen: RecordView) -> float | None:
+            found = seen.record["constraints"].get(f"{name}.{leg}")
+            return None if found is None or found.get("stale") else float(found["a"])
 
         return measured(f"current-{leg}", "A", read, digits=2)
 
@@ -141,15 +147,15 @@ def _pcs(facts: Facts) -> Node:
 
 
 def _source(facts: Facts, source: str, name: str) -> list[Property]:
-    def limit(seen: Seen) -> float | None:
+    def limit(seen: RecordView) -> float | None:
         amps = seen.limit_a(name)
         # What can be requested shows what is requested: without a request, all that there is.
         return facts.setting_a if amps is None and name == "REQUESTED" else amps
 
-    def active(seen: Seen) -> bool:
+    def active(seen: RecordView) -> bool:
         return name in seen.limits
 
-    def enablement(seen: Seen) -> str:
+    def enablement(seen: RecordView) -> str:
         return "ENABLED" if name == "FSR" or active(seen) else "DISABLED"
 
     if name == "REQUESTED":
@@ -173,13 +179,13 @@ def _flows(facts: Facts) -> Node:
     pv = [circuit.id for circuit in facts.circuits if circuit.source == "pv"]
     battery = [circuit.id for circuit in facts.circuits if circuit.source == "battery"]
 
-    def grid(seen: Seen) -> float | None:
+    def grid(seen: RecordView) -> float | None:
         if seen.islanded:
             return 0.0  # what the lugs carry then is the inverter's
         watts = _import_w(seen)
         return None if watts is None else -watts
 
-    def site(seen: Seen) -> float | None:
+    def site(seen: RecordView) -> float | None:
         parts = [_import_w(seen), seen.sources_w(pv), seen.sources_w(battery)]
         if None in parts:
             return None
@@ -195,45 +201,45 @@ def _flows(facts: Facts) -> Node:
     )
 
 
-def _import_w(seen: Seen) -> float | None:
+def _import_w(seen: RecordView) -> float | None:
     watts = seen.record["mains"]["w"]
     return None if watts is None else float(watts)
 
 
-def _volts(seen: Seen, leg: int) -> float | None:
+def _volts(seen: RecordView, leg: int) -> float | None:
     volts = seen.record["mains"]["v"]
     return None if volts is None else float(volts[leg])
 
 
-def _leg_a(seen: Seen, leg: str) -> float | None:
+def _leg_a(seen: RecordView, leg: str) -> float | None:
     return float(seen.record["legs"][leg]["a"]) if seen.record["mains"]["fresh"] else None
 
 
-def _headroom(seen: Seen, leg: str) -> float | None:
+def _headroom(seen: RecordView, leg: str) -> float | None:
     legs, fresh = seen.record["legs"], seen.record["mains"]["fresh"]
     return float(legs[leg]["headroom_a"]) if fresh else None
 
 
-def _limiting(seen: Seen) -> bool:
+def _limiting(seen: RecordView) -> bool:
     return any(
         "PCS" in circuit.get("claims", ()) or circuit.get("why") == "LIMIT"
         for circuit in seen.record["circuits"]
     )
 
 
-def _island(seen: Seen) -> str:
+def _island(seen: RecordView) -> str:
     return "OFF_GRID" if seen.islanded else "ON_GRID"
 
 
-def _faults(seen: Seen) -> list[str]:
+def _faults(seen: RecordView) -> list[str]:
     return [c["id"] for c in seen.record["circuits"] if "FAULT" in c.get("claims", ())]
 
 
-def _fault(seen: Seen) -> str:
+def _fault(seen: RecordView) -> str:
     return "FAULT" if _faults(seen) else "OK"
 
 
-def _alerts(seen: Seen) -> str:
+def _alerts(seen: RecordView) -> str:
     alerts = [f"{ident}: fault" for ident in _faults(seen)]
     alerts += [f"{name}: does not answer" for name, u in seen.record["units"].items() if u["dead"]]
     doubts = seen.record["doubts"].items()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from panelctl.model.record import CycleRecord, HelloRecord
-from panelctl.services.ebus import behind, circuits, enclosure
+from panelctl.services.ebus import circuits, enclosure, equipment
 from panelctl.services.ebus.facts import Facts, read_facts
-from panelctl.services.ebus.seen import Seen
+from panelctl.services.ebus.record_view import RecordView
 from panelctl.services.homie import Device, Leaf, Pace
 
 MEASURED_S, COUNTED_S = 1.0, 10.0
@@ -22,7 +22,7 @@ class Tree:
         children = [
             *enclosure.lugs(self.facts),
             *(circuits.device(self.facts, circuit) for circuit in self.facts.circuits),
-            *behind.devices(self.facts),
+            *equipment.devices(self.facts),
         ]
         for child in children:
             child.root = child.parent = root.id
@@ -35,7 +35,7 @@ class Tree:
 
     def values(self, record: CycleRecord) -> dict[str, str | None]:
         """Every property's text, by path; None where it is not known."""
-        seen = Seen(record)
+        seen = RecordView(record)
         return {path: leaf.property.text(seen) for path, leaf in self.leaves.items()}
 
 
@@ -53,7 +53,7 @@ class Changes:
     def since(self, record: CycleRecord) -> Iterator[tuple[str, str | None]]:
         """Paths and texts that differ from what was told before, as far as they are due."""
         now_s = record["t_ns"] / 1e9
-        seen = Seen(record)
+        seen = RecordView(record)
         for pace, every_s in (
             (Pace.AT_ONCE, 0.0),
             (Pace.MEASURED, MEASURED_S),

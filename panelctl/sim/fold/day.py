@@ -1,7 +1,7 @@
 """A panel's days at the controller's own pace: plant, readings, Engine.step, orders; at 10 Hz.
 
-What stands still is left out (still.py); a test shows that this changes no decision. Meters' noise
-is held between two changes of a circuit's draw.
+What stands still is left out (quiescence.py); a test shows that this changes no decision. Meters'
+noise is held between two changes of a circuit's draw.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from panelctl.model.metering import Quality
 from panelctl.model.panel import Panel
 from panelctl.sim.breakers import ThermalBreaker
 from panelctl.sim.devices import NOISE_RATIO
-from panelctl.sim.fold.still import Snapshot, Stillness
+from panelctl.sim.fold.quiescence import Snapshot, Stillness
 from panelctl.sim.homes import Home
 from panelctl.sim.plant import Contact, Plant
-from panelctl.sim.shown import COUNTERS, HEAT, MAINS, shown
+from panelctl.sim.truth import COUNTERS, HEAT_SINK, MAINS, truth
 from panelctl.units import NS_PER_S, ns_from_s
 
 START_NS = 3600 * NS_PER_S
@@ -97,10 +97,10 @@ class Day:
         self._relays: list[tuple[int, Contact, str]] = []
         for slot, name in enumerate(self.engine.image.names):
             owner, _, what = name.partition(".")
-            if what in ("relay", "told"):
+            if what in ("relay", "acked"):
                 self._relays.append((slot, self.plant.circuits[owner].contact, what))
             elif not what.endswith(COUNTERS):
-                exact = what.endswith("mv") or owner == HEAT
+                exact = what.endswith("mv") or owner == HEAT_SINK
                 self._by_owner.setdefault(owner, []).append((slot, what, exact))
         self._shown: dict[str, tuple[float, float]] = {}
         self._noise = dict.fromkeys([MAINS, *self.plant.circuits], 1.0)
@@ -175,19 +175,19 @@ class Day:
             self._skip(due_ns)
 
     def _skip(self, due_ns: int) -> None:
-        still = self._still
+        quiet = self._still
         if due_ns - self._now_ns < FEWEST_STEPS * self._step_ns:
             return
-        before, now = self._before, still.take(self._now_ns)
+        before, now = self._before, quiet.capture(self._now_ns)
         self._before = now
         if before is None:
             return
-        until_ns = min(still.until_ns(before, now), self._plausible_ns(), due_ns)
+        until_ns = min(quiet.until_ns(before, now), self._plausible_ns(), due_ns)
         steps = (until_ns - self._now_ns) // self._step_ns - SETTLED_STEPS
         while steps > 0 and not self._carries(steps * self._step_ns / NS_PER_S):
             steps //= 2  # the moment of a trip is not known beforehand: come nearer to it
         if steps > 0:
-            still.skip(before, now, steps)
+            quiet.skip(before, now, steps)
             passed_ns = steps * self._step_ns
             passed_s = passed_ns / NS_PER_S
             self._now_ns += passed_ns
@@ -203,7 +203,9 @@ class Day:
         """When what judges the readings will look at something again by itself."""
         engine = self.engine
         return (
-            engine.plausible.rests_until_ns(self._now_ns) if engine.hidden.rests else self._now_ns
+            engine.plausibility.rests_until_ns(self._now_ns)
+            if engine.hidden.rests
+            else self._now_ns
         )
 
     def _draw_noise(self) -> None:
@@ -223,7 +225,7 @@ class Day:
                     continue
                 self._shown[owner] = now
             for slot, what, exact in slots:
-                values[slot] = round(shown(plant, owner, what) * (1.0 if exact else noise))
+                values[slot] = round(truth(plant, owner, what) * (1.0 if exact else noise))
 
     def _read_back(self) -> None:
         """Relays as they are, and the last order that was acknowledged."""

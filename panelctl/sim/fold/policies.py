@@ -131,7 +131,7 @@ def live(name: str, panel: Panel, house: Sequence[Legs], fixed: Sequence[Legs]) 
     breaker, shadow = ThermalBreaker(rating_a, 2), ThermalBreaker(rating_a, 2)
     node_a = over_s = 0.0
     out = 0  # seconds until somebody puts the breaker in again
-    kept_a = limit_a - (panel.timing.fill_margin_a if name in CAREFUL else 0.0)
+    kept_a = limit_a - (panel.timing.setpoint_margin_a if name in CAREFUL else 0.0)
     moments = zip(house, fixed, POLICIES[name](house, kept_a, most_a), strict=True)
     for (legs, rest, given_a), same in groupby(moments):
         left = len(list(same))
@@ -173,7 +173,7 @@ def clairvoyant_wh(panel: Panel, house: Sequence[Legs]) -> float:
     compute = panel.compute
     assert compute is not None
     assert compute.modulation is not None
-    limit_a = panel.service.control_setting_a - panel.timing.fill_margin_a
+    limit_a = panel.service.control_setting_a - panel.timing.setpoint_margin_a
     most_a, ramp_a = compute.modulation.max_a, compute.modulation.ramp_a_per_s
     node_a = total = 0.0
     for legs in house:

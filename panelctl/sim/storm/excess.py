@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from panelctl.sim.storm.excuses import Excuses
+from panelctl.sim.storm.exemptions import Exemptions
 from panelctl.sim.storm.figures import Figures
 from panelctl.sim.storm.in_force import KEPT_FROM_S, InForce
 from panelctl.sim.storm.world import STEP_NS, World
@@ -14,8 +14,10 @@ from panelctl.units import NS_PER_S
 OVER_RATIO = 1.01
 OVER_S = 2.0
 OPENED_S = 0.5  # after its patience a relay is told, and moves
-FOUND_S = 25.0  # what a meter hides takes some seconds to show, and to find (core/decide/hidden.py)
-HIDDEN_SHARE, HIDDEN_A = 1 / 8, 7.0  # of the mains, and more, that others may not notice
+FOUND_S = (
+    25.0  # what a meter hides takes some seconds to show, and to find (core/decide/missing_ct.py)
+)
+HIDDEN_RATIO, HIDDEN_A = 1 / 8, 7.0  # of the mains, and more, that others may not notice
 BOUNDS_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 STEP_S = STEP_NS / NS_PER_S
 
@@ -28,7 +30,7 @@ class _Place:
     leg: int
     members: frozenset[str] | None = None
     over_s: float = 0.0
-    blame_s: float = 0.0  # the part of it that nothing excuses
+    blame_s: float = 0.0  # the part of it that nothing exemptions
     hidden_s: float = 0.0  # the part that a meter hid, and the mains gave away
 
 
@@ -38,14 +40,14 @@ class Excess:
     def __init__(
         self,
         world: World,
-        excuses: Excuses,
+        exemptions: Exemptions,
         in_force: InForce,
         figures: Figures,
         found: Callable[[str, str], None],
     ) -> None:
         self._world = world
         self._plant = world.plant
-        self._excuses = excuses
+        self._exemptions = exemptions
         self._in_force = in_force
         self._figures = figures
         self._found = found
@@ -98,14 +100,14 @@ class Excess:
 
     def _over(self, place: _Place, amps: float, limit_a: float) -> None:
         place.over_s += STEP_S
-        if not self._excuses.calm or self._in_force.settled_s < KEPT_FROM_S:
+        if not self._exemptions.calm or self._in_force.settled_s < KEPT_FROM_S:
             place.hidden_s = 0.0
             return
-        rest_a = self._excuses.unseen(place.members)[place.leg]
+        rest_a = self._exemptions.unseen(place.members)[place.leg]
         saving_a = self._saving_a(place)
         if rest_a + saving_a > limit_a:
             before_s = place.hidden_s
-            known_a = self._excuses.unpreventable(place.members)[place.leg]
+            known_a = self._exemptions.unpreventable(place.members)[place.leg]
             told = self._is_told(place, amps, limit_a - known_a - saving_a, rest_a - known_a)
             place.hidden_s = before_s + STEP_S if told else 0.0
             if before_s <= FOUND_S < place.hidden_s:
@@ -119,5 +121,5 @@ class Excess:
 
     def _is_told(self, place: _Place, amps: float, left_a: float, hidden_a: float) -> bool:
         """Whether the mains tell that meters hide so much, and its opening would help."""
-        enough = hidden_a > amps * HIDDEN_SHARE + HIDDEN_A
-        return place.members is None and left_a >= 0 and enough and self._excuses.given_away
+        enough = hidden_a > amps * HIDDEN_RATIO + HIDDEN_A
+        return place.members is None and left_a >= 0 and enough and self._exemptions.given_away

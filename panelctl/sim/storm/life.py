@@ -17,7 +17,7 @@ SMALL_RATIO = 0.25  # of its breaker a circuit without a relay mostly stays unde
 LARGE_RATIO = 0.75
 ON_S, OFF_S = 240.0, 420.0
 FLICKER_RATIO = 0.03
-DECLARED_SHARE = 0.95
+DECLARED_RATIO = 0.95
 TURN_S = 1.0  # how often small loads flicker
 
 
@@ -122,6 +122,6 @@ class Household:
                 and not other.circuit.controlled
                 and other.circuit.source is None
             )
-            if others_a + wanted_a > declared_a[leg] * DECLARED_SHARE:
+            if others_a + wanted_a > declared_a[leg] * DECLARED_RATIO:
                 return False
         return True

@@ -12,7 +12,7 @@ READ_S = 6.0  # so long a load has to run evenly before its reading is judged
 READ_OLD_NS = 3 * NS_PER_S
 MAINS_OLD_NS = NS_PER_S // 2
 SEEN_STEPS = 48  # of the plant: a little more than a second
-ERROR_SHARE, ERROR_A = 0.15, 0.5  # flicker of small loads, and the meters' noise
+ERROR_RATIO, ERROR_A = 0.15, 0.5  # flicker of small loads, and the meters' noise
 
 
 class Readings:
@@ -63,5 +63,5 @@ class Readings:
                 if meter.current.device in lying or not image.good(slot, now_ns, READ_OLD_NS):
                     continue
                 true_a, shown_a = abs(item.current_a), abs(image.value[slot]) / 1000
-                if abs(true_a - shown_a) > ERROR_A + ERROR_SHARE * true_a:
+                if abs(true_a - shown_a) > ERROR_A + ERROR_RATIO * true_a:
                     yield f"{name} is read at {shown_a:.1f} A, and draws {true_a:.1f} A"

@@ -27,11 +27,11 @@ def missing(world: World) -> Iterator[str]:
     if compute >= 0:
         node = world.plant.circuits[engine.loads[compute].id]
         above_a = max(0.0, node.current_a - fixed.floor_ma[compute] / 1000)
-        given = [above_a * fixed.plain[compute * fixed.rows + r] for r in range(fixed.rows)]
+        given = [above_a * fixed.meter_coef[compute * fixed.rows + r] for r in range(fixed.rows)]
 
     def room_a(i: int, r: int) -> float:
         free = (state.limit_ma[r] - state.row_ma[r]) / 1000
-        coef = fixed.coef[i * fixed.rows + r] / fixed.scale[r]
+        coef = fixed.limit_coef[i * fixed.rows + r] / fixed.scale[r]
         return (free + given[r] - SLACK_A) / coef if coef else float("inf")
 
     for i, circuit in enumerate(engine.loads):
@@ -46,6 +46,6 @@ def missing(world: World) -> Iterator[str]:
         if stopped and left_a - timing.restore_margin_a >= floor_a:
             yield f"{circuit.id} is still paused"
         if item.node is not None and item.contact.closed and not state.claims[i]:
-            may_w = min(item.node.max_w, (floor_a + left_a - timing.fill_margin_a) * item.volts)
+            may_w = min(item.node.max_w, (floor_a + left_a - timing.setpoint_margin_a) * item.volts)
             if item.node.draw_w < ENOUGH * may_w:
                 yield f"there is room for {may_w:.0f} W, and the node draws {item.node.draw_w:.0f}"

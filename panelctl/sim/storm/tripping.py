@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from panelctl.sim.breakers import ThermalBreaker
-from panelctl.sim.storm.excuses import Excuses
+from panelctl.sim.storm.exemptions import Exemptions
 from panelctl.sim.storm.figures import Figures
 from panelctl.sim.storm.world import STEP_NS, World
 from panelctl.units import NS_PER_S
@@ -41,10 +41,14 @@ class Tripping:
     """Watches the breakers of a world; `found` is told what could have been prevented."""
 
     def __init__(
-        self, world: World, excuses: Excuses, figures: Figures, found: Callable[[str, str], None]
+        self,
+        world: World,
+        exemptions: Exemptions,
+        figures: Figures,
+        found: Callable[[str, str], None],
     ) -> None:
         self._plant = world.plant
-        self._excuses = excuses
+        self._exemptions = exemptions
         self._figures = figures
         self._found = found
         rating_a = world.panel.service.breaker.rating_a
@@ -60,7 +64,7 @@ class Tripping:
         self._steps += 1
         if self._steps % SHADOW_STEPS == 0:
             for shadow in self._shadows.values():
-                shadow.rest_a = self._excuses.unpreventable(shadow.members)
+                shadow.rest_a = self._exemptions.unpreventable(shadow.members)
                 shadow.breaker.step(shadow.rest_a, SHADOW_STEPS * STEP_S)
         if len(self._plant.trips) > self._seen:
             for name in self._plant.trips[self._seen :]:
@@ -88,4 +92,4 @@ class Tripping:
             shadow = self._shadows.get(name)
             if shadow is not None:
                 shadow.breaker = ThermalBreaker(shadow.rating_a, 2)
-                self._excuses.resets()
+                self._exemptions.resets()

@@ -1,12 +1,12 @@
 """Checkers: what a storm must never see, judged by the plant.
 
 S1 no breaker trips that a controller with perfect knowledge could have kept from tripping
-S2 no limit, of the lugs or of a feeder, is passed for more than 2 s while nothing excuses it
+S2 no limit, of the lugs or of a feeder, is passed for more than 2 s while nothing exemptions it
 S3 a circuit that is always on is never opened by us
 S4 minimum on and off times and the wear budgets of relays are kept
 S5 what is shed was short of room on a leg that it is on, and the mains were read then
 S6 without a mains reading the node goes to its floor, chargers to their fallback, in time
-S7 the node is never handed more than the limit leaves, while nothing excuses it
+S7 the node is never handed more than the limit leaves, while nothing exemptions it
 V1 no wrong reading of the mains or of a circuit is ever good, unless its meter lies
 L1 when the faults have ended everything that fits comes back
 M1 the controller's memory and its tasks do not grow
@@ -23,7 +23,7 @@ from panelctl.model.record import CycleRecord, EventRecord
 from panelctl.sim.devices import SimNode
 from panelctl.sim.plant import NODE_TAU_S
 from panelctl.sim.storm.excess import Excess
-from panelctl.sim.storm.excuses import Excuses
+from panelctl.sim.storm.exemptions import Exemptions
 from panelctl.sim.storm.figures import Figures, Sample, Sizes, Violation, Worst
 from panelctl.sim.storm.in_force import InForce
 from panelctl.sim.storm.readings import Readings
@@ -43,7 +43,7 @@ SHOWN = frozenset({"zero", "nan", "reversed", "ct_off", "wrapped"})  # of these 
 # Of which faults, how long they may take to be found out (s), what of the node may be unnoticed (W)
 # and whether everything has to be safe then. Mains that show nothing are convicted in a second or
 # two by a node that draws, after 15 s by the household alone; when that doubt ends, the node draws
-# a little more, to see (core/decide/plausible.py).
+# a little more, to see (core/decide/plausibility.py).
 BLIND = (
     (UNREADABLE, 0.0, 0.0, True),
     (frozenset({"zero"}), 6.0, 2_000.0, False),
@@ -67,10 +67,10 @@ class Watch:
         self._world = world
         self._panel = world.panel
         self._plant = world.plant
-        self.excuses = Excuses(world)
+        self.exemptions = Exemptions(world)
         self.in_force = InForce(world)
-        self._tripping = Tripping(world, self.excuses, self.figures, self._found)
-        self._over = Excess(world, self.excuses, self.in_force, self.figures, self._found)
+        self._tripping = Tripping(world, self.exemptions, self.figures, self._found)
+        self._over = Excess(world, self.exemptions, self.in_force, self.figures, self._found)
         self._excess: deque[tuple[float, float]] = deque(maxlen=EXCESS_WINDOW)
         self._blind_s = [0.0 for _ in BLIND]
         self._app = world.app
@@ -105,17 +105,17 @@ class Watch:
     def begins(self, strike: Strike) -> None:
         """A fault begins."""
         self.figures.strikes[strike.kind] += 1
-        self.excuses.begins(strike)
+        self.exemptions.begins(strike)
         self._weigh_blind()
 
     def ends(self, strike: Strike) -> None:
         """A fault has ended."""
-        self.excuses.ends(strike)
+        self.exemptions.ends(strike)
         self._weigh_blind()
 
     def _weigh_blind(self) -> None:
         """Which faults keep the mains from being read, or make them show what is not."""
-        strikes = [s for s in self.excuses.active if s.target in self._mains_places]
+        strikes = [s for s in self.exemptions.active if s.target in self._mains_places]
         shown = [s for s in strikes if s.kind in SHOWN]
         self._blinding = [s for s in strikes if s.kind not in SHOWN or s is shown[-1]]
 
@@ -147,8 +147,8 @@ class Watch:
         if now_ns - self._read_ns >= NS_PER_S:
             self._read_ns = now_ns
             self.figures.seconds += 1
-            self.figures.judged_s += self.excuses.calm and not self._plant.main.tripped
-            for what in self._readings.wrong(self.excuses.lying, now_ns):
+            self.figures.judged_s += self.exemptions.calm and not self._plant.main.tripped
+            for what in self._readings.wrong(self.exemptions.lying, now_ns):
                 self._found("V1", what)
             self._tripping.put_in(now_s)
 
@@ -193,7 +193,7 @@ class Watch:
         timing, running, strikes = self._panel.timing, self._world.running, self._blinding
         anew, self._app = self._app is not self._world.app, self._world.app
         if anew:
-            self.excuses.starts()
+            self.exemptions.starts()
         if not strikes and not any(self._blind_s):
             return  # nothing was counted, and nothing was told
         unread = any(strike.kind in UNREADABLE for strike in strikes)
@@ -220,7 +220,7 @@ class Watch:
         for item in self._nodes:
             assert item.node is not None
             high = item.node.draw_w > item.node.floor_w * 1.05 and self._obeys
-            if high and not self.excuses.out_of_reach(item.circuit.setpoint_device):
+            if high and not self.exemptions.out_of_reach(item.circuit.setpoint_device):
                 self.figures.failsafe_s = max(self.figures.failsafe_s, self._blind_s[0])
 
     @property
@@ -238,7 +238,7 @@ class Watch:
         unseen_a = unseen_w / self._panel.service.voltage_v
         for name, item in self._plant.circuits.items():
             modulation = item.circuit.modulation
-            if modulation is None or self.excuses.out_of_reach(item.circuit.setpoint_device):
+            if modulation is None or self.exemptions.out_of_reach(item.circuit.setpoint_device):
                 continue
             if item.node is not None and self._obeys:
                 if late_s < SLOW_TAUS * (item.node.tau_s - NODE_TAU_S):
@@ -262,7 +262,7 @@ class Watch:
                 circuit.controlled
                 and circuit.role is Role.SWITCHED
                 and circuit.safe_state is SafeState.OPEN
-                and not self.excuses.beyond_control(item)
+                and not self.exemptions.beyond_control(item)
                 and item.contact.closed
                 and not self._reset_within(circuit.relay_device, SHED_SLACK_S)
             ):
@@ -272,7 +272,7 @@ class Watch:
 
     def _handed(self, budget_w: float) -> None:
         self._world.look()
-        if not self.excuses.calm or not self._house:
+        if not self.exemptions.calm or not self._house:
             return
         node = self._nodes[0]
         assert node.node is not None
@@ -308,21 +308,21 @@ class Watch:
             self._found("S4", f"{circuit.id} gave way after {on_s:.1f} of {circuit.min_on_s:g} s")
         if event.get("text") != "LIMIT":
             return
-        row = event.get("leg")
-        if row is None or event.get("by_a", 0) <= 0:
+        place = event.get("constraint")
+        if place is None or event.get("by_a", 0) <= 0:
             self._found("S5", f"{circuit.id} was shed, and no leg was short")
             return
-        if row not in ("a", "b"):
+        if place not in ("a", "b"):
             return
-        leg = "ab".index(row)
+        leg = "ab".index(place)
         drew = next(c for c in record["circuits"] if c["id"] == circuit.id)
         if drew["fresh"] and max(drew["a"], default=1.0) < 0.1 and "set_a" not in drew:
             self._found("S5", f"{circuit.id} was shed, and drew nothing")
         if leg not in circuit.legs:
-            self._found("S5", f"{circuit.id} was shed for leg {row}, which it is not on")
+            self._found("S5", f"{circuit.id} was shed for leg {place}, which it is not on")
         near_a = max(excess[leg] for excess in self._excess)
-        if self.excuses.calm and near_a < -NEAR_A:
-            self._found("S5", f"{circuit.id} was shed, and leg {row} was not near its limit")
+        if self.exemptions.calm and near_a < -NEAR_A:
+            self._found("S5", f"{circuit.id} was shed, and leg {place} was not near its limit")
         age_s = record["mains"]["age_s"]
         if age_s is None or age_s > self._panel.timing.hold_s:
             self._found("S5", f"{circuit.id} was shed on a reading {age_s} s old")

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from panelctl.clock import Clock
-from panelctl.config.apart import Checked
+from panelctl.config.child import Checked
 from panelctl.config.load import parse_panel
 from panelctl.control.app import App, Places
 from panelctl.control.store import StateStore
@@ -307,7 +307,7 @@ class World:
 
         def choke() -> None:
             if person.wire is not None:
-                person.wire.take(False)
+                person.wire.set_reading(False)
 
         self.loop.call_later(0.5, choke)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from panelctl.model.record import CircuitRecord, CycleRecord, LimitRecord
 
-OF_THE_SERVICE = ("a", "b", "import", "heat")  # rows; the others are of feeders
+OF_THE_SERVICE = ("a", "b", "import", "heat_sink")  # constraints; the others are of feeders
 
 
-class Seen:
+class RecordView:
     """One CycleRecord, and what is asked of it again and again."""
 
     def __init__(self, record: CycleRecord) -> None:
@@ -41,17 +41,17 @@ class Seen:
         limit = self.limits.get(name)
         if limit is None:
             return None
-        amps = (_per_leg(row, a) for row, a in limit["limit_a"].items() if row in OF_THE_SERVICE)
+        amps = (_per_leg(name, a) for name, a in limit["limit_a"].items() if name in OF_THE_SERVICE)
         return min(amps, default=None)
 
     def tightest(self) -> tuple[float, str]:
         """The limit that leaves the least, A per leg, and its name: of a leg, or of the import."""
-        rows = {**self.record["legs"], **self.record["rows"]}
-        mine = {row: rows[row] for row in ("a", "b", "import") if row in rows}
-        row = min(mine, key=lambda row: _per_leg(row, mine[row]["headroom_a"]))
-        return _per_leg(row, mine[row]["limit_a"]), str(mine[row]["binding"])
+        all_of = {**self.record["legs"], **self.record["constraints"]}
+        mine = {name: all_of[name] for name in ("a", "b", "import") if name in all_of}
+        tightest = min(mine, key=lambda name: _per_leg(name, mine[name]["headroom_a"]))
+        return _per_leg(tightest, mine[tightest]["limit_a"]), mine[tightest]["binding"]
 
 
-def _per_leg(row: str, amps: float) -> float:
-    """Of a row that sums up both legs, what is each one's."""
-    return amps / 2 if row in ("import", "heat") else float(amps)
+def _per_leg(constraint: str, amps: float) -> float:
+    """Of a constraint that sums up both legs, what is each one's."""
+    return amps / 2 if constraint in ("import", "heat_sink") else float(amps)

@@ -9,8 +9,7 @@ from datetime import UTC, datetime
 
 from panelctl.services.ebus import commands
 from panelctl.services.ebus.facts import CircuitFacts, Facts
-from panelctl.services.ebus.seen import Seen
-from panelctl.services.ebus.words import (
+from panelctl.services.ebus.properties import (
     COMMUNICATION,
     DEVICE,
     VENDOR,
@@ -23,6 +22,7 @@ from panelctl.services.ebus.words import (
     whole,
     yes,
 )
+from panelctl.services.ebus.record_view import RecordView
 from panelctl.services.homie import Datatype, Device, Node, Property, Value
 
 FLEX_FORMAT = (
@@ -52,7 +52,7 @@ def devices(facts: Facts) -> list[Device]:
 
 
 def _status(circuit: CircuitFacts) -> Node:
-    def read(seen: Seen) -> str:
+    def read(seen: RecordView) -> str:
         return "OK" if seen.circuit(circuit.id)["fresh"] else "LOST"
 
     return node("status", one_of("communication-state", COMMUNICATION, read))
@@ -61,7 +61,7 @@ def _status(circuit: CircuitFacts) -> Node:
 def _draw(circuit: CircuitFacts, *more: Property) -> Node:
     """A consumer: + is what it draws."""
 
-    def power(seen: Seen) -> float | None:
+    def power(seen: RecordView) -> float | None:
         return seen.watts(circuit.id)
 
     energy = counted("imported-energy", lambda seen: seen.circuit(circuit.id).get("wh"))
@@ -71,11 +71,11 @@ def _draw(circuit: CircuitFacts, *more: Property) -> Node:
 
 
 def _compute(facts: Facts, circuit: CircuitFacts) -> Device:
-    def budget(seen: Seen) -> float | None:
+    def budget(seen: RecordView) -> float | None:
         record = seen.record["compute"]
         return None if record is None else float(record["budget_w"])
 
-    def stop(seen: Seen) -> bool | None:
+    def stop(seen: RecordView) -> bool | None:
         record = seen.record["compute"]
         return None if record is None else record["stop"]
 
@@ -100,7 +100,7 @@ def _compute(facts: Facts, circuit: CircuitFacts) -> Device:
 
 
 def _flex(circuit: CircuitFacts) -> Node:
-    def active(seen: Seen) -> Value:
+    def active(seen: RecordView) -> Value:
         plain = seen.circuit(circuit.id)
         if "power_limit_w" not in plain:
             return None
@@ -109,7 +109,7 @@ def _flex(circuit: CircuitFacts) -> Node:
         ends_s = round((seen.record["wall_s"] + plain["power_limit_s"]) / 10.0) * 10
         return {"mode": "SHED", "level": round(level), "ends-at": _stamp(ends_s)}
 
-    def response(seen: Seen) -> str:
+    def response(seen: RecordView) -> str:
         plain = seen.circuit(circuit.id)
         if plain.get("why") == "IGNORES_BUDGET":
             return "NOT_FOLLOWING"
@@ -137,12 +137,12 @@ def _stamp(wall_s: float) -> str:
 
 
 def _charger(circuit: CircuitFacts) -> Device:
-    def allowed(seen: Seen) -> float | None:
+    def allowed(seen: RecordView) -> float | None:
         return seen.circuit(circuit.id).get("set_a")
 
     least, most = math.ceil(circuit.min_a), int(circuit.max_a)
 
-    def limit(seen: Seen) -> int:
+    def limit(seen: RecordView) -> int:
         power_limit_w = seen.circuit(circuit.id).get("power_limit_w")
         return (
             most
@@ -167,7 +167,7 @@ def _charger(circuit: CircuitFacts) -> Device:
 def _source(circuit: CircuitFacts) -> Device:
     """PV and batteries: + is what they give."""
 
-    def power(seen: Seen) -> float | None:
+    def power(seen: RecordView) -> float | None:
         watts = seen.watts(circuit.id)
         return None if watts is None else -float(watts)
 
@@ -185,7 +185,7 @@ def _mid(facts: Facts) -> Device:
     """What takes the panel off the grid. We know that it has; not what it does otherwise."""
     battery = next((c.fed for c in facts.circuits if c.source == "battery"), None)
 
-    def forming(seen: Seen) -> str | None:
+    def forming(seen: RecordView) -> str | None:
         return battery if seen.islanded else "GRID"
 
     nodes = [
@@ -204,7 +204,7 @@ def _mid(facts: Facts) -> Device:
 
 
 def _tank(facts: Facts) -> Device:
-    def temperature(seen: Seen) -> float | None:
+    def temperature(seen: RecordView) -> float | None:
         tank_c = seen.record["tank_c"]
         return None if tank_c is None else float(tank_c)
 

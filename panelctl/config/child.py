@@ -18,7 +18,7 @@ from panelctl.errors import ConfigError, PanelctlError
 from panelctl.modbus.maps import RegisterMap, load_map
 from panelctl.model.panel import Panel
 
-CHILD = (sys.executable, "-m", "panelctl.config.apart")
+CHILD = (sys.executable, "-m", "panelctl.config.child")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,6 @@ def _child() -> None:
 
 
 if __name__ == "__main__":
-    from panelctl.config.apart import _child as child  # so that what it hands over has this name
+    from panelctl.config.child import _child as child  # so that what it hands over has this name
 
     child()

@@ -37,9 +37,9 @@ ALIKE_MA = 5_000  # two samples that agree
 ERRATIC_NS = 20 * NS_PER_S  # so many falls taken back within so long
 ERRATIC_HOLD_NS = 2 * NS_PER_S
 MOVED_MA = 3_000  # branch circuits that have moved
-EXCESS_SHARE = 4  # currents of unlike phase add up to less than their sum: a quarter more,
+EXCESS_DIVISOR = 4  # currents of unlike phase add up to less than their sum: a quarter more,
 EXCESS_MA = 5_000  # and so much more, may be true
-AGREE_SHARE = 4  # what proves mains: no more than a quarter less than the branch circuits' sum,
+AGREE_DIVISOR = 4  # what proves mains: no more than a quarter less than the branch circuits' sum,
 AGREE_MA = 1_000  # and so much less,
 TELLS_MA = 6_000  # where the sum is so much: mains that show nothing would contradict it
 PROVEN_NS = 5 * NS_PER_S  # and for so long: longer than a branch reading counts
@@ -122,7 +122,7 @@ def take_back(m: Cells, leg: int, sampled_ns: int) -> None:
 def judge_branches(m: Cells, leg: int, sampled_ns: int) -> None:
     """BRANCHES and UNPROVEN."""
     ma = magnitude(m.value[m.f_row_slot[leg]])
-    most_ma = ma + floordiv(ma, EXCESS_SHARE) + EXCESS_MA
+    most_ma = ma + floordiv(ma, EXCESS_DIVISOR) + EXCESS_MA
     add_up(m, leg, sampled_ns, most_ma)
     if too_much(m, leg, sampled_ns, most_ma):
         m.s_leg_unproven[leg] = 0
@@ -187,7 +187,7 @@ def known_since(m: Cells, slot: int, since_ns: int) -> int:
 def prove(m: Cells, leg: int, ma: int, sampled_ns: int) -> None:
     """Whether the mains have carried for long enough what the branch circuits draw."""
     drawn_ma = m.s_leg_branches_ma[leg]
-    if drawn_ma < TELLS_MA or ma < drawn_ma - floordiv(drawn_ma, AGREE_SHARE) - AGREE_MA:
+    if drawn_ma < TELLS_MA or ma < drawn_ma - floordiv(drawn_ma, AGREE_DIVISOR) - AGREE_MA:
         m.s_leg_agrees_since_ns[leg] = 0
     elif m.s_leg_agrees_since_ns[leg] == 0:
         m.s_leg_agrees_since_ns[leg] = sampled_ns

@@ -1,4 +1,4 @@
-"""The experimenter's desk of a simulated panel: a Unix socket of JSON lines.
+"""The experimenter's bench of a simulated panel: a Unix socket of JSON lines.
 
 It shows the plant's truth and turns its knobs: loads, cars, contacts, the node, and the faults of
 each device. Only the simulation has one; a controller never sees it.
@@ -22,8 +22,8 @@ WATCH_S = 0.1
 MOST_LINE = 65536
 
 
-class Desk:
-    """Serves the desk's socket. `begin` starts story and judgement."""
+class BenchSocket:
+    """Serves the bench's socket. `begin` starts story and judgement."""
 
     def __init__(
         self,
@@ -111,7 +111,7 @@ class Desk:
         elif verb == "fault":
             self._fault(message)
         else:
-            raise ValueError(f"do = {verb!r} is not known at this desk")
+            raise ValueError(f"do = {verb!r} is not known at this bench")
         return {"done": verb}
 
     def _fault(self, message: dict[str, Any]) -> None:
@@ -138,8 +138,8 @@ class Desk:
         raise ValueError(f"there is no device {message['device']!r}")
 
 
-class DeskClient:
-    """A blocking client of the desk, for the demo and the tests."""
+class BenchClient:
+    """A blocking client of the bench, for the demo and the tests."""
 
     def __init__(self, path: Path, timeout_s: float = 5.0) -> None:
         import socket
@@ -150,7 +150,7 @@ class DeskClient:
         self._file = self._socket.makefile("rwb")
 
     def ask(self, **message: Any) -> dict[str, Any]:
-        """Send one message and return the answer. Raises ValueError when the desk refuses."""
+        """Send one message and return the answer. Raises ValueError when the bench refuses."""
         self._file.write(json.dumps(message).encode() + b"\n")
         self._file.flush()
         answer: dict[str, Any] = json.loads(self._file.readline())

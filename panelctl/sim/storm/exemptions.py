@@ -14,17 +14,17 @@ from panelctl.units import NS_PER_S
 
 REACHED_S = 4.0  # a device is back within a second, and orders are tried every two
 LIE_LASTS_S = 6.0  # a reading is good for seconds
-DOUBT_S, DOUBT_MOST_S = 60.0, 3_600.0  # core/decide/plausible.py
+DOUBT_S, DOUBT_MOST_S = 60.0, 3_600.0  # core/decide/plausibility.py
 NOTHING = frozenset({"zero", "ct_off"})  # a meter that shows nothing
 TOO_MUCH = frozenset({"swapped", "frozen"})  # one that may show more than the mains
 TELLS_S = 14.0  # so long it has to, before the mains are doubted for it
 SETTLE_S = 20.0  # after a fault: units come back within a second, doubts and heat take longer
 
 
-class Excuses:
+class Exemptions:
     """The faults of a world, and whether they excuse what is seen.
 
-    A fault of a branch circuit's meter, or of the link to it, excuses nothing but, for S2, that
+    A fault of a branch circuit's meter, or of the link to it, exemptions nothing but, for S2, that
     circuit: the legs are decided on by the mains. What does excuse is a fault of the mains, of a
     modulated load's own meter, of what takes orders, of the host or the grid.
     """

@@ -1,4 +1,4 @@
-"""Whether curves, feeders, sources and what else makes a row make sense together."""
+"""Whether curves, feeders, sources and what else is a constraint make sense together."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Iterator
 
 from panelctl.config.circuit_checks import check_point
 from panelctl.config.curves import load_curve
-from panelctl.config.schema import CircuitTable, FeederTable, HeatTable, PanelFile
+from panelctl.config.schema import CircuitTable, FeederTable, HeatSinkTable, PanelFile
 from panelctl.errors import ConfigError, Problem
-from panelctl.model.breaker import BETWEEN_SHARE, CONTINUOUS_SHARE, NEUTRAL_SHARE
-from panelctl.model.circuit import MAX_FEEDS
+from panelctl.model.breaker import BETWEEN_RATIO, CONTINUOUS_RATIO, NEUTRAL_RATIO
+from panelctl.model.circuit import MAX_SOURCE_LEGS
 
-OWN_ROWS = {"main", "import", "neutral", "busbar", "heat"}
+OWN_CONSTRAINTS = {"main", "import", "neutral", "busbar", "heat_sink"}
 
 
-def check_rows(file: PanelFile) -> Iterator[Problem]:
-    """Every problem of rows other than the legs' own limit."""
+def check_constraints(file: PanelFile) -> Iterator[Problem]:
+    """Every problem of constraints other than the legs' own limit."""
     service = file.service
     yield from _curve("service", service.curve)
     if service.thermal_credit and not _gives_credit(service.curve):
@@ -48,12 +48,12 @@ def check_rows(file: PanelFile) -> Iterator[Problem]:
     yield from _sources(file)
     yield from _branches(file)
     yield from _rooms(file)
-    if file.heat is not None:
-        yield from _heat(file, file.heat)
+    if file.heat_sink is not None:
+        yield from _heat_sink(file, file.heat_sink)
     for name, count in Counter(feeder.id for feeder in file.feeder).items():
         if count > 1:
             yield Problem("feeder.id", name, f"{count} of them have this name; names are unique")
-    taken = {circuit.id for circuit in file.circuit} | OWN_ROWS
+    taken = {circuit.id for circuit in file.circuit} | OWN_CONSTRAINTS
     for feeder in file.feeder:
         if feeder.id in taken:
             yield Problem("feeder.id", feeder.id, "is a circuit's name or a word of panelctl's own")
@@ -87,7 +87,7 @@ def _feeder(file: PanelFile, feeder: FeederTable) -> Iterator[Problem]:
             yield Problem(f"{path}.circuits", name, remedy)
         elif count > 1:
             yield Problem(f"{path}.circuits", name, f"stands there {count} times")
-    highest_a = feeder.breaker_a * CONTINUOUS_SHARE
+    highest_a = feeder.breaker_a * CONTINUOUS_RATIO
     if feeder.control_setting_a is not None and feeder.control_setting_a > highest_a:
         yield Problem(
             f"{path}.control_setting_a",
@@ -138,8 +138,10 @@ def _sources(file: PanelFile) -> Iterator[Problem]:
     if file.service.busbar_a is not None and not sources:
         remedy = "has no effect: no circuit has a `source`; leave it out"
         yield Problem("service.busbar_a", f"{file.service.busbar_a:g}", remedy)
-    if sum(len(circuit.legs) for circuit in sources) > MAX_FEEDS:
-        yield Problem("circuit.source", str(len(sources)), f"at most {MAX_FEEDS} legs of sources")
+    if sum(len(circuit.legs) for circuit in sources) > MAX_SOURCE_LEGS:
+        yield Problem(
+            "circuit.source", str(len(sources)), f"at most {MAX_SOURCE_LEGS} legs of sources"
+        )
     for circuit in sources:
         path = f"circuit {circuit.id}"
         if circuit.role != "monitored":
@@ -180,7 +182,7 @@ def _curve_end(path: str, circuit: CircuitTable) -> Iterator[Problem]:
         end_a = load_curve(str(circuit.curve)).ref_ratio * circuit.breaker_a * circuit.derate
     except ConfigError:
         return  # that there is no such curve is said already
-    least_a = CONTINUOUS_SHARE * circuit.breaker_a
+    least_a = CONTINUOUS_RATIO * circuit.breaker_a
     if end_a < least_a:
         remedy = f"ends the curve at {end_a:.1f} A, below the {least_a:g} A that it may well draw"
         yield Problem(f"{path}.derate", f"{circuit.derate:g}", remedy)
@@ -193,7 +195,7 @@ def _rooms(file: PanelFile) -> Iterator[Problem]:
         balanced = circuit.meter is not None and circuit.meter.balanced
         if neutral_a is None or not circuit.armed or (len(circuit.legs) == 2 and balanced):
             continue
-        room_a = neutral_a * NEUTRAL_SHARE - (margin_a if circuit.role == "switched" else 0.0)
+        room_a = neutral_a * NEUTRAL_RATIO - (margin_a if circuit.role == "switched" else 0.0)
         need_a = _need_a(circuit, file.service.voltage_v)
         if need_a > room_a:
             remedy = (
@@ -213,26 +215,28 @@ def _need_a(circuit: CircuitTable, voltage_v: float) -> float:
         if len(circuit.legs) == 2:
             return 0.0  # what one leg draws more is measured, not reserved
         return circuit.setpoint.min_a or (circuit.setpoint.floor_w or 0) / (voltage_v / 2)
-    demand_a = circuit.demand_a or CONTINUOUS_SHARE * circuit.breaker_a
-    return demand_a * BETWEEN_SHARE if len(circuit.legs) == 2 else demand_a
+    demand_a = circuit.demand_a or CONTINUOUS_RATIO * circuit.breaker_a
+    return demand_a * BETWEEN_RATIO if len(circuit.legs) == 2 else demand_a
 
 
-def _heat(file: PanelFile, heat: HeatTable) -> Iterator[Problem]:
+def _heat_sink(file: PanelFile, sink: HeatSinkTable) -> Iterator[Problem]:
     known = {circuit.id: circuit for circuit in file.circuit}
-    for name, count in Counter(heat.circuits).items():
+    for name, count in Counter(sink.circuits).items():
         circuit = known.get(name)
         if circuit is None:
-            yield Problem("heat.circuits", name, "is no circuit of this file")
+            yield Problem("heat_sink.circuits", name, "is no circuit of this file")
         elif not circuit.armed or circuit.role not in ("switched", "modulated"):
-            yield Problem("heat.circuits", name, "is not managed, so its heat cannot be limited")
+            yield Problem(
+                "heat_sink.circuits", name, "is not managed, so its heat cannot be limited"
+            )
         elif count > 1:
-            yield Problem("heat.circuits", name, f"stands there {count} times")
+            yield Problem("heat_sink.circuits", name, f"stands there {count} times")
     floor_w = _floor_w(file)
-    if heat.rejector_w < floor_w:
+    if sink.rejector_w < floor_w:
         remedy = (
             f"must be at least the compute node's floor of {floor_w} W: it goes on when the tank "
             "is full or cannot be read"
         )
-        yield Problem("heat.rejector_w", str(heat.rejector_w), remedy)
-    sensor = heat.sensor
-    yield from check_point(file, "heat.sensor", sensor.device, sensor.point, "temperature")
+        yield Problem("heat_sink.rejector_w", str(sink.rejector_w), remedy)
+    sensor = sink.sensor
+    yield from check_point(file, "heat_sink.sensor", sensor.device, sensor.point, "temperature")

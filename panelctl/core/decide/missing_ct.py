@@ -28,7 +28,7 @@ from panelctl.units import NS_PER_MS, NS_PER_S
 HIDDEN_LOOK_NS = 1_062 * NS_PER_MS  # no heater is switched in bursts of this period
 LATER_NS = 5 * NS_PER_S  # some meters renew their registers every few seconds
 OVER_NS = 2 * NS_PER_S
-HIDDEN_SHARE = 8
+HIDDEN_DIVISOR = 8
 HIDDEN_MA = 5_000
 NOTHING_MA = 1_000
 IMPORT_ROW = LEG_ROWS
@@ -61,7 +61,7 @@ def judge_hidden(m: Cells, now_ns: int) -> None:
 
 def is_over(m: Cells, r: int) -> bool:
     """Whether a row carries more than relays may have to open for."""
-    return m.s_row_ma[r] > m.s_shed_ma[r]
+    return m.s_row_ma[r] > m.s_shed_limit_ma[r]
 
 
 def doubt_suspects(m: Cells, leg: int) -> None:
@@ -84,7 +84,7 @@ def look(m: Cells, leg: int, now_ns: int) -> None:
         return
     oldest_ns = oldest_read(m, leg, now_ns)
     mains_ma = magnitude(m.value[mains])
-    most_ma = shown(m, leg) + floordiv(mains_ma, HIDDEN_SHARE) + HIDDEN_MA
+    most_ma = shown(m, leg) + floordiv(mains_ma, HIDDEN_DIVISOR) + HIDDEN_MA
     if oldest_ns < 0 or mains_ma <= most_ma:  # one that is not read may draw it
         m.s_hidden_since_ns[leg] = 0
         m.s_hidden_over_ns[leg] = 0

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from panelctl.services.ebus.seen import Seen
+from panelctl.services.ebus.record_view import RecordView
 from panelctl.services.homie import Datatype, Node, Pace, Property, Value, Write
 
 DEVICE = "energy.ebus.device."
 CAPABILITY = "energy.ebus.capability."
 VENDOR = "com.panelctl."
-Reader = Callable[[Seen], Value]
+Reader = Callable[[RecordView], Value]
 COMMUNICATION = "OK,DEGRADED,LOST,UNKNOWN"
 
 

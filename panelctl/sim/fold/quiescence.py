@@ -82,7 +82,9 @@ class Stillness:
         ]
         self._values = [getattr(state, name) for name in names if name not in (*moments, *FOLLOW)]
         self._moments = [getattr(state, name) for name in moments if name not in GO_ON]
-        self.possible = not engine.feeds and not any(fixed.ref_ma) and not any(fixed.branch_ref_ma)
+        self.possible = (
+            not engine.source_legs and not any(fixed.ref_ma) and not any(fixed.branch_ref_ma)
+        )
         self._modulated = [i for i in range(fixed.loads) if fixed.kind[i] == MODULATED]
         self._level = b""  # the values under which a window has ended
         self._durations = sorted(self._all_durations())
@@ -104,7 +106,7 @@ class Stillness:
                 found.add(-(-fixed.step_ma[i] * NS_PER_S // fixed.ramp_ma_s[i]))
         return found | {0}  # of a moment that is to come
 
-    def take(self, now_ns: int) -> Snapshot:
+    def capture(self, now_ns: int) -> Snapshot:
         """The memory now."""
         moments = array("q")
         for part in self._moments:
@@ -121,7 +123,7 @@ class Stillness:
         if now.values != self._level:
             return 0
         for i in self._modulated:
-            if not state.allow_ma[i] == state.allowed_ma[i] == state.set_ma[i]:
+            if not state.peak_setpoint_ma[i] == state.prev_peak_setpoint_ma[i] == state.set_ma[i]:
                 return 0
         offset_ns = state.hour_offset_ns[0]
         horizon_ns = (now.at_ns + offset_ns) // HOUR_NS * HOUR_NS + HOUR_NS - offset_ns

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from panelctl.services.leftovers import component_platforms, retained_paths
+from panelctl.services.retained import component_platforms, retained_paths
 
 NODES = {"meter": {"properties": {"current": {}, "active-power": {}}}, "info": {"properties": {}}}
 CHILD = {"root": "home-1", "nodes": NODES}

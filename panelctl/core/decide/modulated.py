@@ -26,7 +26,7 @@ def least(m: Cells, i: int, now_ns: int, waits: bool) -> None:
     """Per row (`x_least`): what modulated load `i` can be brought down to; within `react_ns`, or,
     for who `waits` until the room is really there, at all.
     """
-    if not m.s_apart[i]:
+    if not m.s_netted[i]:
         for r in range(m.rows):
             m.x_least[r] = 0  # its draw is still inside the mains sum
         return
@@ -39,7 +39,7 @@ def least(m: Cells, i: int, now_ns: int, waits: bool) -> None:
         ma = floor_ma
         if late or stays_up:
             ma = max(ma, m.s_meas_ma[i * m.rows + r])
-        m.x_least[r] = m.f_coef[i * m.rows + r] * ma
+        m.x_least[r] = m.f_limit_coef[i * m.rows + r] * ma
 
 
 def flowing(m: Cells, i: int, now_ns: int) -> None:
@@ -51,7 +51,7 @@ def flowing(m: Cells, i: int, now_ns: int) -> None:
     for r in range(m.rows):
         if not m.f_credit[r]:
             k = i * m.rows + r
-            m.x_least[r] = min(m.x_least[r], m.f_coef[k] * m.s_meas_ma[k])
+            m.x_least[r] = min(m.x_least[r], m.f_limit_coef[k] * m.s_meas_ma[k])
 
 
 def inside(m: Cells, i: int, r: int) -> int:
@@ -59,7 +59,7 @@ def inside(m: Cells, i: int, r: int) -> int:
 
     It is told no more than its fallback; what it drew last may be less than its floor.
     """
-    if m.s_apart[i]:
+    if m.s_netted[i]:
         return 0
     if not m.s_measured[i]:
         return m.f_floor_ma[i]
@@ -85,7 +85,7 @@ def may_pause(m: Cells, i: int) -> bool:
 def leaving(m: Cells, i: int, now_ns: int) -> bool:
     """Whether modulated load `i` was just told to go: its relay moves, or it may still obey."""
     time_ns = min(m.f_settle_ns[i], m.f_react_ns[0])
-    return m.s_flying[i] != 0 or (m.s_claims[i] != 0 and now_ns - m.s_opened_ns[i] < time_ns)
+    return m.s_opening[i] != 0 or (m.s_claims[i] != 0 and now_ns - m.s_opened_ns[i] < time_ns)
 
 
 def lingers(m: Cells, i: int, now_ns: int) -> bool:

@@ -1,0 +1,169 @@
+"""What codes are called for people: one wording for each, which every view uses.
+
+A code that has none here fails a test, and so does a view that shows a code itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from panelctl.model.doubt import Doubt
+from panelctl.model.limit import LimitName
+from panelctl.model.reason import Reason, State, Wait
+from panelctl.model.record import CircuitRecord, EventRecord
+from panelctl.model.relay import Claim
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """A code in a few words for a column of a table, and as the rest of a sentence."""
+
+    short: str
+    sentence: str
+
+
+REASONS = {
+    Reason.NONE: Wording("", "nothing holds it back"),
+    Reason.LIMIT: Wording("import limit", "there was not enough room"),
+    Reason.USER: Wording("opened by its user", "a user opened it"),
+    Reason.FOUND_OPEN: Wording("was open at start", "it was open when the controller started"),
+    Reason.BLIND: Wording("mains not readable", "the mains could not be read"),
+    Reason.WELDED: Wording(
+        "WELDED: does not open", "its relay was told to open and did not, or current still flowed"
+    ),
+    Reason.STUCK_OPEN: Wording("STUCK: does not close", "its relay was told to close and did not"),
+    Reason.IGNORES_BUDGET: Wording("FAULT: ignores its budget", "it drew more than it was allowed"),
+    Reason.RAMP: Wording("on its way up", "it is on its way up"),
+    Reason.UNREAD: Wording("relay not read yet", "its relay has not been read back yet"),
+    Reason.STALE: Wording("its meter is not read", "its own meter was not read"),
+    Reason.GAVE_WAY: Wording(
+        "made room for another", "it made room for a circuit of an earlier tier"
+    ),
+    Reason.BACKUP: Wording(
+        "battery runs low", "the panel was off the grid with a battery that ran low"
+    ),
+    Reason.HOT: Wording("its breaker is warm", "its own breaker was too warm"),
+}
+WAITS = {
+    Wait.NONE: Wording("", "it waits for nothing"),
+    Wait.MIN_OFF: Wording("minimum off time", "its minimum off time has to end"),
+    Wait.NO_ROOM: Wording("no room yet", "more room is needed"),
+    Wait.STEADY: Wording("room must last", "the room that there is now has to last for a while"),
+    Wait.STAGED: Wording(
+        "another one first", "another circuit was restored just now; it is the next"
+    ),
+    Wait.MAKING_ROOM: Wording("others give way", "other loads are giving way for it"),
+    Wait.BLIND: Wording("cannot be read", "its meter, its relay and the mains have to be read"),
+    Wait.COOLING: Wording("its breaker cools down", "its breaker has to cool down"),
+    Wait.WORN: Wording("its relay rests", "its relay moved too often and has to rest"),
+}
+DOUBTS = {
+    Doubt.DROP: "it fell by much, and once only so far",
+    Doubt.ERRATIC: "it falls by much again and again",
+    Doubt.FROZEN: "the mains meter stands still while circuits move",
+    Doubt.BRANCHES: "circuits draw more than the mains meter shows",
+    Doubt.UNPROVEN: "the mains meter has to prove itself",
+    Doubt.ENERGY: "its counter counts more than its amps can carry",
+    Doubt.HIDDEN: "it may draw more than it shows",
+    Doubt.STILL: "its energy counter stands still",
+}
+LIMITS = {
+    LimitName.FSR: "the control setting",
+    LimitName.DOE: "the utility's envelope",
+    LimitName.VOLTAGE: "low voltage",
+    LimitName.OFF_GRID: "the inverter, off the grid",
+    LimitName.REQUESTED: "a limit that was asked for",
+    LimitName.OPERATOR: "the operator's limit",
+    LimitName.THERMAL: "a breaker that is warm",
+    LimitName.LEASE: "a share of the transformer",
+    LimitName.HEAT_SINK: "the heat sink",
+}
+# Who holds it open, and what has to happen before it may close.
+CLAIMS = {
+    Claim.FAULT: Wording(
+        "a fault", "somebody has to look at its relay or its load, and then close it by hand"
+    ),
+    Claim.CONFIGURATION: Wording("the installer", "an installer has to unlock it"),
+    Claim.PCS: Wording("the import limit", "there has to be room for it"),
+    Claim.LOAD_SHED: Wording("off-grid backup", "the grid has to return, or the battery to charge"),
+    Claim.USER: Wording("its user", "its user has to close it"),
+    Claim.FOUND: Wording("nobody knows who", "its user has to close it"),
+}
+STATES = {
+    State.NORMAL: "the mains are seen",
+    State.DEGRADED: "some readings are old: nothing is raised on them",
+    State.HOLD: "the mains are not seen: nothing closes",
+    State.SHED: "the mains have not been seen for long: circuits go to their safe state",
+}
+EVENTS = {
+    "state": "state",
+    "limit": "binding limit",
+    "shed": "shed",
+    "open": "opened",
+    "release": "claim taken back",
+    "fault": "FAULT",
+    "restore": "restored",
+    "relay": "relay",
+    "throttle": "throttled",
+    "doubt": "not believed",
+    "link": "link",
+    "device": "device",
+}
+_CODES = {
+    **{state.name: f"{state.name}, {text}" for state, text in STATES.items()},
+    **{str(doubt): text for doubt, text in DOUBTS.items()},
+    **{str(claim.name): f"held by {wording.short}" for claim, wording in CLAIMS.items()},
+    **{reason.name: wording.short for reason, wording in REASONS.items()},
+}
+
+
+def place(constraint: str) -> str:
+    """A constraint's name for people."""
+    name, _, leg = constraint.partition(".")
+    if constraint in ("a", "b"):
+        return f"leg {constraint}"
+    if name == "neutral":
+        return f"the neutral (by leg {leg})"
+    names = {
+        "main": "the mains",
+        "import": "the total import",
+        "heat_sink": "the heat sink",
+        "busbar": f"leg {leg} of the busbar",
+    }
+    return names.get(name, f"leg {leg} of {name}" if leg else constraint)
+
+
+def event_text(event: EventRecord, names: Mapping[str, str]) -> str:
+    """One event in a line; `names` are those of circuits, by id."""
+    parts = [EVENTS.get(event["what"], event["what"])]
+    if "circuit" in event:
+        parts.append(names.get(event["circuit"], event["circuit"]))
+    for thing in (event.get("link"), event.get("device")):
+        if thing is not None:
+            parts.append(thing)
+    if "leg" in event:
+        parts.append(place(event["leg"]))
+    text = event.get("text", "")
+    if text and "constraint" not in event:
+        parts.append(_CODES.get(text, text))
+    if "constraint" in event and "by_a" in event:
+        parts.append(f"{event['by_a']:.1f} A too much on {place(event['constraint'])}")
+    return " · ".join(parts)
+
+
+def reason_text(circuit: CircuitRecord) -> str:
+    """Why a circuit is as it is and what it waits for, in a few words."""
+    reason = Reason[circuit.get("why", "NONE")]
+    parts = [REASONS[reason].short] if reason is not Reason.NONE else []
+    constraint = circuit.get("constraint")
+    if "wait" in circuit:
+        wait = WAITS[Wait[circuit["wait"]]].short
+        if "wait_a" in circuit and constraint is not None:
+            wait += f" ({circuit['wait_a']:.1f} A on {place(constraint)})"
+        parts.append(wait)
+    elif "by_a" in circuit and constraint is not None and reason is Reason.LIMIT:
+        parts.append(f"{circuit['by_a']:.1f} A on {place(constraint)}")
+    if "until_s" in circuit:
+        parts.append(f"≥ {circuit['until_s']:.0f} s")
+    return ", ".join(parts)
