@@ -14,6 +14,7 @@ from panelctl.config.checks import check_plan, check_tables
 from panelctl.config.schema import PanelFile
 from panelctl.errors import ConfigError, Problem
 from panelctl.model.panel import Panel
+from panelctl.model.problems import problems_of
 
 MOST_BYTES = 1_000_000  # a panel file is a few kilobytes; anything else is not one
 
@@ -27,7 +28,7 @@ def parse_panel(text: str, file: str) -> Panel:
     try:
         tables = PanelFile.model_validate(plain)
     except ValidationError as error:
-        raise ConfigError(file, [_problem(e, plain) for e in error.errors()]) from None
+        raise ConfigError(file, problems_of(error.errors(), plain)) from None
     problems = check_tables(tables)
     if problems:
         raise ConfigError(file, problems)
@@ -84,25 +85,3 @@ def replace_links(panel: Panel, urls: dict[str, str]) -> Panel:
 def schema() -> dict[str, Any]:
     """The JSON Schema of the panel file, for editors."""
     return PanelFile.model_json_schema(by_alias=True)
-
-
-def _problem(error: Any, plain: dict[str, Any]) -> Problem:
-    path, value = "", ""
-    at: Any = plain
-    for part in error["loc"]:
-        if isinstance(part, int):
-            path += f"[{part + 1}]"
-            at = at[part] if isinstance(at, list) and part < len(at) else None
-            name = at.get("id") or at.get("name") if isinstance(at, dict) else None
-            path += f" ({name})" if isinstance(name, str) else ""
-        else:
-            path += f".{part}" if path else str(part)
-            at = at.get(part) if isinstance(at, dict) else None
-    if error["type"] != "missing":
-        value = repr(error["input"])[:60]
-    messages = {
-        "extra_forbidden": "is not a key of this table; remove it or correct its spelling",
-        "missing": "is missing",
-    }
-    text = messages.get(error["type"], error["msg"].removeprefix("Value error, "))
-    return Problem(path, value, text[:1].lower() + text[1:])

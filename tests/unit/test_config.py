@@ -86,6 +86,7 @@ def test_a_panel_read_apart_is_the_same() -> None:
         ('circuit = "compute"', 'circuit = "nobody"', "compute.circuit", "no circuit"),
         ('output = 1 }', 'output = 9 }', "circuit compute.relay.output", "outputs 1 to 6"),
         ("schema = 1", "schema = 2", "schema", "1"),
+        ("rate_hz = 10", f"rate_hz = 0x{'F' * 5000}", "timing.rate_hz", "must be"),
     ],
 )  # fmt: skip
 def test_refusals(old: str, new: str, path: str, says: str) -> None:
