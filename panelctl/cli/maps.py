@@ -11,10 +11,10 @@ import click
 from panelctl.cli.options import json_option
 from panelctl.errors import ConfigError, Problem
 from panelctl.modbus.capture import Decoded, decode_all, decode_with, parse_capture
-from panelctl.modbus.mapfile import json_schema
 from panelctl.modbus.maplint import lint
 from panelctl.modbus.mappage import keys_table, maps_table
 from panelctl.modbus.maps import RegisterMap, load_map, map_names, parse_map
+from panelctl.modbus.mapschema import json_schema
 from panelctl.modbus.physics import contradictions
 
 

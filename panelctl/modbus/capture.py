@@ -15,8 +15,7 @@ from typing import Any
 
 from panelctl.errors import ConfigError, Problem
 from panelctl.modbus.codec import decode_map, decode_text
-from panelctl.modbus.mapfile import TABLES
-from panelctl.modbus.maps import RegisterMap, load_map, map_names
+from panelctl.modbus.maps import MAX_REGISTERS, RegisterMap, load_map, map_names
 from panelctl.modbus.sunspec import BASES, Model, walk
 
 Words = dict[int, int]
@@ -46,7 +45,7 @@ def parse_capture(text: str, file: str) -> dict[str, Words]:
         raise wrong("", "", "must be an object with a key for each table that was read")
     plain = plain["raw"] if isinstance(plain.get("raw"), dict) else plain
     tables: dict[str, Words] = {}
-    for table in TABLES:
+    for table in MAX_REGISTERS:
         given = plain.get(table)
         if given is None:
             continue
@@ -59,7 +58,7 @@ def parse_capture(text: str, file: str) -> dict[str, Words]:
                 table, error, "must hold whole numbers from 0 to 65535 by address"
             ) from None
     if not tables:
-        raise wrong("", "", f"has none of {', '.join(TABLES)}")
+        raise wrong("", "", f"has none of {', '.join(MAX_REGISTERS)}")
     return tables
 
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
-from panelctl.modbus.mapfile import CHANNEL_POINT, MAP, POINT, Key
+from pydantic.json_schema import JsonSchemaValue
+
+from panelctl.modbus.mapfile import ChannelPointTable, PointTable
 from panelctl.modbus.maps import load_map, map_names
+from panelctl.modbus.mapschema import json_schema, table_in
+
+BESIDES = ", besides the keys of a point"
 
 
 def maps_table() -> str:
@@ -23,41 +28,49 @@ def maps_table() -> str:
 
 def keys_table() -> str:
     """Every key that may stand in a map, table by table."""
-    return "\n".join(_sections("", MAP)) + "\n"
+    return "\n".join(_sections("", json_schema())) + "\n"
 
 
-def _sections(path: str, keys: Mapping[str, Key]) -> Iterator[str]:
+def _sections(path: str, table: JsonSchemaValue) -> Iterator[str]:
     yield f"### {path or 'Top level'}\n"
     yield "| key | default | range | meaning |"
     yield "|---|---|---|---|"
+    keys: dict[str, JsonSchemaValue] = table["properties"]
     for name, key in keys.items():
-        if path.startswith("[channels.point") and name in POINT:
+        if path.endswith(BESIDES) and name in PointTable.model_fields:
             continue
-        yield f"| `{name}` | {_default(key)} | {_range(key)} | {key.what} |"
+        default = "needed" if name in table.get("required", ()) else _default(key)
+        yield f"| `{name}` | {default} | {_range(key)} | {key['description']} |"
     yield ""
     for name, key in keys.items():
         inner = f"{path.strip('[]').partition('.NAME')[0]}.{name}" if path else name
-        if key.keys is CHANNEL_POINT:
-            yield from _sections(f"[{inner}.NAME], besides the keys of a point", key.keys)
-        elif key.kind == "table":
-            yield from _sections(f"[{inner}]", key.keys)
-        elif key.kind == "tables":
-            yield from _sections(f"[[{inner}]]", key.keys)
-        elif key.kind == "named":
-            yield from _sections(f"[{inner}.NAME]", key.keys)
+        held = table_in(key)
+        if held is None:
+            continue
+        if held["title"] == ChannelPointTable.__name__:
+            yield from _sections(f"[{inner}.NAME]{BESIDES}", held)
+        elif "additionalProperties" in key:
+            yield from _sections(f"[{inner}.NAME]", held)
+        else:
+            yield from _sections(f"[[{inner}]]" if "items" in key else f"[{inner}]", held)
 
 
-def _default(key: Key) -> str:
-    if key.needed:
-        return "needed"
-    if key.kind == "bool":
-        return str(key.default).lower()
-    return "" if key.default in (None, "") else f"`{key.default}`"
+def _default(key: JsonSchemaValue) -> str:
+    default = key.get("default")
+    if isinstance(default, bool):
+        return str(default).lower()
+    return "" if default in (None, "", [], {}) else f"`{default}`"
 
 
-def _range(key: Key) -> str:
-    if key.choices:
-        return ", ".join(f"`{choice}`" for choice in key.choices)
-    if key.kind in ("int", "number"):
-        return f"{key.least:,g} to {key.most:,.0f}"
-    return {"scale": "a decimal number as a text", "bool": "true, false"}.get(key.kind, key.kind)
+def _range(key: JsonSchemaValue) -> str:
+    one = key.get("items", key)
+    if "enum" in one:
+        return ", ".join(f"`{choice}`" for choice in one["enum"])
+    if "items" in key:
+        return {"integer": "ints", "string": "texts"}.get(one.get("type"), "tables")
+    if "minimum" in key:
+        return f"{key['minimum']:,g} to {key['maximum']:,.0f}"
+    if "pattern" in key:
+        return "a decimal number as a text"
+    names = {"boolean": "true, false", "string": "text", "object": "named"}
+    return names.get(key.get("type", ""), "table")

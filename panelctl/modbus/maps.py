@@ -2,7 +2,8 @@
 
 Rules
 - A map is complete or refused: an unknown key, a type that does not exist, a scale that points
-  nowhere are errors, and all of them are reported at once. Which keys there are is mapfile.py's.
+  nowhere are errors, and all of them are reported at once. Which keys there are is mapfile.py's,
+  how they become the loaded form mapread.py's.
 - Addresses are wire addresses (0-based). Scales are decimal texts, so that they are exact.
 - A map without a recording of a real device behind it says `evidence = "unverified"`.
 """
@@ -10,7 +11,6 @@ Rules
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -18,14 +18,19 @@ from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any
+from typing import Final
 
 from panelctl.errors import ConfigError, Problem
-from panelctl.modbus.mapfile import MAP, WORDS, read_keys
 
 OWN_MAPS = Path("/etc/panelctl/maps")  # and the folders in $PANELCTL_MAPS
 MOST_BYTES = 1_000_000
-MAX_REGISTERS = {"holding": 125, "input": 125, "coil": 2000, "discrete": 2000}
+# The tables of a device, and how many registers (or bits) Modbus reads of one at once.
+MAX_REGISTERS: Final = {"holding": 125, "input": 125, "coil": 2000, "discrete": 2000}
+# Registers that a value takes; a text takes as many as its `registers` say.
+WORDS: Final = {
+    "i16": 1, "u16": 1, "i32": 2, "u32": 2, "f32": 2, "i64": 4, "u64": 4, "f64": 4, "bit": 1,
+    "text": 0,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +157,7 @@ class RegisterMap:
     reads_gaps: bool
     points: dict[str, Point] = field(repr=False)
     marks: tuple[Mark, ...] = ()
-    serial: Mapping[str, Any] = field(default_factory=dict)
+    serial: Mapping[str, int | str] = field(default_factory=dict)
     sunspec_models: tuple[int, ...] = ()
     sunspec_bases: tuple[int, ...] = ()
     relay: Relay | None = None
@@ -163,173 +168,11 @@ class RegisterMap:
 
 def parse_map(text: str, file: str) -> RegisterMap:
     """The register map in `text`. Raises ConfigError with every problem; `file` names it there."""
-    try:
-        plain = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(file, [Problem("", "", f"is not TOML: {error}")]) from None
-    problems: list[Problem] = []
-    given = read_keys(plain, MAP, "", problems)
-    if problems:
-        raise ConfigError(file, problems)
-    read = given["read"]
-    points = [_point(name, item, read) for name, item in given["point"].items()]
-    for number, rule in enumerate(given["channels"], start=1):
-        points += _channels(rule, read, f"channels[{number}]", problems)
-    relay = given["relay"]
-    if relay is not None:
-        points += [
-            Point(f"output_{n}", read["table"], relay["state"] + n - 1, _state_type(read["table"]))
-            for n in range(1, relay["outputs"] + 1)
-        ]
-    by_name = {point.name: point for point in points}
-    problems += _wrong(given, points, by_name)
-    if problems:
-        raise ConfigError(file, problems)
-    plain_keys = ("id", "vendor", "model", "kind", "capture", "confidence", "source")
-    read_as = ("table", "max_registers", "align", "reads_gaps")
-    times = ("timeout_ms", "turnround_ms", "late_ms", "gap_ms")
-    same: dict[str, Any] = {key: given[key] for key in plain_keys}
-    same |= {key: read[key] for key in (*read_as, *times)}
-    same |= {key: tuple(given[key]) for key in ("links", "sunspec_models", "sunspec_bases")}
-    return RegisterMap(
-        **same,
-        verified=given["evidence"] == "verified",
-        isolated=frozenset(read["isolated"]),
-        barriers=tuple(sorted(read["barriers"])),
-        points=by_name,
-        marks=tuple(_mark(item, read["table"]) for item in given["identify"]),
-        serial={key: value for key, value in (given["serial"] or {}).items() if value is not None},
-        relay=relay and Relay(relay["outputs"], relay["coil"], relay["close"], relay["open"]),
-        setpoint=given["setpoint"] and _setpoint(given["setpoint"], read),
-        pause=given["pause"] and Pause(**given["pause"]),
-        failsafe=given["failsafe"] and _failsafe(given["failsafe"]),
-    )
+    # Here and not above: the checker (pydantic) costs 12 MB and 150 ms. The controller is handed
+    # its maps by a child process that has it (`hold_maps`), and never comes here.
+    from panelctl.modbus.mapread import read_map
 
-
-def _point(name: str, item: Mapping[str, Any], read: Mapping[str, Any], shift: int = 0) -> Point:
-    return Point(
-        name=name,
-        table=item["table"] or read["table"],
-        address=item["address"] + shift,
-        type=item["type"],
-        scale=item["scale"],
-        unit=item["unit"],
-        low_first=(item["word_order"] or read["word_order"]) == "low_first",
-        invalid=frozenset(item["invalid"]),
-        invalid_high=item["invalid_high"],
-        scale_point=item["scale_point"],
-        offset=item["offset"],
-        registers=item["registers"] or 0,
-        min_firmware=item["min_firmware"] or "",
-        note=item["note"] or "",
-    )
-
-
-def _channels(
-    rule: Mapping[str, Any], read: Mapping[str, Any], path: str, problems: list[Problem]
-) -> list[Point]:
-    points = []
-    for pattern, item in rule["point"].items():
-        if "{n}" not in pattern:
-            remedy = "must hold {n}, the number of the channel"
-            problems.append(Problem(f"{path}.point", pattern, remedy))
-            continue
-        for place in range(rule["count"]):
-            group, within = divmod(place, rule["group"])
-            shift = group * rule["group_stride"] + within * item["stride"]
-            name = pattern.replace("{n}", str(rule["first"] + place))
-            points.append(_point(name, item, read, shift))
-    return points
-
-
-def _wrong(
-    given: Mapping[str, Any], points: list[Point], by_name: Mapping[str, Point]
-) -> list[Problem]:
-    """What the keys of a map mean together and cannot."""
-    problems = []
-    read = given["read"]
-    if len(by_name) != len(points):
-        names = [point.name for point in points]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        problems.append(Problem("point", ", ".join(twice), "two points have one name"))
-    for point in points:
-        path = f"point.{point.name}"
-        if point.end > 65536:
-            remedy = "the value would end above register 65535"
-            problems.append(Problem(f"{path}.address", str(point.address), remedy))
-        if point.scale_point is not None and point.scale_point not in by_name:
-            remedy = "names no point of this map"
-            problems.append(Problem(f"{path}.scale_point", point.scale_point, remedy))
-        if (point.type == "text") != bool(point.registers):
-            remedy = "a text needs it, and nothing else takes it"
-            problems.append(Problem(f"{path}.registers", str(point.registers), remedy))
-        if (point.type == "bit") != (point.table in ("coil", "discrete")):
-            remedy = "bits stand in coils and discrete inputs, numbers in registers"
-            problems.append(Problem(f"{path}.type", point.type, remedy))
-        if point.scale == 0:
-            problems.append(Problem(f"{path}.scale", "0", "must not be 0"))
-    most = MAX_REGISTERS[read["table"]]
-    if read["max_registers"] > most:
-        remedy = f"Modbus reads at most {most} of this table at once"
-        problems.append(Problem("read.max_registers", str(read["max_registers"]), remedy))
-    if given["evidence"] == "verified" and not given["capture"]:
-        problems.append(Problem("capture", "", "a verified map names the recording it decodes"))
-    relay = given["relay"]
-    if relay is not None and (relay["close"] is None) != (relay["open"] is None):
-        problems.append(Problem("relay", "", "`close` and `open` go together"))
-    setpoint = given["setpoint"]
-    if setpoint is not None and not setpoint["least"] <= setpoint["most"]:
-        problems.append(Problem("setpoint.least", f"{setpoint['least']:g}", "is above `most`"))
-    failsafe = given["failsafe"]
-    if failsafe is not None:
-        timeout = failsafe["timeout_s"]
-        if timeout["fixed"] is None and timeout["default"] is None:
-            remedy = "needs `fixed`, or `address` and `default`"
-            problems.append(Problem("failsafe.timeout_s", "", remedy))
-    return problems
-
-
-def _state_type(table: str) -> str:
-    return "bit" if table in ("coil", "discrete") else "u16"
-
-
-def _mark(item: Mapping[str, Any], table: str) -> Mark:
-    return Mark(
-        item["table"] or table,
-        item["address"],
-        frozenset(item["values"]),
-        item["text"] or "",
-        item["alone"],
-    )
-
-
-def _setpoint(item: Mapping[str, Any], read: Mapping[str, Any]) -> Setpoint:
-    order = item["word_order"] or read["word_order"]
-    point = Point(
-        name="setpoint",
-        table="holding",
-        address=item["address"],
-        type=item["type"],
-        scale=item["scale"],
-        unit=item["unit"],
-        low_first=order == "low_first",
-    )
-    wears = item["persistence"] == "eeprom"
-    return Setpoint(point, item["least"], item["most"], item["lease_ms"], item["function"], wears)
-
-
-def _failsafe(item: Mapping[str, Any]) -> FailSafe:
-    timeout = item["timeout_s"]
-    safe, behaviour = item["safe_state"] or {}, item["behaviour"] or {}
-    default = timeout["fixed"] if timeout["default"] is None else timeout["default"]
-    return FailSafe(
-        timeout_s=default,
-        timeout_at=timeout["address"],
-        safe_state_at=safe.get("address"),
-        safe_state_default=safe.get("default", 0),
-        behaviour_at=behaviour.get("address"),
-        behaviour_default=behaviour.get("default", 1),
-    )
+    return read_map(text, file)
 
 
 def _folders() -> list[Path]:

@@ -32,7 +32,8 @@ BESIDE = {("config", "modbus"), ("__main__", "cli"), ("units", "errors"), ("mode
 OUTSIDE = {
     "pymodbus": {"field", "sim"},
     "serial": {"field"},
-    "pydantic": {"config"},
+    "pydantic": {"config", "modbus"},
+    "pydantic_core": {"modbus"},
     "typing_extensions": {"model", "config"},
     "click": {"cli"},
     "orjson": {"link", "control", "cli"},

@@ -151,8 +151,8 @@ timeout_ms = 100
         ('[point.a]\naddress = 1\ntype = "u16"\nscale_point = "b"\n', "point.a.scale_point"),
         ('[point.a]\naddress = 1\ntype = "text"\n', "point.a.registers"),
         ('[point.a]\naddress = 1\ntype = "bit"\n', "point.a.type"),
-        ('[point.a]\naddress = 1\ntype = "u16"\ninvalid = [-1]\n', "point.a.invalid"),
-        ("[point]\na = 3\n", "point.a.address"),
+        ('[point.a]\naddress = 1\ntype = "u16"\ninvalid = [-1]\n', "point.a.invalid[1]"),
+        ("[point]\na = 3\n", "point.a"),
         ("point = 3\n", "read.point"),
         (
             (
@@ -163,7 +163,7 @@ timeout_ms = 100
         ),
         (
             '[[channels]]\ncount = 2\n[channels.point.ch_a]\naddress = 1\ntype = "u16"\n',
-            "channels[1].point",
+            "channels[1].point.ch_a",
         ),
         ("[relay]\noutputs = 2\ncoil = 0\nstate = 0\nclose = 1\n", "relay"),
         ("[failsafe]\ntimeout_s = {}\n", "failsafe.timeout_s"),
@@ -172,7 +172,7 @@ timeout_ms = 100
                 '[setpoint]\naddress = 1\ntype = "u16"\nunit = "A"\nleast = 9\nmost = 3\n'
                 'persistence = "volatile"\n'
             ),
-            "setpoint.least",
+            "setpoint.most",
         ),
     ],
 )
