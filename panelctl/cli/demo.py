@@ -48,21 +48,42 @@ def seconds(text: str) -> float:
 
 
 @contextmanager
+def unbroken() -> Iterator[None]:
+    """A signal to end waits until the block is through: a process that is being started has to be
+    known before it can be ended.
+    """
+    came: list[int] = []
+    before = {
+        number: signal.signal(number, lambda number, frame: came.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if came:
+        raise KeyboardInterrupt
+
+
+@contextmanager
 def processes(
     config: Path, folder: Path, source: list[str]
 ) -> Iterator[tuple[subprocess.Popen[str], subprocess.Popen[str], dict[str, Any]]]:
     """The simulated panel and the controller on it; both end with the block."""
     base = [sys.executable, "-m", "panelctl"]
+    bench = ["--bench", str(folder / "bench.sock")]
     log = (folder / "controller.log").open("w")
-    sim = subprocess.Popen(
-        [*base, "sim", "--config", str(config), "--bench", str(folder / "bench.sock"), *source],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,  # Ctrl-C is for us; we end them in order
-    )
-    run = None
+    sim = run = None
     try:
+        with unbroken():
+            sim = subprocess.Popen(
+                [*base, "sim", "--config", str(config), *bench, *source],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                start_new_session=True,  # Ctrl-C is for us; we end them in order
+            )
         assert sim.stdout is not None
         ready, _, _ = select.select([sim.stdout], [], [], START_S)
         line = sim.stdout.readline() if ready else ""
@@ -71,27 +92,36 @@ def processes(
         endpoints = json.loads(line)
         links = [f"--link={name}={url}" for name, url in endpoints["links"].items()]
         places = ["--socket", str(folder / "control.sock"), "--state", str(folder / "state")]
-        run = subprocess.Popen(
-            [*base, "run", "--config", str(config), *places, *links],
-            stdin=subprocess.DEVNULL,
-            stderr=log,
-            text=True,
-            start_new_session=True,
-        )
+        with unbroken():
+            run = subprocess.Popen(
+                [*base, "run", "--config", str(config), *places, *links],
+                stdin=subprocess.DEVNULL,
+                stderr=log,
+                text=True,
+                start_new_session=True,
+            )
         yield sim, run, endpoints
     finally:
-        for process in (run, sim):
-            if process is not None and process.poll() is None:
-                process.send_signal(signal.SIGTERM)
-                with suppress(subprocess.TimeoutExpired):
-                    process.wait(timeout=5)
-                if process.poll() is None:
-                    process.kill()
-        for stream in (sim.stdin, sim.stdout):
-            if stream is not None:
-                stream.close()
-        sim.wait()
-        log.close()
+        with unbroken():
+            for process in (run, sim):
+                end(process)
+            log.close()
+
+
+def end(process: subprocess.Popen[str] | None) -> None:
+    """End a process in order, or by force after five seconds; wait until it is gone."""
+    if process is None:
+        return
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=5)
+        if process.poll() is None:
+            process.kill()
+    for stream in (process.stdin, process.stdout):
+        if stream is not None:
+            stream.close()
+    process.wait()
 
 
 def connect(folder: Path, run: subprocess.Popen[str]) -> ControlClient:
