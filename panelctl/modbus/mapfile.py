@@ -32,6 +32,7 @@ Order = Literal["high_first", "low_first"]
 Kind = Literal[
     "meter", "branch_meter", "relay", "evse", "heater", "inverter", "battery", "nameplate", "node"
 ]
+MOST_DIGITS, MOST_EXPONENT = 64, 64  # of a scale: 1e9999999 would take seconds to write out
 Word = Annotated[int, Field(ge=0, le=65_535)]
 Whole = Annotated[int, Field(ge=0)]
 Wait = Annotated[float, Field(ge=0, le=10_000, allow_inf_nan=False)]
@@ -43,7 +44,9 @@ def _exact(given: object) -> Fraction:
     """A number in TOML is already rounded when it is read: only a text is exact."""
     try:
         if isinstance(given, str):
-            return Fraction(Decimal(given))
+            number = Decimal(given[: MOST_DIGITS + 1])
+            if len(given) <= MOST_DIGITS and abs(number.adjusted()) <= MOST_EXPONENT:
+                return Fraction(number)
     except (InvalidOperation, ValueError, OverflowError):
         pass
     raise ValueError('must be a decimal number as a text, such as "0.1"')

@@ -47,6 +47,8 @@ def said(text: str) -> list[str]:
         (POINT + "invalid = 3\n", "point.a.invalid = 3: must be a list"),
         (POINT + "invalid = [1, true]\n", "point.a.invalid[2] = True: must be a whole number"),
         (POINT + "scale = 0.1\n", "point.a.scale = 0.1: must be a decimal number as a text"),
+        (POINT + 'scale = "1e9999999"\n', "point.a.scale = '1e9999999': must be a decimal number"),
+        (POINT + f'scale = "0.{"1" * 80}"\n', "point.a.scale = '0.1111111"),
         (POINT + 'scale = "nan"\n', "point.a.scale = 'nan': must be a decimal number as a text"),
         (POINT + 'offset = "1/3"\n', "point.a.offset = '1/3': must be a decimal number as a text"),
         (POINT + 'word_order = "high"\n', "point.a.word_order = 'high': must be 'high_first' or"),
