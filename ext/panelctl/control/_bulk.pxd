@@ -11,6 +11,7 @@ cdef dict REASONS, NAMES, WAITS
 
 cdef list _names(i64 claims)
 
+
 @cython.locals(rest_ns=i64, whole=i64)
 cdef double _tenths(i64 ns) except? -1.0
 

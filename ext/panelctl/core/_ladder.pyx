@@ -8,8 +8,6 @@ Rules
 - Only numbers that are not negative are divided, so C's truncation equals Python's floor.
 """
 
-from array import array
-
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport int64_t as i64
 from libc.string cimport memcpy
@@ -101,7 +99,7 @@ cdef bint search(const Rungs *p, int start, int end, i64 *room_ma, i64 *taken_ma
     cdef char chosen[MAX_SEGMENTS]
     cdef char best[MAX_SEGMENTS]
     cdef int a, b, i, count = 0, depth = 0, nodes = 0, best_depth = 0
-    cdef i64 w, size_ma, have = 0, best_worth = 0
+    cdef i64 w, have = 0, best_worth = 0
     cdef const Rung *g
     cdef bint proved = True
     for a in range(start, end):

@@ -9,6 +9,7 @@ cdef double FLOAT_MOST, TO_WHOLE
 cdef int GOOD, INVALID, IMPLAUSIBLE, NOTHING, FOUND, EXACTLY
 cdef double[256] POWERS
 
+
 @cython.locals(exponent=cython.int, mantissa=i64, number=cython.double)
 cdef double narrow(i64 raw) noexcept
 
