@@ -1,3 +1,3 @@
 """panelctl runs a smart electrical panel. See docs/explanation for how the parts fit."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -61,10 +62,16 @@ def made(name: str) -> tuple[Path, str, str]:
 
 
 def main() -> None:
-    """Write every table."""
+    """Write every table; with --check only say which one is not as it is made."""
+    wrong = []
     for name in TABLES:
-        path, _, text = made(name)
-        path.write_text(text)
+        path, now, text = made(name)
+        if now != text:
+            wrong.append(f"{path}: {name}")
+            if "--check" not in sys.argv:
+                path.write_text(text)
+    if wrong and "--check" in sys.argv:
+        raise SystemExit("run `python -m tools.pages`: " + ", ".join(wrong))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ ORDERS = {entry.verb.partition(" ")[0] for entry in COMMANDS}
 
 VERBS = {
     "run": "Run the controller of a panel.",
+    "shadow": "What a controller that writes nothing would have done.",
     "check": "Check a panel file and print its bus plan.",
     "config": "The panel file's JSON Schema.",
     "maps": "Register maps: list, show, lint, decode.",
@@ -31,6 +32,7 @@ VERBS = {
     "relay": "Open or close a circuit as its user.",
     **{entry.verb: entry.short for entry in COMMANDS if " " not in entry.verb},
     "record": "Record every cycle into a file.",
+    "report": "A recording as a whole, in numbers.",
     "replay": "Decide a recording again, to the bit.",
     "storm": "The whole application under faults, on simulated time.",
     "campaign": "Recorded homes under panelctl and under what others do.",

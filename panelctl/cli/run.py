@@ -16,7 +16,7 @@ from panelctl.cli.options import default_socket, split_links
 
 if TYPE_CHECKING:
     from panelctl.config.child import Checked
-    from panelctl.control.app import App
+    from panelctl.control.app import App, Places
     from panelctl.model.panel import Panel
 
 LOG = logging.getLogger("panelctl")
@@ -52,6 +52,11 @@ LOG = logging.getLogger("panelctl")
 @click.option(
     "--read-only", is_flag=True, help="Watch and publish only; nothing is ever written to a device."
 )
+@click.option(
+    "--shadow",
+    is_flag=True,
+    help="Decide as if everything were armed, and write nothing; see `panelctl shadow report`.",
+)
 @log_option
 def command(
     config: Path,
@@ -59,6 +64,7 @@ def command(
     state_path: Path,
     links: tuple[str, ...],
     read_only: bool,
+    shadow: bool,
     log_form: str,
 ) -> None:
     """Run the controller until SIGTERM or Ctrl-C.
@@ -69,17 +75,22 @@ def command(
     It starts in HOLD, reads every relay back before it writes one, and on an orderly stop leaves
     the compute node at its floor, chargers at their fallback and relays as they are.
 
-    With --read-only no circuit counts as armed, and the links themselves refuse to write.
+    With --read-only no circuit counts as armed, and the links themselves refuse to write. With
+    --shadow they refuse too, but every circuit that has a relay or a set-point counts as armed, and
+    what is decided is taken out of the readings: let it run for a week before you arm a panel.
     """
     log_to_stderr(log_form)
     from panelctl.config.child import read_panel_apart
+    from panelctl.control.app import Places
 
+    if read_only and shadow:
+        raise click.UsageError("--read-only and --shadow exclude each other")
+    mode = "read-only" if read_only else "shadow" if shadow else ""
     urls = split_links(links)
     first = read_panel_apart(config, urls)
-    if read_only:
-        state_path = state_path / "read-only"  # what an armed run has to remember stays as it is
+    state_path = state_path / mode  # what an armed run has to remember stays as it is
     _make_folders(socket_path.parent, state_path)
-    asyncio.run(_serve(first, config, urls, socket_path, state_path, read_only))
+    asyncio.run(_serve(first, config, urls, Places(socket_path, state_path), mode))
 
 
 def _make_folders(*folders: Path) -> None:
@@ -98,13 +109,12 @@ async def _serve(
     first: Checked,
     config: Path,
     urls: dict[str, str],
-    socket_path: Path,
-    state_path: Path,
-    read_only: bool,
+    places: Places,
+    mode: str,
 ) -> None:
     """Run until a signal ends it. Raises what the controller raises."""
     from panelctl.config.child import reread_panel_apart
-    from panelctl.control.app import App, Places
+    from panelctl.control.app import App
     from panelctl.control.realtime import freeze_garbage, lock_memory, raise_priority
     from panelctl.control.store import StateStore
     from panelctl.control.supervisor import Supervisor
@@ -113,12 +123,15 @@ async def _serve(
     from panelctl.files import Writer
     from panelctl.link.watchdog import Watchdog
 
-    clock, watchdog, places = TimerfdClock(), Watchdog(), Places(socket_path, state_path)
+    clock, watchdog = TimerfdClock(), Watchdog()
     store = StateStore(places.state, clock.boot, Writer())
 
     def make(panel: Panel, text: str) -> App:
-        if read_only:
+        if mode == "read-only":
             return App(panel.disarmed(), text, places, clock, open_read_only, watchdog, store)
+        if mode == "shadow":
+            armed = panel.all_armed()
+            return App(armed, text, places, clock, open_read_only, watchdog, store, shadow=True)
         return App(panel, text, places, clock, open_link, watchdog, store)
 
     supervisor = Supervisor(first, make, lambda: reread_panel_apart(config, urls))
@@ -140,8 +153,10 @@ async def _serve(
         first.panel.timing.rate_hz,
         "on" if fifo else "not permitted",
         "locked" if locked else "not locked",
-        socket_path,
+        places.socket,
     )
+    if mode == "shadow":
+        LOG.warning("shadow: nothing is written; relays and currents are as they would be")
     await supervisor.run()
-    left = "nothing was written" if read_only else "modulated loads at their fallback"
+    left = "nothing was written" if mode else "modulated loads at their fallback"
     LOG.info("stopped: %s, relays as they are", left)

@@ -69,13 +69,14 @@ def command(
     """
     from panelctl.cli.broker import read_broker, wait_for_hello
     from panelctl.clock import wall_s
-    from panelctl.services.gateway import Gateway
+    from panelctl.services.gateway import Gateway, refuse_shadow
     from panelctl.services.homie import homie_id
 
     log_to_stderr(log_form)
     broker = read_broker(broker_url, user, password_file, ca)
     broker.context()  # a wrong CA file is told at once
     hello = wait_for_hello(socket_path)
+    refuse_shadow(hello)
     root = homie_id(str(hello["serial"]))
     gateway = Gateway(socket_path, broker, root, hass, int(wall_s() * 1000))
 

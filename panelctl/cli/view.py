@@ -33,6 +33,7 @@ EVENT_STYLE = {
     "doubt": "bold red",
 }
 EVENTS_KEPT = 12
+SHADOW = "SHADOW: nothing is written; relays and currents are as they would be."
 
 
 class PanelView:
@@ -70,6 +71,8 @@ class PanelView:
             Panel(self._event_list(), title="Events", border_style="dim"),
         )
         parts: list[RenderableType] = [title, grid, self._circuits(record)]
+        if self._hello["shadow"]:
+            parts.insert(1, Text(SHADOW, style="bold magenta"))
         if self.note:
             parts.append(Text(self.note, style="dim"))
         return Group(*parts)

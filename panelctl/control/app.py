@@ -13,6 +13,8 @@ from pathlib import Path
 from panelctl.clock import Clock
 from panelctl.control.describe import describe_panel
 from panelctl.control.loop import ControlLoop
+from panelctl.control.shadow import NoOutputs, Shadow
+from panelctl.control.shadow_tally import FILE, Bookkeeper
 from panelctl.control.start import Start
 from panelctl.control.store import StateStore
 from panelctl.core.engine import Engine
@@ -34,7 +36,9 @@ class Places:
 
 
 class App:
-    """A controller for one panel. `store` is the one before's, in the same process."""
+    """A controller for one panel. `store` is the one before's, in the same process. `shadow`: it
+    decides and writes nothing (control/shadow.py).
+    """
 
     def __init__(
         self,
@@ -45,6 +49,7 @@ class App:
         opener: OpenLink = open_link,
         watchdog: Watchdog | None = None,
         store: StateStore | None = None,
+        shadow: bool = False,
     ) -> None:
         self.engine = Engine(panel)
         self.links = {link.name: opener(link, clock) for link in panel.links}
@@ -55,8 +60,17 @@ class App:
         start = Start.of(kept, history, now_ns, wall_s)
         start.resume(self.engine)
         self.scanner.take_known(start.kept.serials)
-        self.outputs = Outputs(panel, self.engine, self.links, self.scanner, clock, start.ledger)
-        self.server = ControlServer(places.socket, describe_panel(panel, config, start))
+        self.outputs: Outputs | NoOutputs
+        books = None
+        if shadow:
+            self.outputs = NoOutputs(start.ledger)
+            path = places.state / FILE
+            books = Bookkeeper(self.engine, Shadow(self.engine), path, self.store.writes, wall_s)
+        else:
+            self.outputs = Outputs(
+                panel, self.engine, self.links, self.scanner, clock, start.ledger
+            )
+        self.server = ControlServer(places.socket, describe_panel(panel, config, start, shadow))
         self.loop = ControlLoop(
             self.engine,
             self.scanner,
@@ -65,6 +79,7 @@ class App:
             self.store,
             watchdog or Watchdog(),
             clock,
+            books,
         )
 
     async def run(self, stop: asyncio.Event) -> None:

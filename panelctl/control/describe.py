@@ -9,7 +9,7 @@ from panelctl.model.record import HelloRecord, HelloSetpoint
 from panelctl.model.slots import LEGS
 
 
-def describe_panel(panel: Panel, config: str, start: Start) -> HelloRecord:
+def describe_panel(panel: Panel, config: str, start: Start, shadow: bool = False) -> HelloRecord:
     """What a reader of the socket gets first: the panel's fixed facts, and its file."""
     return {
         "name": panel.name,
@@ -19,6 +19,7 @@ def describe_panel(panel: Panel, config: str, start: Start) -> HelloRecord:
         "voltage_v": panel.service.voltage_v,
         "rate_hz": panel.timing.rate_hz,
         "lease_s": panel.timing.lease_s,
+        "shadow": shadow,
         "backup_tier": panel.backup.shed_tier if panel.backup else None,
         "feeders": {f.id: "".join(LEGS[leg] for leg in f.legs) for f in panel.feeders},
         "heats": list(panel.heat_sink.circuits) if panel.heat_sink else [],

@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from panelctl.clock import Clock
 from panelctl.control.publish import Publisher
 from panelctl.control.realtime import collect_idle
+from panelctl.control.shadow import NoOutputs
+from panelctl.control.shadow_tally import Bookkeeper
 from panelctl.control.store import Kept, StateStore
 from panelctl.core.engine import Engine
 from panelctl.core.snapshot import Part, Snapshot
@@ -59,11 +61,12 @@ class ControlLoop:
         self,
         engine: Engine,
         scanner: Scanner,
-        outputs: Outputs,
+        outputs: Outputs | NoOutputs,
         server: ControlServer,
         store: StateStore,
         watchdog: Watchdog,
         clock: Clock,
+        books: Bookkeeper | None = None,
     ) -> None:
         self.counts = LoopCounts()
         self._engine = engine
@@ -73,6 +76,7 @@ class ControlLoop:
         self._store = store
         self._watchdog = watchdog
         self._clock = clock
+        self._books = books
         self._publisher = Publisher(engine, scanner)
         self._publish_ns = 0  # not before this tick, unless something happened
         self._timing = _untimed()
@@ -100,6 +104,8 @@ class ControlLoop:
         self._outputs.apply(self._clock.now_ns())
         await self._outputs.flush(FLUSH_S)
         self._store_state(self._clock.now_ns(), last=True)
+        if self._books is not None:
+            self._books.save()
         await self._finish()
 
     async def _finish(self) -> None:
@@ -154,7 +160,10 @@ class ControlLoop:
         )
         counts.incomplete += not complete
         now_ns = self._clock.now_ns()
-        engine.image.latch()
+        if self._books is None:
+            engine.image.latch()
+        else:
+            self._books.latch(now_ns)
         queued = self._server.take_commands()
         commands = [command for command, _ in queued]
         verdicts = engine.step(now_ns, commands)
@@ -169,7 +178,11 @@ class ControlLoop:
         timing["work_us"] = max(timing["work_us"], (self._clock.now_ns() - tick_ns) // 1000)
         timing["overruns"] = counts.overruns
         timing["complete"] &= complete
-        if self._publisher.decided(now_ns, commands, verdicts) or tick_ns >= self._publish_ns:
+        happened = self._publisher.decided(now_ns, commands, verdicts)
+        if self._books is not None:
+            wall_s = self._clock.wall_s()
+            self._books.count(now_ns, wall_s, complete, self._publisher.events)
+        if happened or tick_ns >= self._publish_ns:
             record = self._publisher.record(self._clock.wall_s(), timing)
             self._server.publish(encode_record(record))
             self._publish_ns, self._timing = tick_ns + PUBLISH_NS, _untimed()

@@ -80,6 +80,11 @@ class Publisher:
         self._verdicts += verdicts
         return bool(self._events or self._verdicts)
 
+    @property
+    def events(self) -> list[EventRecord]:
+        """What was decided and has not been told yet; not what the wires did."""
+        return self._events
+
     def record(self, wall_s: float, timing: TimingRecord) -> CycleRecord:
         """The record of the last decision, and of all since the record before."""
         engine, state = self._engine, self._engine.state

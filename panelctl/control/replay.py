@@ -47,7 +47,9 @@ def replay(panel: Panel, recording: Recording) -> Replay:
     """Decide everything again. Raises ConfigError when the recording cannot be replayed."""
     try:
         start = Start.from_plain(recording.hello["start"])
-        if not any(circuit["armed"] for circuit in recording.hello["circuits"]):
+        if recording.hello["shadow"]:
+            panel = panel.all_armed()
+        elif not any(circuit["armed"] for circuit in recording.hello["circuits"]):
             panel = panel.disarmed()
     except (KeyError, TypeError, ValueError) as error:
         raise _cannot(f"its first line does not say what it starts from: {error!r}") from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from panelctl.model.breaker import Breaker
-from panelctl.model.circuit import Circuit
+from panelctl.model.circuit import Circuit, Role
 from panelctl.model.metering import PointRef
 
 
@@ -183,6 +183,14 @@ class Panel:
         """The same panel, with nothing that panelctl may write to."""
         circuits = tuple(replace(circuit, armed=False) for circuit in self.circuits)
         return replace(self, circuits=circuits, heat_sink=None)
+
+    def all_armed(self) -> Panel:
+        """The same panel, with everything armed that can be switched or modulated."""
+        circuits = tuple(
+            replace(circuit, armed=circuit.role in (Role.SWITCHED, Role.MODULATED))
+            for circuit in self.circuits
+        )
+        return replace(self, circuits=circuits)
 
     @property
     def compute(self) -> Circuit | None:

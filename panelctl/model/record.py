@@ -304,6 +304,7 @@ class HelloRecord(TypedDict):
     started from (control/start.py), so that a recording from the first cycle on replays.
 
     `backup_tier`: off the grid circuits of this tier and later are shed. `feeders` are legs by id;
+    `shadow`: nothing is written to any device, and what is decided is on how the house would be.
     `heats` are circuits whose heat goes into a tank; `lease_s` is how long a budget holds that is
     not renewed.
     """
@@ -315,6 +316,7 @@ class HelloRecord(TypedDict):
     voltage_v: float
     rate_hz: float
     lease_s: float
+    shadow: bool
     backup_tier: int | None
     feeders: dict[str, str]
     heats: list[str]

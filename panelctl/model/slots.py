@@ -113,12 +113,19 @@ class Slots:
         return self._feeders[ident]
 
 
+def _current_slots(circuit: Circuit) -> dict[PointRef, str]:
+    """One slot a meter point: it is named for the first leg of the circuit that has the point."""
+    names: dict[PointRef, str] = {}
+    for meter in circuit.currents:
+        names.setdefault(meter.current, f"{circuit.id}.{LEGS[meter.leg]}_ma")
+    return names
+
+
 def _circuit_slots(circuit: Circuit, number: Mapping[str, int]) -> CircuitSlots:
-    # One slot a meter point: it is named for the first leg of the circuit that has the point.
-    first = {m.current: f"{circuit.id}.{LEGS[m.leg]}_ma" for m in reversed(circuit.currents)}
+    names = _current_slots(circuit)
     return CircuitSlots(
         tuple(meter.leg for meter in circuit.currents),
-        tuple(number[first[meter.current]] for meter in circuit.currents),
+        tuple(number[names[meter.current]] for meter in circuit.currents),
         tuple(number[f"{circuit.id}.{n}_w"] for n in range(len(circuit.power))),
         tuple(number[f"{circuit.id}.{n}_wh"] for n in range(len(circuit.energy))),
         number.get(f"{circuit.id}.relay", -1),
@@ -153,12 +160,8 @@ def image_slots(panel: Panel) -> list[Slot]:
     for circuit in panel.circuits:
         # A branch circuit may show a motor's locked rotor, six times its rating, and a bit more.
         branch_ma = int(circuit.breaker.rating_a * 10_000)
-        seen: set[PointRef] = set()
-        for meter in circuit.currents:
-            if meter.current not in seen:
-                name = f"{circuit.id}.{LEGS[meter.leg]}_ma"
-                slots.append(Slot(name, "ma", meter.current, -branch_ma, branch_ma))
-                seen.add(meter.current)
+        for source, name in _current_slots(circuit).items():
+            slots.append(Slot(name, "ma", source, -branch_ma, branch_ma))
         for index, source in enumerate(circuit.power):
             branch_w = branch_ma // 1000 * 250
             slots.append(Slot(f"{circuit.id}.{index}_w", "w", source, -branch_w, branch_w))

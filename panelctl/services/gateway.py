@@ -90,6 +90,7 @@ class Gateway:
     # -- from the controller ----------------------------------------------------------------------
 
     def _hello(self, hello: HelloRecord) -> None:
+        refuse_shadow(hello)
         facts: HelloRecord = {**hello, "start": {}, "config": ""}  # which the tree does not show
         if facts == self._hello_seen:
             return
@@ -287,6 +288,15 @@ class Gateway:
         text = f"{leaf.path}: {why}"[:300]
         LOG.info("refused: %s", text, extra={"fields": {"topic": leaf.path, "why": why[:300]}})
         self.client.put(Message(f"{PREFIX}/{leaf.device}/$log/warn", text, retain=False))
+
+
+def refuse_shadow(hello: HelloRecord) -> None:
+    """Nobody outside is shown a house that is not so. Raises ServiceError."""
+    if hello["shadow"]:
+        raise ServiceError(
+            "the controller runs in shadow: its relays and currents are not the real ones, and are "
+            "not published; `panelctl shadow report` and `panelctl status` show them"
+        )
 
 
 def _paths(device: Device) -> list[str]:

@@ -221,3 +221,40 @@ def test_systemd_is_told(tmp_path: Path) -> None:
     finally:
         del os.environ["NOTIFY_SOCKET"]
         notify.close()
+
+
+def test_a_shadow_decides_on_real_wires_and_writes_nothing(tmp_path: Path) -> None:
+    """The links refuse to write, the report is there when it ends, and no service shows it."""
+    text = Path("panelctl/sim/demo.toml").read_text().replace("armed = true", "armed = false")
+    config = tmp_path / "panel.toml"
+    config.write_text(text)
+    made = PanelRig(tmp_path, config)
+    try:
+        made.start("--shadow")
+        assert made.client is not None
+        assert made.client.hello["shadow"]
+        made.until(lambda r: r["state"] == "NORMAL", 15)
+        for name, watts in (("range", 11_000), ("dryer", 5_000), ("water_heater", 4_500)):
+            made.bench.ask(do="demand", circuit=name, w=watts)
+        for name in ("heat_strips", "heat_pump", "hot_tub", "pool_pump"):
+            made.bench.ask(do="demand", circuit=name, w=9_000)
+        made.until(lambda r: any(e["what"] == "shed" for e in r["events"]), 15)
+        shown = panelctl("status", "--socket", str(tmp_path / "control.sock")).stdout
+        assert "SHADOW" in shown
+        assert all(made.bench.truth()["closed"].values())
+        broker = ("--broker", "mqtt://127.0.0.1:1")
+        served = panelctl("serve", "--socket", str(tmp_path / "control.sock"), *broker)
+        assert served.returncode == 2
+        assert "shadow" in served.stderr
+        assert made.run is not None
+        made.run.send_signal(signal.SIGTERM)
+        assert made.run.wait(timeout=10) == 0
+    finally:
+        made.stop()
+    done = panelctl("shadow", "report", "--state", str(tmp_path / "state"), "--json")
+    assert done.returncode == 1, "a week is asked for"
+    account = json.loads(done.stdout)
+    assert sum(tally["sheds"] for tally in account["circuits"].values()) > 0
+    assert account["seen_s"] > 0.5
+    assert "let it run for a week" in account["against"][0]
+    assert "nothing is written" in (tmp_path / "run.log").read_text()

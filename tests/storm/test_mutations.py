@@ -12,6 +12,7 @@ import pytest
 
 from panelctl.config.load import parse_panel, read_panel
 from panelctl.control.app import App
+from panelctl.field.outputs import Outputs
 from panelctl.field.rtu import RtuLink
 from panelctl.model.circuit import Role
 from panelctl.model.limit import LimitName
@@ -61,6 +62,7 @@ def no_dwell(app: App) -> None:
 def no_refresh(app: App) -> None:
     """What the node has been told is not told again."""
     outputs = app.outputs
+    assert isinstance(outputs, Outputs)
     apply = outputs.apply
 
     def once(now_ns: int) -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
+
+import panelctl
 
 TRACKED = [
     Path(name)
@@ -93,11 +96,38 @@ def test_every_map_is_listed_in_the_docs() -> None:
         assert path.stem in text
 
 
-@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "SECURITY.md"])
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "SECURITY.md", "RELEASING.md"])
 def test_what_those_who_join_are_sent_to_is_there(page: str) -> None:
     text = Path(page).read_text()
     named = re.findall(r"`((?:panelctl|tests|docs|ext|fixtures)/[\w/.-]+)`", text)
     linked = re.findall(r"\]\(((?!http)[^)#]+)\)", text)
-    assert named or linked
+    assert named or linked, page
     for path in (*named, *linked):
         assert Path(path).exists(), f"{page}: {path}"
+
+
+def test_one_version_is_told_everywhere() -> None:
+    newest = re.search(
+        r"^## \[(\d[\w.]*)\] - \d{4}-\d\d-\d\d$", Path("CHANGELOG.md").read_text(), re.M
+    )
+    assert newest is not None, "CHANGELOG.md has no release with a day"
+    project = tomllib.loads(Path("pyproject.toml").read_text())["project"]
+    assert project["version"] == panelctl.__version__ == newest[1]
+
+
+def test_every_decision_has_a_day_and_a_status() -> None:
+    parts = re.split(r"^## ", Path("docs/decisions/README.md").read_text(), flags=re.M)[1:]
+    for number, part in enumerate(parts, 1):
+        title, _, rest = part.partition("\n")
+        assert title.startswith(f"{number}. ")
+        assert re.match(r"\n\*\d{4}-\d\d-\d\d, (in force|replaced by \d+)", rest), title
+
+
+def test_what_looks_before_a_commit_is_what_make_lint_runs() -> None:
+    hooks = re.findall(r"entry: (\S+)(.*)", Path(".pre-commit-config.yaml").read_text())
+    makefile = Path("Makefile").read_text()
+    assert len(hooks) >= 5
+    for program, words in hooks:
+        tool = program.rpartition("/")[2]
+        assert f"$(BIN)/{tool}" in makefile
+        assert tool != "python" or words.strip() in makefile

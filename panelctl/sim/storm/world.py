@@ -52,6 +52,7 @@ class World:
 
     def __init__(self, panel: Panel, config: str, seed: int, state: Path) -> None:
         self.panel = panel
+        self.shadow = False  # the controller decides and writes nothing
         self.believed = self._edited = panel  # what the controller's file says
         self.loop = Network()
         self.clock = VirtualClock(self.loop)
@@ -177,7 +178,9 @@ class World:
 
     def _make(self, panel: Panel, config: str) -> App:
         places = Places(Path(SOCKET), self._state)
-        app = App(panel, config, places, self.clock, self._open, store=self._store)
+        panel = panel.all_armed() if self.shadow else panel
+        store, shadow = self._store, self.shadow
+        app = App(panel, config, places, self.clock, self._open, store=store, shadow=shadow)
         self.alter(app)
         return app
 
