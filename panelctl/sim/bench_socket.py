@@ -132,6 +132,7 @@ class BenchSocket:
                     int(message.get("code", 4)),
                     int(message.get("every", 1)),
                     int(message.get("at", -1)),
+                    bool(message.get("writes", False)),
                 )
                 wire.faults[unit].append(fault)
                 return

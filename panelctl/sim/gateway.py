@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from panelctl.modbus.crc import rtu_bytes
 from panelctl.sim.caller import Caller
 from panelctl.sim.devices import SimDevice
-from panelctl.sim.server import Fault, answer_pdu, refusal, struck_by
+from panelctl.sim.server import Fault, answered, refusal, struck_by
 from panelctl.units import NS_PER_MS
 
 SPLIT_NS = NS_PER_MS // 4  # between two bytes of a reply that is split
@@ -118,10 +118,7 @@ class Gateway:
         kind = struck.kind if struck else ""
         if kind == "dead":
             return None
-        answer = answer_pdu(device, pdu, self._time_s())
-        if kind == "refuse":
-            assert struck is not None
-            answer = refusal(pdu, struck.code)
+        answer = answered(device, pdu, self._time_s(), struck)
         wait_ms = device.device.turnround_ms
         if struck is not None:
             wait_ms += struck.delay_ms

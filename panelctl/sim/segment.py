@@ -18,7 +18,7 @@ from panelctl.modbus.crc import rtu_bytes
 from panelctl.modbus.wire import Wire
 from panelctl.model.panel import Link
 from panelctl.sim.devices import SimDevice
-from panelctl.sim.server import Fault, answer_pdu, refusal, struck_by
+from panelctl.sim.server import Fault, answered, struck_by
 from panelctl.units import NS_PER_MS
 
 NOISE = {"noise": b"\xff\x00\x7f", "header": b"\x01\x04\xf0"}
@@ -124,7 +124,7 @@ class Segment:
         struck = struck_by(faults, request.pdu) if faults else None
         if struck is not None and struck.kind == "dead":
             return None
-        answer = answer_pdu(request.device, request.pdu, time_s)
+        answer = answered(request.device, request.pdu, time_s, struck)
         start_ns = request.end_ns + self._turnround_ns[unit]
         if struck is None:
             frame = rtu_bytes(unit, answer)
@@ -185,8 +185,6 @@ class Segment:
 def _spoilt(request: Request, answer: bytes, struck: Fault) -> bytes:
     """The frame of an answer that a fault has struck."""
     unit, kind = request.unit, struck.kind
-    if kind == "refuse":
-        answer = refusal(request.pdu, struck.code)
     frame = bytearray(rtu_bytes(unit % 247 + 1 if kind == "foreign" else unit, answer))
     if kind == "short":
         del frame[-3:]

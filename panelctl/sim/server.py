@@ -29,7 +29,7 @@ FAULT_KINDS = (
     "echo",  # the request comes back before it, as from an adapter that hears itself
     "noise",  # bytes that mean nothing come before it
     "header",  # bytes that look like the beginning of a reply come before it
-    "refuse",  # an exception reply with the fault's code
+    "refuse",  # an exception reply with the fault's code: nothing is done
     "split",  # TCP: byte by byte, quickly
     "closed",  # TCP: the connection is ended in the place of a reply
 )
@@ -42,7 +42,8 @@ class Fault:
     """A fault of one device's replies: its kind, for how many replies (-1: until taken away), by
     how many ms, and with which exception code.
 
-    It may strike only each nth reply (`every`), or only reads that begin at one address (`at`).
+    It may strike only each nth reply (`every`), only reads that begin at one address (`at`), or
+    only writes (`writes`).
     """
 
     kind: str
@@ -51,12 +52,15 @@ class Fault:
     code: int = 4
     every: int = 1
     at: int = -1
+    writes: bool = False
     struck: int = 0
     passed: int = 0  # replies that it let pass since it struck last
 
     def spend(self, address: int = -1) -> bool:
         """Whether it strikes this reply: to a read from there on, or to a write (-1)."""
         if self.times == 0 or (self.at >= 0 and address != self.at):
+            return False
+        if self.writes and address >= 0:
             return False
         if self.passed < self.every - 1:
             self.passed += 1
@@ -82,6 +86,13 @@ def struck_by(faults: list[Fault], pdu: bytes = b"") -> Fault | None:
         if fault.spend(address):
             return fault
     return None
+
+
+def answered(device: SimDevice, pdu: bytes, time_s: float, struck: Fault | None) -> bytes:
+    """The reply's PDU, of a device that may refuse: what it refuses it does not do."""
+    if struck is not None and struck.kind == "refuse":
+        return refusal(pdu, struck.code)
+    return answer_pdu(device, pdu, time_s)
 
 
 def refusal(pdu: bytes, code: int) -> bytes:

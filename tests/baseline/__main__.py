@@ -13,19 +13,19 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from tests.baseline.storms import HOMES, SEEDS, home, storm
-from tests.baseline.stream import BLOCK, PANELS, STEPS, RecordView, stream
+from tests.baseline.stream import BLOCK, PANELS, STEPS, Occurrences, stream
 
 RECORDED = Path(__file__).with_name("recorded.json")
 
 
 def _stream(seed: int) -> tuple[list[str], Counter[str]]:
-    seen = RecordView()
+    seen = Occurrences()
     return stream(seed, STEPS, seen), seen.count
 
 
 def decided() -> dict[str, object]:
     """Everything again: streams, storms, homes, and how often each word occurred."""
-    seen = RecordView()
+    seen = Occurrences()
     streams = []
     with ProcessPoolExecutor() as pool:
         for number, (digests, count) in enumerate(pool.map(_stream, range(PANELS), chunksize=5)):

@@ -11,10 +11,12 @@ from typing import Any
 from panelctl.config.load import read_panel
 from panelctl.control.app import App
 from panelctl.core.engine import Engine
-from panelctl.sim import devices
+from panelctl.sim import devices, gateway, segment
+from panelctl.sim.devices import SimDevice
 from panelctl.sim.direct import DirectRun
 from panelctl.sim.homes import HomePlayer, read_home
 from panelctl.sim.plant import Plant
+from panelctl.sim.server import Fault, answer_pdu, refusal
 from panelctl.sim.storm.run import plan, run
 from panelctl.sim.storm.strike import Pace
 from tests.baseline.stream import projection
@@ -57,6 +59,28 @@ def overheard(note: Any) -> Iterator[None]:
             setattr(kind, name, write)
 
 
+def as_it_was(device: SimDevice, pdu: bytes, time_s: float, struck: Fault | None) -> bytes:
+    """In the world of the recording a simulated device that refused did it all the same. What is
+    compared is what is decided, so the world stays as it was.
+    """
+    answer = answer_pdu(device, pdu, time_s)
+    refuses = struck is not None and struck.kind == "refuse"
+    return refusal(pdu, struck.code) if struck is not None and refuses else answer
+
+
+@contextmanager
+def the_world_of_then() -> Iterator[None]:
+    """Simulated devices as they were when the recording was made."""
+    now = vars(gateway)["answered"]
+    for module in (gateway, segment):
+        vars(module)["answered"] = as_it_was
+    try:
+        yield
+    finally:
+        for module in (gateway, segment):
+            vars(module)["answered"] = now
+
+
 def storm(seed: int) -> str:
     """The digest of one storm: its projections, and every write."""
     path = PANELS[seed % len(PANELS)]
@@ -73,7 +97,7 @@ def storm(seed: int) -> str:
         app.engine.step = heard  # type: ignore[method-assign]  # to listen
 
     strikes = plan(panel, seed, STORM_S, ROUGH)
-    with overheard(chain.update):
+    with the_world_of_then(), overheard(chain.update):
         run(panel, path.read_text(), seed, STORM_S, strikes, 0.0, alter=listen)
     return chain.hexdigest()
 

@@ -30,7 +30,7 @@ NAMES: dict[str, str] = tomllib.loads(Path(__file__).with_name("names.toml").rea
 FIELDS: list[Callable[[Engine], array[int]]] = [attrgetter(place) for place in NAMES.values()]
 
 
-class RecordView:
+class Occurrences:
     """Which words have occurred, and in how many steps."""
 
     def __init__(self) -> None:
@@ -89,7 +89,7 @@ def projection(engine: Engine, now_ns: int, doubts: dict[str, list[Doubt]]) -> b
     return b"".join(bytes(field(engine)) for field in FIELDS) + rest
 
 
-def stream(seed: int, steps: int = STEPS, seen: RecordView | None = None, **how: Any) -> list[str]:
+def stream(seed: int, steps: int = STEPS, seen: Occurrences | None = None, **how: Any) -> list[str]:
     """The digests of a stream, one a block. `how` goes to the engine: which core is to run."""
     engine = Engine(panel_of(seed), **how)
     started(seed, engine)
