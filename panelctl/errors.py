@@ -8,6 +8,7 @@ PanelctlError
 │   ├── BadReply           an answer came, and it is not the answer to this question
 │   ├── DeviceRefused      the device answered with a Modbus exception code
 │   └── ReadOnly           a write was asked of a link that is only for reading
+├── AlreadyRunning         another controller has this state directory, or writes to this panel
 ├── SocketError            the control socket: no controller there, or a message out of shape
 ├── ServiceError           a gateway service cannot do its work: a broker, a certificate, an address
 └── CommandRefused         a command was understood and not carried out; `why` tells the person
@@ -82,6 +83,10 @@ class ReadOnly(FieldError):
 
 class SocketError(PanelctlError):
     """The control socket could not be reached, or a message on it is out of shape."""
+
+
+class AlreadyRunning(PanelctlError):
+    """Another controller has this state directory, or writes to a wire of this panel."""
 
 
 class ServiceError(PanelctlError):

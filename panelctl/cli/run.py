@@ -114,6 +114,7 @@ async def _serve(
 ) -> None:
     """Run until a signal ends it. Raises what the controller raises."""
     from panelctl.config.child import reread_panel_apart
+    from panelctl.control.alone import Alone
     from panelctl.control.app import App
     from panelctl.control.realtime import freeze_garbage, lock_memory, raise_priority
     from panelctl.control.store import StateStore
@@ -124,6 +125,7 @@ async def _serve(
     from panelctl.link.watchdog import Watchdog
 
     clock, watchdog = TimerfdClock(), Watchdog()
+    alone = Alone(places.state)
     store = StateStore(places.state, clock.boot, Writer())
 
     def make(panel: Panel, text: str) -> App:
@@ -132,9 +134,17 @@ async def _serve(
         if mode == "shadow":
             armed = panel.all_armed()
             return App(armed, text, places, clock, open_read_only, watchdog, store, shadow=True)
+        alone.take(panel)
+        alone.keep_only(panel)
         return App(panel, text, places, clock, open_link, watchdog, store)
 
-    supervisor = Supervisor(first, make, lambda: reread_panel_apart(config, urls))
+    async def read() -> Checked:
+        checked = await reread_panel_apart(config, urls)
+        if not mode:
+            alone.take(checked.panel)  # what another controller has refuses the file
+        return checked
+
+    supervisor = Supervisor(first, make, read)
 
     def stop() -> None:
         watchdog.stopping()

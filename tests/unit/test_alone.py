@@ -1,0 +1,102 @@
+"""One controller for a panel: locks that the kernel frees."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from panelctl.config.load import read_panel
+from panelctl.control.alone import Alone
+from panelctl.errors import AlreadyRunning
+from panelctl.model.panel import Panel
+from tests.records import DEMO
+
+HOLDS = """
+import sys
+from pathlib import Path
+from dataclasses import replace
+from panelctl.config.load import read_panel
+from panelctl.control.alone import Alone
+held = Alone(Path(sys.argv[1]))
+held.take(replace(read_panel(Path("panelctl/sim/demo.toml")), serial=sys.argv[2]))
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def panel(tmp_path: Path) -> Panel:
+    """The demo's panel with a serial number that no other test has."""
+    return replace(read_panel(DEMO), serial=f"alone-{os.getpid()}-{tmp_path.name}"[:40])
+
+
+def folder(tmp_path: Path, name: str) -> Path:
+    made = tmp_path / name
+    made.mkdir()
+    return made
+
+
+def test_a_state_directory_has_one_controller(tmp_path: Path) -> None:
+    first = Alone(tmp_path)
+    with pytest.raises(AlreadyRunning, match="another controller keeps its state there"):
+        Alone(tmp_path)
+    first.close()
+    Alone(tmp_path).close()
+    assert (tmp_path / "lock").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_wire_of_a_panel_has_one_controller(tmp_path: Path, panel: Panel) -> None:
+    """Also where the state directories differ, and by whatever path the port is named."""
+    first, second = Alone(folder(tmp_path, "a")), Alone(folder(tmp_path, "b"))
+    first.take(panel)
+    first.take(panel)
+    with pytest.raises(AlreadyRunning, match=rf"process {os.getpid()}\) writes there"):
+        second.take(panel)
+    port = tmp_path / "port"
+    port.touch()
+    (tmp_path / "by-id").symlink_to(port)
+    one, two = (
+        replace(panel, links=(replace(panel.links[0], path=str(tmp_path / name)),))
+        for name in ("port", "by-id")
+    )
+    first.take(one)
+    with pytest.raises(AlreadyRunning):
+        second.take(two)
+    second.take(replace(panel, serial=panel.serial + "-2"))  # another panel behind one gateway
+    first.keep_only(one)
+    second.take(panel)
+    with pytest.raises(AlreadyRunning):
+        second.take(one)
+    for held in (first, second):
+        held.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_nothing_is_left_of_one_that_is_gone(tmp_path: Path, panel: Panel, number: int) -> None:
+    held = subprocess.Popen(
+        [sys.executable, "-c", HOLDS, str(folder(tmp_path, "a")), panel.serial],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert held.stdout is not None
+    assert held.stdin is not None
+    assert held.stdout.readline() == "held\n"
+    mine = Alone(folder(tmp_path, "b"))
+    with pytest.raises(AlreadyRunning, match=rf"process {held.pid}\)"):
+        mine.take(panel)
+    with pytest.raises(AlreadyRunning):
+        Alone(tmp_path / "a")
+    held.send_signal(number)
+    held.wait()
+    mine.take(panel)
+    Alone(tmp_path / "a").close()
+    mine.close()
+    held.stdin.close()
+    held.stdout.close()
