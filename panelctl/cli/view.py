@@ -31,6 +31,9 @@ EVENT_STYLE = {
     "limit": "cyan",
     "relay": "magenta",
     "doubt": "bold red",
+    "order": "bold red",
+    "ignores": "bold red",
+    "obeys": "green",
 }
 EVENTS_KEPT = 12
 SHADOW = "SHADOW: nothing is written; relays and currents are as they would be."
@@ -123,15 +126,20 @@ class PanelView:
 
     def _circuits(self, record: CycleRecord) -> Table:
         half = (len(record["circuits"]) + 1) // 2
+        troubles: dict[str, list[str]] = {}
+        for order in record["orders"]:
+            said = f"{order['of']} {order['ordered']} {order['state']}"
+            troubles.setdefault(order["circuit"], []).append(said)
         grid = Table.grid(expand=True, padding=(0, 2))
         grid.add_column(ratio=3)
         grid.add_column(ratio=2)
         grid.add_row(
-            self._column(record["circuits"][:half]), self._column(record["circuits"][half:])
+            self._column(record["circuits"][:half], troubles),
+            self._column(record["circuits"][half:], troubles),
         )
         return grid
 
-    def _column(self, circuits: list[CircuitRecord]) -> Table:
+    def _column(self, circuits: list[CircuitRecord], troubles: dict[str, list[str]]) -> Table:
         table = Table(box=None, expand=True, padding=(0, 1), header_style="dim")
         table.add_column("circuit", no_wrap=True, width=19)
         table.add_column("W", justify="right", width=6)
@@ -152,7 +160,7 @@ class PanelView:
                 style = "dim"
             watts = f"{circuit['w']}" if circuit["fresh"] else f"({circuit['w']})"
             tier = str(circuit["tier"]) if facts["armed"] else ""
-            why = reason_text(circuit)
+            why = ", ".join([*troubles.get(circuit["id"], ()), reason_text(circuit)]).rstrip(", ")
             if "set_a" in circuit and not facts["compute"]:
                 why = f"≤ {circuit['set_a']:g} A  {why}"
             table.add_row(

@@ -58,6 +58,7 @@ class Place:
         # A balanced 240 V load with one CT is measured against one leg's 120 V.
         self.factor = 2 if circuit.balanced and len(circuit.power) == 1 else 1
         self.relay = slots.relay
+        self.acked = slots.acked
         self.source_legs = [
             j for j, (source, _) in enumerate(engine.source_legs) if source.id == circuit.id
         ]
@@ -97,6 +98,7 @@ class Bulk:
         self._reason_row = state.reason_row
         self._reason_ma = state.reason_ma
         self._since_ns = state.since_ns
+        self._over_ns = state.over_ns
         self._until_ns = state.until_ns
         self._wait = state.wait
         self._wait_row = state.wait_row
@@ -133,6 +135,14 @@ class Bulk:
             "quality": quality,
             "age_ns": age_ns,
         }
+
+    def most_ma(self, i: int) -> int:
+        """What load `i` of the engine draws on the leg where it draws most, mA."""
+        most = 0
+        place = self._by_load[i]
+        for slot in place.amps:
+            most = max(most, self._value[slot])
+        return most
 
     def load_w(self, i: int) -> int:
         """What load `i` of the engine draws, W. Raises KeyError for one that is not there."""
@@ -212,6 +222,10 @@ class Bulk:
                 record["wait_a"] = self._wait_ma[i] / 1000.0
         if self._claims[i]:
             record["claims"] = _names(self._claims[i])
+        if self._over_ns[i]:
+            record["over_s"] = _tenths(now_ns - self._over_ns[i])
+        if place.acked >= 0 and self._sampled_ns[place.acked]:
+            record["acked"] = "CLOSED" if self._value[place.acked] else "OPEN"
         if place.modulated:
             record["set_a"] = self._set_ma[i] / 1000.0
             limit_w = self._engine.power_limits.limit_w(i)

@@ -10,6 +10,7 @@ from panelctl.control.bulk import Bulk
 from panelctl.core.doubt.build import MAINS
 from panelctl.core.engine import Engine
 from panelctl.core.state.layout import LEG_ROWS, NO_LIMIT_MA
+from panelctl.field.orders import Orders
 from panelctl.field.scan import Scanner
 from panelctl.model.command import Command, Verdict, command_to_plain
 from panelctl.model.doubt import Doubt
@@ -48,9 +49,12 @@ class Publisher:
     Every decision is handed over; a record tells of all of them since the one before.
     """
 
-    def __init__(self, engine: Engine, scanner: Scanner | None = None) -> None:
+    def __init__(
+        self, engine: Engine, scanner: Scanner | None = None, orders: Orders | None = None
+    ) -> None:
         self._engine = engine
         self._scanner = scanner
+        self._orders = orders or Orders()
         self._circuits = {circuit.id for circuit in engine.panel.circuits}
         self._seq = 0
         self._cycle = 0
@@ -63,6 +67,8 @@ class Publisher:
         self._binding: tuple[int, ...] = ()
         self._doubts: set[tuple[str, Doubt]] = set()  # that have been told
         self._doubted: dict[str, list[Doubt]] = {}  # now
+        self._modulated = [i for i, load in enumerate(engine.loads) if load.modulation is not None]
+        self._ignoring: set[int] = set()  # that draw more than they are told
         self._stale_ns = int(engine.panel.timing.branch_stale_s * NS_PER_S)
         self._bulk = Bulk(engine, self._stale_ns)
         mains, sink = engine.slots.mains, engine.panel.heat_sink
@@ -75,7 +81,7 @@ class Publisher:
         self._cycle += 1
         self._decisions.append(self._bulk.decision(now_ns))
         self._doubted = self._engine.doubts
-        self._events += self._changed(self._doubted)
+        self._events += self._changed(self._doubted) + self._ignored(now_ns)
         self._commands += commands
         self._verdicts += verdicts
         return bool(self._events or self._verdicts)
@@ -90,6 +96,9 @@ class Publisher:
         engine, state = self._engine, self._engine.state
         now_ns = self._decisions[-1]["t_ns"]
         links, changes, units = self._field(now_ns)
+        orders, of_orders = self._orders.records(now_ns)
+        for event in of_orders:
+            log.warning("%s: %s", event.get("circuit"), event.get("text"))
         self._seq += 1
         record: CycleRecord = {
             "v": VERSION,
@@ -111,11 +120,12 @@ class Publisher:
             "energy": self._energy(),
             "tank_c": self._tank_c(now_ns),
             "doubts": {name: list(why) for name, why in self._doubted.items()},
-            "events": self._events + changes,
+            "events": self._events + changes + of_orders,
             "commands": [_command(command) for command in self._commands],
             "verdicts": [_verdict(verdict) for verdict in self._verdicts],
             "units": units,
             "links": links,
+            "orders": orders,
             "timing": timing,
             "decisions": self._decisions,
         }
@@ -262,6 +272,26 @@ class Publisher:
                 old, new = (tuple(field[i] for field in fields) for fields in (before, after))
                 if old != new:
                     events += self._changes(i, old, new)
+        return events
+
+    def _ignored(self, now_ns: int) -> list[EventRecord]:
+        """Modulated loads that draw more than they are told for so long that it is no delay."""
+        engine, state = self._engine, self._engine.state
+        events: list[EventRecord] = []
+        for i in self._modulated:
+            over_ns = state.over_ns[i]
+            ignores = over_ns != 0 and now_ns - over_ns >= engine.fixed.node_fault_ns[0]
+            if ignores is (i in self._ignoring):
+                continue
+            ident = engine.loads[i].id
+            if ignores:
+                self._ignoring.add(i)
+                drawn_a, told_a = self._bulk.most_ma(i) / 1000, state.set_ma[i] / 1000
+                text = f"draws {drawn_a:.1f} A, told {told_a:.1f} A"
+                events.append({"what": "ignores", "circuit": ident, "text": text})
+            else:
+                self._ignoring.discard(i)
+                events.append({"what": "obeys", "circuit": ident})
         return events
 
     def _changes(self, i: int, old: tuple[int, ...], new: tuple[int, ...]) -> list[EventRecord]:

@@ -21,8 +21,8 @@ from panelctl.model.command import command_from_plain
 from panelctl.model.panel import Panel
 from panelctl.model.record import CycleRecord, DecisionRecord
 
-NOT_DECIDED = ("units", "links", "timing", "wall_s")
-FIELD_EVENTS = ("link", "device")  # what the wires did
+NOT_DECIDED = ("units", "links", "orders", "timing", "wall_s")
+FIELD_EVENTS = ("link", "device", "order")  # what the wires did
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from fractions import Fraction
 from panelctl.core.engine import Engine
 from panelctl.core.state.layout import LEG_ROWS, MODULATED
 from panelctl.field.ledger import Ledger
+from panelctl.field.orders import Orders
 from panelctl.model.metering import Quality
 from panelctl.model.slots import CircuitSlots
 
@@ -188,6 +189,7 @@ class NoOutputs:
 
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
+        self.orders = Orders()  # there are none
 
     def start(self) -> None:
         """There is nothing to start."""

@@ -6,6 +6,7 @@ Rules
 - A relay is written only when its read-back differs from its order, and read back at once.
 - A set-point is written when it changes and when the device's own timer asks for it. The compute
   lease is renewed only on a fresh mains reading.
+- What became of each order is noted (orders.py): what is ordered is not what was acknowledged.
 - Everything that is written is counted, by register and by relay; a register of limited life is
   raised only while its budget lasts (ledger.py).
 """
@@ -27,6 +28,7 @@ from panelctl.field.frames import (
     write_registers_question,
 )
 from panelctl.field.ledger import Budget, Ledger
+from panelctl.field.orders import Key, Orders
 from panelctl.field.scan import Scanner
 from panelctl.field.tasks import Tasks
 from panelctl.modbus.codec import encode_value
@@ -69,6 +71,8 @@ class Target:
     written: tuple[float, int] | None = None  # as acknowledged,
     unsure: bool = False  # and whether a later write may have been obeyed all the same
     written_ns: int = 0
+    writing: Key | None = None  # the order that is under way
+    sets: str = ""  # the circuit whose set-point it has
     retry_ns: int = 0
     backoff_ns: int = RETRY_NS
     sequence: int = 0
@@ -90,6 +94,7 @@ class Outputs:
     ) -> None:
         self.targets: dict[str, Target] = {}
         self.ledger = ledger
+        self.orders = Orders()
         self._engine = engine
         self._scanner = scanner
         self._clock = clock
@@ -104,7 +109,9 @@ class Outputs:
                 slots = engine.slots.circuit(circuit.id)
                 self._relay_loads.append((i, target, slots.relay, slots.acked))
             if circuit.setpoint_device is not None:
-                self._set_loads.append((i, self._target(panel, circuit.setpoint_device, links)))
+                target = self._target(panel, circuit.setpoint_device, links)
+                target.sets = circuit.id
+                self._set_loads.append((i, target))
 
     def start(self) -> None:
         """Start one task a device."""
@@ -132,7 +139,10 @@ class Outputs:
             astray = (image.value[slot] != 0) != (closed == 1) and seen_ns > ordered_ns
             # A contact that stuck must not follow, when it comes loose, what is no longer wanted.
             other_order = image.sampled_ns[told] > 0 and image.value[told] != closed
+            key = (engine.loads[i].id, "relay")
             if astray or other_order:
+                if image.sampled_ns[told] < state.order_ns[i] or other_order:
+                    self.orders.give(key, "CLOSED" if closed else "OPEN", now_ns)
                 hopeless = state.claims[i] & Claim.FAULT and not other_order
                 wait_ns = FAULT_RETRY_NS if hopeless else RETRY_NS
                 if now_ns - ordered_ns >= wait_ns:
@@ -154,6 +164,8 @@ class Outputs:
                 wish = Wish(engine.setpoint_a(i), RUN, refresh_ns)
             target.wish = wish
             if self._due(target, now_ns):
+                if target.written != (wish.value, wish.request):
+                    self.orders.give((circuit.id, "set-point"), shown(target, wish), now_ns)
                 target.wake.set()
 
     async def flush(self, timeout_s: float) -> None:
@@ -200,8 +212,10 @@ class Outputs:
                     await self._write_relay(target)
                 if self._due(target, self._clock.now_ns()):
                     await self._write_setpoint(target)
-            except FieldError:
+            except FieldError as error:
                 target.errors += 1
+                if target.writing is not None:
+                    self.orders.fail(target.writing, error)
                 target.retry_ns = self._clock.now_ns() + target.backoff_ns
                 if target.relays:  # its other orders must not wait for a read-back
                     target.backoff_ns = min(2 * target.backoff_ns, RETRY_MOST_NS)
@@ -218,8 +232,11 @@ class Outputs:
         assert target.map.relay is not None
         if closed >= 0:  # as it is ordered now, not as it was when it was queued
             address = target.map.relay.coil + circuit.relay_output - 1
+            key = target.writing = (circuit.id, "relay")
             answer = await self._write(target, relay_question(target, address, closed == 1))
             self.ledger.moved(circuit.id)
+            self.orders.acknowledge(key)
+            target.writing = None
             self._told(i, closed, answer.sampled_ns)
         target.relays.discard(i)
         lane = self._scanner.lane_of(target.device.name)
@@ -238,6 +255,7 @@ class Outputs:
         wish, setpoint = target.wish, target.map.setpoint
         if target.budget is not None:
             target.budget.wrote()
+        key = target.writing = (target.sets, "set-point")
         target.unsure = True  # a reply that is lost does not tell what the device does
         assert wish is not None
         assert setpoint is not None
@@ -255,12 +273,22 @@ class Outputs:
             if pause is not None and was_paused:
                 await self._write(target, pause_question(target, pause.run))
         target.written, target.unsure = (wish.value, wish.request), False
+        self.orders.acknowledge(key)
+        target.writing = None
         target.written_ns = self._clock.now_ns()
 
     async def _write(self, target: Target, question: Question) -> Answer:
         answer = await target.link.ask(question, target.device.timeout_ms, Turn.WRITE)
         self.ledger.wrote(target.device.name, question)
         return answer
+
+
+def shown(target: Target, wish: Wish) -> str:
+    """A set-point in words: its value in the map's unit, to whole watts or tenths of an ampere."""
+    assert target.map.setpoint is not None
+    unit = target.map.setpoint.point.unit
+    value = f"{wish.value:.0f}" if unit == "W" else f"{wish.value:.1f}"
+    return f"{value} {unit}" + (", stop" if wish.request == STOP else "")
 
 
 def relay_question(target: Target, address: int, closed: bool) -> Question:

@@ -67,7 +67,9 @@ class EnergyRecord(TypedDict):
 
 
 class CircuitRecord(TypedDict):
-    """One circuit. `a` per leg it is on, `relay` is the read-back, `since_s` counts back from now.
+    """One circuit. `a` per leg it is on, `relay` is the read-back, `ordered` and `acked` what its
+    relay was ordered last and what its board acknowledged last; `since_s` counts back from now.
+    `over_s` is for how long it has drawn more than it was told.
 
     `why` and `wait` are codes of model/reason; `by_a` is how many amps were missing on
     `constraint`. `theta` and `trip_s` are of its own breaker, where that is watched; `firm_a` is
@@ -82,6 +84,8 @@ class CircuitRecord(TypedDict):
     relay: str
     tier: int
     ordered: NotRequired[str]
+    acked: NotRequired[str]
+    over_s: NotRequired[float]
     why: NotRequired[str]
     constraint: NotRequired[str]
     by_a: NotRequired[float]
@@ -178,6 +182,21 @@ class UnitRecord(TypedDict):
     dead: int
 
 
+class OrderRecord(TypedDict):
+    """An order that its device refuses, or that was lost: `of` relay or set-point, what is
+    `ordered`, REFUSED or LOST, for how long it has been given, and how often each happened.
+    """
+
+    circuit: str
+    of: str
+    ordered: str
+    state: str
+    since_s: float
+    refused: int
+    lost: int
+    error: NotRequired[str]
+
+
 class TimingRecord(TypedDict):
     """How the cycles went since the record before: the latest begin after its tick and the longest
     work, in µs. `overruns` are ticks skipped since the start; `complete`: all fast reads were
@@ -266,6 +285,7 @@ class CycleRecord(TypedDict):
     verdicts: list[VerdictRecord]
     units: dict[str, UnitRecord]
     links: dict[str, LinkRecord]
+    orders: list[OrderRecord]
     timing: TimingRecord
     decisions: list[DecisionRecord]
 

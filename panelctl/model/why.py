@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from panelctl.model.limit import LimitName
 from panelctl.model.reason import Reason, Wait
 from panelctl.model.record import CircuitRecord, CycleRecord, HelloRecord
 from panelctl.model.relay import Claim
-from panelctl.model.wording import CLAIMS, REASONS, WAITS, place
+from panelctl.model.wording import CLAIMS, LIMITS, ORDERS, REASONS, WAITS, place
+
+OVER_S = 2.0  # a load takes its time to come down to a new set-point
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +21,9 @@ class Why:
     """An explanation. A and s; `constraint` and what follows are None where none was to
     blame.
 
-    `change` says what would have to change for the circuit to get more than it has.
+    `off` is what its relay reads, or a set-point of 0; `relay` may be UNKNOWN. `order` says in what
+    the order differs from what is, and why; empty where it does not. `change` says what would have
+    to change for the circuit to get more than it has.
     """
 
     circuit: str
@@ -26,6 +31,8 @@ class Why:
     off: bool
     why: str
     change: str
+    relay: str = "NONE"
+    order: str = ""
     who: str = ""
     since_s: float | None = None
     constraint: str | None = None
@@ -57,12 +64,14 @@ def explain(hello: HelloRecord, record: CycleRecord, circuit: str) -> Why:
     carried = {**record["legs"], **record["constraints"]}.get(constraint or "")
     binding = carried["binding"] if carried is not None else None
     source = next((x["source"] for x in record["limits"] if x["name"] == binding), None)
-    off = entry.get("ordered", entry["relay"]) == "OPEN" or entry.get("set_a") == 0
+    off = entry["relay"] == "OPEN" or entry.get("set_a") == 0
     short_a = entry.get("wait_a", entry.get("by_a")) if constraint else None
     return Why(
         circuit=circuit,
         name=name,
         off=off,
+        relay=entry["relay"],
+        order=_order(record, entry),
         why=REASONS[reason].sentence,
         who=claims[0].name or "" if claims else "import limit" if reason is Reason.LIMIT else "",
         since_s=entry.get("since_s"),
@@ -74,6 +83,25 @@ def explain(hello: HelloRecord, record: CycleRecord, circuit: str) -> Why:
         source=source,
         change=_change(entry, reason, claims, constraint, short_a),
     )
+
+
+def _order(record: CycleRecord, entry: CircuitRecord) -> str:
+    """Where what is ordered is not what is: what is known of the order."""
+    trouble = [order for order in record["orders"] if order["circuit"] == entry["id"]]
+    said = [ORDERS[order["state"]].format(**order) for order in trouble]
+    said += [f"that is {order['error']}" for order in trouble if order.get("error")]
+    ordered, relay = entry.get("ordered"), entry["relay"]
+    if ordered is not None and relay == "UNKNOWN":
+        said.insert(0, f"its relay is ordered {ordered} and cannot be read")
+    elif ordered is not None and relay not in ("NONE", ordered):
+        said.insert(0, f"its relay is ordered {ordered} and reads {relay}")
+    over_s = entry.get("over_s")
+    if over_s is not None and over_s >= OVER_S and "set_a" in entry:
+        said.append(
+            f"it is told {entry['set_a']:.1f} A and draws {max(entry['a'], default=0.0):.1f} A, "
+            f"for {over_s:.0f} s"
+        )
+    return "; ".join(said)
 
 
 def _change(
@@ -105,17 +133,23 @@ def _change(
 def sentence(why: Why) -> str:
     """The explanation in words."""
     state = "is off" if why.off else "is on"
+    if why.relay == "UNKNOWN":
+        state = "may be on or off"
     since = f" for {why.since_s:.0f} s" if why.since_s is not None else ""
     lines = [f"{why.name} {state}: {why.why}{since}."]
     if why.constraint is not None and why.limit_a is not None:
         short = f"; {why.short_a:.1f} A were missing" if why.short_a is not None else ""
         source = f" ({why.source})" if why.source else ""
+        by = LIMITS[LimitName[why.binding]] if why.binding else "its limit"
         lines.append(
-            f"{place(why.constraint).capitalize()} carried {why.flows_a:.1f} A "
-            f"of {why.limit_a:.1f} A, the limit by {why.binding}{source}{short}."
+            f"{place(why.constraint).capitalize()} carried {why.flows_a:.1f} A of the "
+            f"{why.limit_a:.1f} A that {by} allows{source}{short}."
         )
+    if why.order:
+        lines.append(f"{why.order[:1].upper()}{why.order[1:]}.")
     if why.who:
-        lines.append(f"It is held by: {why.who}.")
+        who = CLAIMS[Claim[why.who]].short if why.who in Claim.__members__ else why.who
+        lines.append(f"It is held open by: {who}.")
     if why.change != "nothing":
         lines.append(f"For more, {why.change}.")
     return "\n".join(lines)

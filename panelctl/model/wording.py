@@ -90,6 +90,12 @@ CLAIMS = {
     Claim.USER: Wording("its user", "its user has to close it"),
     Claim.FOUND: Wording("nobody knows who", "its user has to close it"),
 }
+# Of an order that does not stand: a format of the record's keys.
+ORDERS = {
+    "REFUSED": "its device refuses the {of}'s order ({ordered}), {refused} times in "
+    "{since_s:.0f} s",
+    "LOST": "the {of}'s order ({ordered}) has not been acknowledged for {since_s:.0f} s",
+}
 STATES = {
     State.NORMAL: "the mains are seen",
     State.DEGRADED: "some readings are old: nothing is raised on them",
@@ -106,6 +112,9 @@ EVENTS = {
     "restore": "restored",
     "relay": "relay",
     "throttle": "throttled",
+    "order": "ORDER",
+    "ignores": "FAULT: does not do as it is told",
+    "obeys": "does as it is told again",
     "doubt": "not believed",
     "link": "link",
     "device": "device",

@@ -14,7 +14,7 @@ from panelctl.model.wording import event_text
 
 LOG = logging.getLogger("panelctl.events")
 MOST, WINDOW_S = 50, 10.0
-LOUD = {"fault", "doubt"}
+LOUD = {"fault", "doubt", "order", "ignores"}
 
 
 class Journal:

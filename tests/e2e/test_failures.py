@@ -7,17 +7,24 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from panelctl.config.load import read_panel
 from panelctl.errors import SocketError
 from panelctl.link.client import ControlClient
+from panelctl.model.circuit import Role
 from panelctl.model.command import LimitPower, OpenRelay, SetTier
+from panelctl.model.record import EventRecord
+from panelctl.model.why import explain, sentence
 from tests.e2e.rig import DEMO, PanelRig, Record, circuit, events, node, open_circuits
 
 ALWAYS_ON = {"alarms", "refrigerator", "network", "well_pump", "freezer", "sump_pump", "medical"}
 LIMIT_A = 160.0
+PANEL = read_panel(DEMO)
 
 
 def dinner(rig: PanelRig) -> None:
@@ -256,3 +263,71 @@ def test_the_panel_file_changes_while_the_controller_runs(tmp_path: Path) -> Non
         assert rig.bench.truth()["breaker_trips"] == []
     finally:
         rig.stop()
+
+
+def test_a_board_that_refuses_orders_is_told_of_within_three_seconds(rig: PanelRig) -> None:
+    """It reads as ever, and refuses FC05: told, explained by what is, and told when it is over."""
+    assert rig.client is not None
+    asked_of = next(c for c in PANEL.circuits if c.armed and c.role is Role.SWITCHED)
+    rig.bench.ask(do="fault", device=asked_of.relay_device, kind="refuse", code=4, writes=True)
+    given = rig.until(lambda r: True, 2)
+    assert rig.client.command(OpenRelay("o", asked_of.id)).accepted
+    told = rig.until(lambda r: order_events(r, asked_of.id), 6)
+    (event,) = order_events(told, asked_of.id)
+    assert event["text"].startswith("REFUSED: relay OPEN: the device refused with exception code 4")
+    assert (told["t_ns"] - given["t_ns"]) / 1e9 < 3.0, "from before it was asked for"
+    assert given["orders"] == []
+    (order,) = told["orders"]
+    assert (order["circuit"], order["of"], order["state"]) == (asked_of.id, "relay", "REFUSED")
+    shown = circuit(told, asked_of.id)
+    assert (shown["relay"], shown["ordered"]) == ("CLOSED", "OPEN")
+    said = sentence(explain(rig.client.hello, told, asked_of.id))
+    assert said.startswith(f"{asked_of.name} is on")
+    assert "reads CLOSED" in said
+    assert rig.bench.truth()["closed"][asked_of.id]
+    rig.bench.ask(do="fault", device=asked_of.relay_device, kind="none")
+    over = rig.until(lambda r: order_events(r, asked_of.id), 15)
+    assert order_events(over, asked_of.id)[0]["text"] == "ACKNOWLEDGED: relay OPEN"
+    rig.until(lambda r: asked_of.id in open_circuits(r), 5)
+    rig.until(lambda r: r["orders"] == [], 5)
+
+
+def test_a_node_that_takes_no_write_is_told_of(rig: PanelRig) -> None:
+    rig.bench.ask(do="fault", device="node", kind="dead", writes=True)
+    told = rig.until(lambda r: order_events(r, "compute"), 8)
+    assert order_events(told, "compute")[0]["text"].startswith("LOST: set-point ")
+    assert told["orders"][0]["lost"] > 1
+    rig.bench.ask(do="fault", device="node", kind="none")
+    over = rig.until(lambda r: order_events(r, "compute"), 8)
+    assert order_events(over, "compute")[0]["text"].startswith("ACKNOWLEDGED: set-point ")
+
+
+def order_events(record: Record, ident: str) -> list[EventRecord]:
+    """What a record tells of a circuit's orders."""
+    return [e for e in record["events"] if e["what"] == "order" and e["circuit"] == ident]
+
+
+def test_a_second_controller_of_the_panel_does_not_start(rig: PanelRig, tmp_path: Path) -> None:
+    """Neither on its wires nor in its state directory; and at once when the first was killed."""
+    links = [f"--link={name}={url}" for name, url in rig.links.items()]
+    base = [sys.executable, "-m", "panelctl", "run", "--config", str(DEMO), *links]
+
+    def second(state: Path, *more: str) -> subprocess.CompletedProcess[str]:
+        command = [*base, "--socket", str(tmp_path / "other.sock"), "--state", str(state), *more]
+        return subprocess.run(command, capture_output=True, text=True, timeout=30)
+
+    before = rig.until(lambda r: True, 2)
+    elsewhere = second(tmp_path / "elsewhere")
+    assert elsewhere.returncode == 2
+    assert rig.run is not None
+    assert f"process {rig.run.pid}) writes there" in elsewhere.stderr
+    assert "Traceback" not in elsewhere.stderr
+    beside = second(rig.folder / "state")
+    assert beside.returncode == 2
+    assert "another controller keeps its state there" in beside.stderr
+    after = rig.until(lambda r: r["seq"] > before["seq"] + 20, 6)
+    assert after["state"] == "NORMAL"
+    assert after["orders"] == []
+    rig.kill()
+    rig.start()
+    rig.until(lambda r: r["state"] == "NORMAL", 10)

@@ -73,8 +73,9 @@ def test_a_shed_circuit_names_row_limit_and_source() -> None:
     )
     assert sentence(why) == (
         "Clothes dryer is off: there was not enough room for 3 s.\n"
-        "Leg a carried 171.4 A of 160.0 A, the limit by FSR (panel file); 11.4 A were missing.\n"
-        "It is held by: PCS.\n"
+        "Leg a carried 171.4 A of the 160.0 A that the control setting allows (panel file); "
+        "11.4 A were missing.\n"
+        "It is held open by: the import limit.\n"
         "For more, its minimum off time has to end, in 297 s."
     )
 

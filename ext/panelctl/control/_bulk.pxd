@@ -20,7 +20,7 @@ cdef double _tenths(i64 ns) except? -1.0
 cdef class Place:
     cdef object ident, tier
     cdef readonly int i  # where it is looked up by name
-    cdef int relay
+    cdef int relay, acked
     cdef list amps, watts, source_legs
     cdef int factor
     cdef bint modulated, watched
@@ -36,11 +36,14 @@ cdef class Bulk:
     cdef i64[::1] _value, _quality, _sampled_ns, _read_quality
     cdef i64[::1] _told_value, _told_quality, _told_ns
     cdef i64[::1] _tier, _closed, _claims, _firm_ma, _set_ma, _theta_ppm, _trip_ms
-    cdef i64[::1] _reason, _reason_row, _reason_ma, _since_ns, _until_ns
+    cdef i64[::1] _reason, _reason_row, _reason_ma, _since_ns, _until_ns, _over_ns
     cdef i64[::1] _wait, _wait_row, _wait_ma
 
     @cython.locals(slot=cython.int, at_ns=i64, mark=i64, slots=list, value=list, quality=list, age_ns=list)
     cpdef object decision(self, i64 now_ns)
+
+    @cython.locals(slot=cython.int, most=i64, place=Place)
+    cpdef object most_ma(self, int i)
 
     cpdef object load_w(self, int i)
 

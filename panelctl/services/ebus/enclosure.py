@@ -242,6 +242,10 @@ def _fault(seen: RecordView) -> str:
 def _alerts(seen: RecordView) -> str:
     alerts = [f"{ident}: fault" for ident in _faults(seen)]
     alerts += [f"{name}: does not answer" for name, u in seen.record["units"].items() if u["dead"]]
+    alerts += [
+        f"{order['circuit']}: {order['of']} {order['ordered']} {order['state'].lower()}"
+        for order in seen.record["orders"]
+    ]
     doubts = seen.record["doubts"].items()
     alerts += [f"{name}: {', '.join(why)}" for name, why in doubts if set(why) != {"DROP"}]
     return "; ".join(alerts)

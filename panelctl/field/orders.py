@@ -1,0 +1,113 @@
+"""What became of each order: given, acknowledged, refused or lost; and what people are told of it.
+
+Rules
+- What is ordered, what was acknowledged and what is are three things. This is the second; the first
+  is the engine's, the third is what is read back.
+- A device that refuses says so itself: told with the second refusal of one order. One that says
+  nothing may be starting anew: told after LOST_NS.
+- What was told is told once more when it is over. Nothing here decides anything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from panelctl.errors import DeviceRefused, FieldError
+from panelctl.model.record import EventRecord, OrderRecord
+from panelctl.units import NS_PER_MS, NS_PER_S
+
+REFUSALS = 2  # the first may be a device that was busy
+LOST_NS = 2_500 * NS_PER_MS
+MOST_TEXT = 120
+Key = tuple[str, str]  # the circuit, and `relay` or `set-point`
+
+
+@dataclass(slots=True)
+class Order:
+    """One order that is in force. `since_ns` is when it was given; the counts are its own."""
+
+    ordered: str
+    since_ns: int
+    open: bool = True  # it has not been acknowledged
+    refused: int = 0
+    lost: int = 0
+    error: str = ""
+    told: str = ""  # the state that people were told of
+
+    def state(self, now_ns: int) -> str:
+        """PENDING, ACKNOWLEDGED, REFUSED or LOST."""
+        if not self.open:
+            return "ACKNOWLEDGED"
+        if self.refused >= REFUSALS:
+            return "REFUSED"
+        return "LOST" if now_ns - self.since_ns >= LOST_NS else "PENDING"
+
+
+class Orders:
+    """The orders of a panel's outputs."""
+
+    def __init__(self) -> None:
+        self._orders: dict[Key, Order] = {}
+
+    def give(self, key: Key, ordered: str, now_ns: int) -> None:
+        """This is what is wanted now, and does not stand yet. One that comes before the last was
+        acknowledged goes on with its counts: a budget changes all the time.
+        """
+        before = self._orders.get(key)
+        if before is None:
+            self._orders[key] = Order(ordered, now_ns)
+        elif before.open:
+            before.ordered = ordered
+        else:
+            self._orders[key] = Order(ordered, now_ns, told=before.told)
+
+    def acknowledge(self, key: Key) -> None:
+        """The device has taken it."""
+        if (order := self._orders.get(key)) is not None:
+            order.open = False
+
+    def fail(self, key: Key, error: FieldError) -> None:
+        """The device has refused it, or nothing was heard."""
+        order = self._orders.get(key)
+        if order is None:
+            return
+        if isinstance(error, DeviceRefused):
+            order.refused += 1
+        else:
+            order.lost += 1
+        order.error = str(error)[:MOST_TEXT]
+
+    def records(self, now_ns: int) -> tuple[list[OrderRecord], list[EventRecord]]:
+        """The orders that are refused or lost, and the events since the last call."""
+        records: list[OrderRecord] = []
+        events: list[EventRecord] = []
+        for (circuit, of), order in self._orders.items():
+            state = order.state(now_ns)
+            wrong = state in ("REFUSED", "LOST")
+            if wrong:
+                records.append(_record(circuit, of, order, state, now_ns))
+            if wrong and order.told != state:
+                order.told = state
+                why = f": {order.error}" if order.error else ""
+                text = f"{state}: {of} {order.ordered}{why}"
+                events.append({"what": "order", "circuit": circuit, "text": text})
+            elif state == "ACKNOWLEDGED" and order.told:
+                order.told = ""
+                text = f"ACKNOWLEDGED: {of} {order.ordered}"
+                events.append({"what": "order", "circuit": circuit, "text": text})
+        return records, events
+
+
+def _record(circuit: str, of: str, order: Order, state: str, now_ns: int) -> OrderRecord:
+    record: OrderRecord = {
+        "circuit": circuit,
+        "of": of,
+        "ordered": order.ordered,
+        "state": state,
+        "since_s": round((now_ns - order.since_ns) / NS_PER_S, 1),
+        "refused": order.refused,
+        "lost": order.lost,
+    }
+    if order.error:
+        record["error"] = order.error
+    return record
