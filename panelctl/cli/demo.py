@@ -20,6 +20,7 @@ from typing import Any
 import click
 
 from panelctl.cli.demo_broker import broker_beside
+from panelctl.cli.processes import end, unbroken
 from panelctl.cli.view import PanelView
 from panelctl.errors import PanelctlError, SocketError
 from panelctl.link.client import ControlClient
@@ -45,25 +46,6 @@ def seconds(text: str) -> float:
     if match is None:
         raise click.BadParameter(f"{text!r}: write 60s or 10m", param_hint="--for")
     return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2] or "s"]
-
-
-@contextmanager
-def unbroken() -> Iterator[None]:
-    """A signal to end waits until the block is through: a process that is being started has to be
-    known before it can be ended.
-    """
-    came: list[int] = []
-    before = {
-        number: signal.signal(number, lambda number, frame: came.append(number))
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    if came:
-        raise KeyboardInterrupt
 
 
 @contextmanager
@@ -108,22 +90,6 @@ def processes(
             log.close()
 
 
-def end(process: subprocess.Popen[str] | None) -> None:
-    """End a process in order, or by force after five seconds; wait until it is gone."""
-    if process is None:
-        return
-    if process.poll() is None:
-        process.send_signal(signal.SIGTERM)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=5)
-        if process.poll() is None:
-            process.kill()
-    for stream in (process.stdin, process.stdout):
-        if stream is not None:
-            stream.close()
-    process.wait()
-
-
 def connect(folder: Path, run: subprocess.Popen[str]) -> ControlClient:
     """A connection to the controller once it listens. Raises SocketError when it does not."""
     deadline = time.monotonic() + START_S
@@ -151,7 +117,7 @@ class Tally:
 
     def count(self, record: CycleRecord) -> None:
         """Count one record."""
-        self.cycles += 1
+        self.cycles += len(record["decisions"])
         self.overruns = record["timing"]["overruns"]
         self.late_us.append(record["timing"]["late_us"])
         self.states.add(record["state"])

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import click
 
+from panelctl.cli.processes import end, unbroken
+
 PLACES = ("/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto")
 
 
@@ -44,7 +46,7 @@ def broker_beside(folder: Path, serial: str, wanted: bool) -> Iterator[str]:
     serve += ["--listen", f"127.0.0.1:{ports[2]}", "--access", str(place)]
     started: list[subprocess.Popen[bytes]] = []
     try:
-        with (folder / "mqtt.log").open("ab") as log:
+        with (folder / "mqtt.log").open("ab") as log, unbroken():
             for words in ([found, "-c", str(conf)], serve):
                 started.append(
                     subprocess.Popen(words, stdout=log, stderr=log, start_new_session=True)
@@ -55,9 +57,9 @@ def broker_beside(folder: Path, serial: str, wanted: bool) -> Iterator[str]:
             f"{place / 'passphrase'}"
         )
     finally:
-        for process in reversed(started):
-            process.terminate()
-            process.wait(10)
+        with unbroken():
+            for process in reversed(started):
+                end(process)
 
 
 def _free_ports(number: int) -> list[str]:

@@ -47,6 +47,8 @@ def command(
     if as_json:
         click.echo(json.dumps({**asdict(why), "at_s": at_s, "wall_s": record["wall_s"]}))
         return
+    if record["shadow"]:
+        click.echo("In shadow; nothing is written, and this is how the house would be:")
     if at_s is not None:
         click.echo(f"{at_s:.1f} s after the start of {file}:")
     click.echo(sentence(why))

@@ -16,6 +16,7 @@ from panelctl.link.client import ControlClient
 from panelctl.model.command import COMMANDS, Command, Entry, command_from_plain
 from panelctl.model.keys import Flag, Key, Number, Text, Whole, Windows
 
+SHADOW = "in shadow: nothing is written to any device"
 NONE = "none"  # takes back what was asked for
 GROUPS = {
     "relay": "Open a managed circuit, or take back your own claim on it.\n\n"
@@ -123,7 +124,7 @@ def _said(entry: Entry, values: Mapping[str, Any], plain: Mapping[str, Any]) -> 
         plain[name] is None
         for name, key in entry.keys.items()
         if isinstance(key, Number) and key.null and not key.option
-    )
+    ) or any(plain[name] == [] for name, key in entry.keys.items() if isinstance(key, Windows))
     words = {
         name: len(plain[name]) if isinstance(key, Windows) else values[name]
         for name, key in entry.keys.items()
@@ -135,10 +136,11 @@ def send(socket_path: Path, order: Command, done: str, as_json: bool) -> None:
     """Send `order`; say `done` or why not. Exit code 1 when it was refused."""
     with ControlClient(socket_path) as client:
         verdict = client.command(order)
+        shadow = client.hello["shadow"]
     if as_json:
-        click.echo(json.dumps({"accepted": verdict.accepted, "why": verdict.why}))
+        click.echo(json.dumps({"accepted": verdict.accepted, "why": verdict.why, "shadow": shadow}))
     elif verdict.accepted:
-        click.echo(done)
+        click.echo(f"{done} ({SHADOW})" if shadow else done)
     else:
         click.echo(f"refused: {verdict.why}", err=True)
     if not verdict.accepted:

@@ -33,7 +33,7 @@ def command(file: Path, duration: str, wait: bool, socket_path: Path, as_json: b
     decided again by `panelctl replay`.
     """
     end_s = time.monotonic() + seconds(duration) if duration else None
-    cycles, problem = 0, ""
+    records, cycles, problem = 0, 0, ""
     with _client(socket_path, wait) as client:
         try:
             recording = open_recording(file)
@@ -44,7 +44,7 @@ def command(file: Path, duration: str, wait: bool, socket_path: Path, as_json: b
                 recording.write(header(client.hello))
                 for record in client.watch():
                     recording.write(json.dumps(record, separators=(",", ":")).encode() + b"\n")
-                    cycles += 1
+                    records, cycles = records + 1, cycles + len(record["decisions"])
                     if end_s is not None and time.monotonic() >= end_s:
                         break
         except KeyboardInterrupt:
@@ -52,7 +52,11 @@ def command(file: Path, duration: str, wait: bool, socket_path: Path, as_json: b
         except (SocketError, OSError) as error:
             problem = str(error)
     if as_json:
-        click.echo(json.dumps({"file": str(file), "cycles": cycles, "problem": problem}))
+        click.echo(
+            json.dumps(
+                {"file": str(file), "records": records, "cycles": cycles, "problem": problem}
+            )
+        )
     else:
         click.echo(f"{cycles} cycles in {file}")
     if problem:

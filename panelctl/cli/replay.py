@@ -42,7 +42,7 @@ def command(file: Path, config: Path | None, as_json: bool) -> None:
     else:
         first = result.difference
         click.echo(
-            f"cycle {first.seq} comes out otherwise in {first.key}:\n"
+            f"record {first.seq} comes out otherwise in {first.key}:\n"
             f"  recorded {json.dumps(first.recorded)[:600]}\n"
             f"  replayed {json.dumps(first.replayed)[:600]}"
         )

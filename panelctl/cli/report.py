@@ -12,7 +12,7 @@ import click
 from panelctl.cli.options import json_option
 from panelctl.model.reason import State
 from panelctl.model.relay import Claim
-from panelctl.model.wording import CLAIMS, STATES, place
+from panelctl.model.wording import CLAIMS, STATES, place, times
 
 if TYPE_CHECKING:
     from panelctl.report.summary import CircuitSummary, Summary
@@ -44,6 +44,8 @@ def command(file: Path, as_json: bool) -> None:
         click.echo(json.dumps(asdict(summary)))
         return
     names = {circuit["id"]: circuit["name"] for circuit in recording.hello["circuits"]}
+    if recording.hello["shadow"]:
+        click.echo("Recorded in shadow: relays and currents are as they would have been.")
     for line in in_words(summary, names):
         click.echo(line)
 
@@ -65,7 +67,7 @@ def in_words(summary: Summary, names: dict[str, str]) -> list[str]:
     if node is not None:
         used = "" if node.used is None else f", {node.used:.1%} of its budget"
         lines.append(
-            f"compute: {node.drawn_wh / 1000:.3f} kWh{used}; its budget fell {node.lowered} times"
+            f"compute: {node.drawn_wh / 1000:.3f} kWh{used}; its budget fell {times(node.lowered)}"
         )
     for ident, circuit in summary.circuits.items():
         lines.append(f"{names.get(ident, ident)}: {_circuit(circuit)}")
@@ -80,9 +82,10 @@ def in_words(summary: Summary, names: dict[str, str]) -> list[str]:
 def _circuit(circuit: CircuitSummary) -> str:
     if circuit.most_w is None:
         return "never read"
+    given = " given" if circuit.drawn_wh < 0 else ""
     parts = [
-        f"{circuit.drawn_wh / 1000:.3f} kWh, most {circuit.most_w:.0f} W",
-        f"ran {circuit.runs_ratio:.0%} of the time, {circuit.starts} starts",
+        f"{abs(circuit.drawn_wh) / 1000:.3f} kWh{given}, most {abs(circuit.most_w):.0f} W",
+        f"ran {circuit.runs_ratio:.0%} of the time, started {times(circuit.starts)}",
     ]
     for claim, seconds in circuit.off_s.items():
         parts.append(f"held open by {CLAIMS[Claim[claim]].short} for {_time(seconds)}")

@@ -128,20 +128,27 @@ async def _serve(
     alone = Alone(places.state)
     store = StateStore(places.state, clock.boot, Writer())
 
+    newest = first
+
     def make(panel: Panel, text: str) -> App:
         if mode == "read-only":
             return App(panel.disarmed(), text, places, clock, open_read_only, watchdog, store)
         if mode == "shadow":
+            unfit = [str(problem) for problem in newest.if_armed]
+            for problem in unfit:
+                LOG.warning("armed, the panel file would be refused: %s", problem)
             armed = panel.all_armed()
-            return App(armed, text, places, clock, open_read_only, watchdog, store, shadow=True)
-        alone.take(panel)
+            return App(armed, text, places, clock, open_read_only, watchdog, store, unfit)
+        alone.claim(panel)
         alone.keep_only(panel)
         return App(panel, text, places, clock, open_link, watchdog, store)
 
     async def read() -> Checked:
+        nonlocal newest
         checked = await reread_panel_apart(config, urls)
         if not mode:
-            alone.take(checked.panel)  # what another controller has refuses the file
+            alone.claim(checked.panel)  # what another controller has refuses the file
+        newest = checked
         return checked
 
     supervisor = Supervisor(first, make, read)

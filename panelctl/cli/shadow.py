@@ -14,9 +14,10 @@ from panelctl.cli.options import json_option
 from panelctl.control.shadow_tally import FILE, Account, CircuitTally, read_account
 from panelctl.model.doubt import Doubt
 from panelctl.model.reason import State
-from panelctl.model.wording import DOUBTS, STATES, place
+from panelctl.model.wording import DOUBTS, STATES, place, times
 
 ENOUGH_S = 7 * 86_400.0
+OVER_S = 2.0  # nothing is over its limit for longer at once, while all is well
 UNREAD_RATIO = 0.01  # of the time: more than that has to be looked into
 
 
@@ -94,20 +95,20 @@ def _done(tally: CircuitTally) -> str:
     parts = []
     if tally.sheds or tally.off_s:
         parts.append(
-            f"shed {tally.sheds} times, restored {tally.restores} times, off for "
+            f"shed {times(tally.sheds)}, restored {times(tally.restores)}, off for "
             f"{_long(tally.off_s)}, {tally.kept_wh / 1000:.2f} kWh not drawn"
         )
     if tally.lowered_s:
         lowered = f"{tally.lowered_wh / 1000:.2f} kWh not drawn"
         parts.append(f"lowered for {_long(tally.lowered_s)}, {lowered}")
     if tally.raised:
-        parts.append(f"set-point raised {tally.raised} times")
+        parts.append(f"set-point raised {times(tally.raised)}")
     return "; ".join(parts) or "left alone"
 
 
 def speaks_against(account: Account) -> list[str]:
     """Where the house did not behave as the panel file says, or too little was seen."""
-    found = []
+    found = [f"`panelctl check` would refuse the file: {problem}" for problem in account.unfit]
     if account.seen_s < ENOUGH_S:
         found.append(f"{_long(account.seen_s)} were seen: let it run for a week")
     if account.cycles and account.incomplete > 0.01 * account.cycles:
@@ -120,15 +121,15 @@ def speaks_against(account: Account) -> list[str]:
     if blind_s > UNREAD_RATIO * account.seen_s:
         found.append(f"the mains could not be seen for {_long(blind_s)}")
     for leg, tally in account.legs.items():
-        if tally.left_over_s > 2.0:
+        if tally.longest_s > OVER_S:
             found.append(
                 f"{place(leg)} would still have been over its limit for "
-                f"{_long(tally.left_over_s)}, by up to {tally.left_over_a:.1f} A: arm more, or "
-                "more that draws"
+                f"{_long(tally.longest_s)} at once, by up to {tally.left_over_a:.1f} A: arm more, "
+                "or more that draws"
             )
         if tally.surprises:
             found.append(
-                f"the household on {place(leg)} rose {tally.surprises} times by more than is left "
+                f"the household on {place(leg)} rose {times(tally.surprises)} by more than is left "
                 f"free, by up to {tally.surprise_a:.1f} A at once"
             )
     for ident, circuit in account.circuits.items():
@@ -148,11 +149,13 @@ def _of_circuit(ident: str, tally: CircuitTally, seen_s: float) -> list[str]:
             "would be closed into too little room"
         )
     if tally.sheds and tally.idle_sheds > tally.sheds / 2:
-        found.append(f"{ident} would have been shed {tally.idle_sheds} times while it drew nothing")
+        found.append(
+            f"{ident} would have been shed {times(tally.idle_sheds)} while it drew nothing"
+        )
     if tally.unread_s > UNREAD_RATIO * seen_s:
         found.append(f"the meter of {ident} could not be read for {_long(tally.unread_s)}")
     if tally.faults:
-        found.append(f"{ident} would have been at fault {tally.faults} times")
+        found.append(f"{ident} would have been at fault {times(tally.faults)}")
     return found
 
 

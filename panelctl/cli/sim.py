@@ -70,13 +70,13 @@ def command(
     else:
         player = ScenarioPlayer(read_story(story or folder / "story.toml", plant), plant)
 
-    async def serve(desk_path: Path) -> None:
+    async def serve(bench_path: Path) -> None:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         house = House(panel, plant, player, seed, TimerfdClock())
-        endpoints = await house.start(desk_path)
+        endpoints = await house.start(bench_path)
         click.echo(json.dumps(asdict(endpoints)))
         if not sys.stdin.isatty():
             loop.add_reader(0, _end_with_input, stop)

@@ -10,6 +10,7 @@ import click
 from panelctl.cli.options import json_option, socket_option
 from panelctl.link.client import ControlClient
 
+RECORDS_HZ = 10  # no more are published
 FRAMES = 5  # a second, on a terminal
 
 
@@ -54,7 +55,7 @@ def _follow(client: ControlClient) -> None:
     view = PanelView(client.hello, "Ctrl-C ends the view, not the controller.")
     first_ns = None
     with Live(screen=True, auto_refresh=False) as live:
-        every = max(1, round(client.hello["rate_hz"] / FRAMES))
+        every = max(1, round(min(client.hello["rate_hz"], RECORDS_HZ) / FRAMES))
         for record in client.watch():
             first_ns = first_ns or record["t_ns"]
             view.remember(record, (record["t_ns"] - first_ns) / 1e9)

@@ -11,8 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from panelctl.model.doubt import Doubt
+from panelctl.model.limit import LimitName
 from panelctl.model.record import CircuitRecord, CycleRecord, HelloRecord
-from panelctl.model.wording import DOUBTS, event_text, reason_text
+from panelctl.model.wording import DOUBTS, LIMITS, event_text, reason_text
 
 STATE_STYLE = {
     "NORMAL": "bold green",
@@ -63,7 +64,7 @@ class PanelView:
             (self._hello["name"], "bold"),
             "   ",
             (record["state"], STATE_STYLE.get(record["state"], "")),
-            f"   {self._hello['rate_hz']:g} Hz, cycle {record['seq']}, "
+            f"   {self._hello['rate_hz']:g} Hz, cycle {record['cycle']}, "
             f"{timing['work_us'] / 1000:.0f} ms, overruns {timing['overruns']}",
         )
         grid = Table.grid(expand=True, padding=(0, 1))
@@ -99,7 +100,9 @@ class PanelView:
             )
             table.add_row(f"Leg {name}", bar, f"{leg['a']:.1f} / {leg['limit_a']:.0f} A")
             room = Text(f"{leg['headroom_a']:+.1f} A", style="bold red" if over else "")
-            table.add_row("", Text(f"binding: {leg['binding']}", style="dim"), room)
+            table.add_row(
+                "", Text(f"limited by {LIMITS[LimitName[leg['binding']]]}", style="dim"), room
+            )
             doubts = record["doubts"]
             for why in (*doubts.get(name, ()), *doubts.get("main", ())):
                 table.add_row("", Text(f"not believed: {DOUBTS[Doubt(why)]}", style="bold red"), "")
@@ -118,10 +121,9 @@ class PanelView:
             )
         for limit in record["limits"]:
             if limit["name"] != "FSR":
+                amps = min(limit["limit_a"].values())
                 until = f", {limit['until_s']:.0f} s left" if "until_s" in limit else ""
-                table.add_row(
-                    "", f"{limit['name']} {min(limit['limit_a'].values()):g} A{until}", ""
-                )
+                table.add_row("", f"{LIMITS[LimitName[limit['name']]]}: {amps:g} A{until}", "")
         return table
 
     def _circuits(self, record: CycleRecord) -> Table:

@@ -14,7 +14,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from panelctl.errors import ConfigError, PanelctlError
+from panelctl.errors import ConfigError, PanelctlError, Problem
 from panelctl.modbus.maps import RegisterMap, load_map
 from panelctl.model.panel import Panel
 
@@ -23,11 +23,14 @@ CHILD = (sys.executable, "-m", "panelctl.config.child")
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A panel file that holds: the panel, the text, and the maps of its devices by id."""
+    """A panel file that holds: the panel, the text, the maps of its devices by id, and what it
+    would be refused for if everything were armed.
+    """
 
     panel: Panel
     text: str
     maps: dict[str, RegisterMap] = field(default_factory=dict)
+    if_armed: tuple[Problem, ...] = ()
 
     def same(self, other: Checked) -> bool:
         """Whether there is nothing new in the other one."""
@@ -65,13 +68,14 @@ async def reread_panel_apart(path: Path, links: dict[str, str] | None = None) ->
 
 
 def _child() -> None:
-    from panelctl.config.load import read_panel_and_text
+    from panelctl.config.load import problems_if_armed, read_panel_and_text
 
     links = dict(text.split("=", 1) for text in sys.argv[2:])
     try:
         panel, text = read_panel_and_text(Path(sys.argv[1]), links)
         maps = {device.map: load_map(device.map) for device in panel.devices}
-        result: Checked | ConfigError = Checked(panel, text, maps)
+        if_armed = tuple(problems_if_armed(text, sys.argv[1]))
+        result: Checked | ConfigError = Checked(panel, text, maps, if_armed)
     except ConfigError as error:
         result = error
     sys.stdout.buffer.write(pickle.dumps(result))

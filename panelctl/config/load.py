@@ -39,6 +39,20 @@ def parse_panel(text: str, file: str) -> Panel:
     return panel
 
 
+def problems_if_armed(text: str, file: str) -> list[Problem]:
+    """What the same file would be refused for if everything in it that can be were armed. Raises
+    ConfigError where it is refused as it is.
+    """
+    parse_panel(text, file)
+    tables = PanelFile.model_validate(tomllib.loads(text))
+    circuits = [
+        circuit.model_copy(update={"armed": circuit.role in ("switched", "modulated")})
+        for circuit in tables.circuit
+    ]
+    armed = tables.model_copy(update={"circuit": circuits})
+    return check_tables(armed) or check_plan(build_panel(armed))
+
+
 def read_panel(path: Path, links: dict[str, str] | None = None) -> Panel:
     """The panel in the file at `path`; `links` replaces the URLs of links by name.
 

@@ -39,7 +39,7 @@ class Alone:
                 "one a directory of its own by --state"
             ) from None
 
-    def take(self, panel: Panel) -> None:
+    def claim(self, panel: Panel) -> None:
         """Take the wires of a panel, besides those that are held already."""
         for link in panel.links:
             name = _name(panel, link)

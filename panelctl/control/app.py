@@ -7,6 +7,7 @@ simulated network.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,8 +37,9 @@ class Places:
 
 
 class App:
-    """A controller for one panel. `store` is the one before's, in the same process. `shadow`: it
-    decides and writes nothing (control/shadow.py).
+    """A controller for one panel. `store` is the one before's, in the same process. With `shadow`,
+    which says what its file would be refused for if it were armed, it decides and writes nothing
+    (control/shadow.py).
     """
 
     def __init__(
@@ -49,7 +51,7 @@ class App:
         opener: OpenLink = open_link,
         watchdog: Watchdog | None = None,
         store: StateStore | None = None,
-        shadow: bool = False,
+        shadow: Sequence[str] | None = None,
     ) -> None:
         self.engine = Engine(panel)
         self.links = {link.name: opener(link, clock) for link in panel.links}
@@ -62,15 +64,17 @@ class App:
         self.scanner.take_known(start.kept.serials)
         self.outputs: Outputs | NoOutputs
         books = None
-        if shadow:
+        if shadow is not None:
             self.outputs = NoOutputs(start.ledger)
             path = places.state / FILE
             books = Bookkeeper(self.engine, Shadow(self.engine), path, self.store.writes, wall_s)
+            books.account.unfit = list(shadow)
         else:
             self.outputs = Outputs(
                 panel, self.engine, self.links, self.scanner, clock, start.ledger
             )
-        self.server = ControlServer(places.socket, describe_panel(panel, config, start, shadow))
+        hello = describe_panel(panel, config, start, shadow is not None)
+        self.server = ControlServer(places.socket, hello)
         self.loop = ControlLoop(
             self.engine,
             self.scanner,

@@ -77,7 +77,7 @@ class ControlLoop:
         self._watchdog = watchdog
         self._clock = clock
         self._books = books
-        self._publisher = Publisher(engine, scanner, outputs.orders)
+        self._publisher = Publisher(engine, scanner, outputs.orders, books is not None)
         self._publish_ns = 0  # not before this tick, unless something happened
         self._timing = _untimed()
         self._taken = NOTHING  # what was last taken of the engine

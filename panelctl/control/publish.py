@@ -50,11 +50,16 @@ class Publisher:
     """
 
     def __init__(
-        self, engine: Engine, scanner: Scanner | None = None, orders: Orders | None = None
+        self,
+        engine: Engine,
+        scanner: Scanner | None = None,
+        orders: Orders | None = None,
+        shadow: bool = False,
     ) -> None:
         self._engine = engine
         self._scanner = scanner
         self._orders = orders or Orders()
+        self._shadow = shadow
         self._circuits = {circuit.id for circuit in engine.panel.circuits}
         self._seq = 0
         self._cycle = 0
@@ -106,6 +111,7 @@ class Publisher:
             "cycle": self._cycle,
             "t_ns": now_ns,
             "wall_s": round(wall_s, 3),
+            "shadow": self._shadow,
             "state": engine.now.name,
             "legs": {LEGS[r]: self._constraint(r) for r in range(LEG_ROWS)},
             "constraints": {

@@ -55,7 +55,7 @@ def replay(panel: Panel, recording: Recording) -> Replay:
         raise _cannot(f"its first line does not say what it starts from: {error!r}") from None
     engine = Engine(panel)
     start.resume(engine)
-    publisher = Publisher(engine)  # no wire, so no links
+    publisher = Publisher(engine, shadow=recording.hello["shadow"])  # no wire, so no links
     cycles = 0
     for number, record in enumerate(recording.records, 1):
         try:

@@ -36,7 +36,8 @@ class Load:
 
     i: int
     slots: CircuitSlots
-    power_factor: int  # a single power reading of a balanced load stands for both legs
+    power_factor: int  # a single power reading of a balanced load stands for both legs,
+    counter_parts: int  # and a single counter counts one of them
     drew_ma: int = 0  # what it really draws, on the leg where it draws most,
     drew_w: float = 0.0  # and on all
     less_ma: tuple[int, ...] = (0,) * LEG_ROWS
@@ -52,13 +53,16 @@ class Counter:
     less_wh: float = 0.0
 
     def show(self, raw_wh: int, less_wh: float) -> int:
-        """What it would say: it moves only when the real one does, and never falls."""
+        """What it would say. With less it moves only when the real one does, and never falls; with
+        more (`less_wh` below 0) it moves by itself.
+        """
         self.less_wh += less_wh
         moved = raw_wh - self.raw_wh
-        if moved:
-            taken = min(max(0, moved), max(0, int(self.less_wh)))
-            self.raw_wh, self.shown_wh = raw_wh, self.shown_wh + moved - taken
-            self.less_wh -= taken
+        taken = int(self.less_wh)
+        if taken > 0:
+            taken = min(max(0, moved), taken)
+        self.raw_wh, self.shown_wh = raw_wh, self.shown_wh + moved - taken
+        self.less_wh -= taken
         return self.shown_wh
 
 
@@ -73,6 +77,7 @@ class Shadow:
                 i,
                 engine.slots.circuit(circuit.id),
                 2 if circuit.balanced and len(circuit.power) == 1 else 1,
+                max(len(circuit.energy), 2 if circuit.balanced else 1),
             )
             for i, circuit in enumerate(engine.loads)
         ]
@@ -80,6 +85,8 @@ class Shadow:
             (engine.slots.feeder(feeder.id), frozenset(feeder.circuits))
             for feeder in engine.panel.feeders
         ]
+        self._gives = bool(engine.source_legs)
+        self.real_ma = [0] * LEG_ROWS  # at the main lugs; below 0 where it flows out
         self._counters: dict[int, Counter] = {}
         self._then_ns = 0
 
@@ -102,12 +109,12 @@ class Shadow:
         self._then_ns = now_ns
         less_ma, less_w = [0] * LEG_ROWS, 0.0
         for load in self.loads:
-            self._hold_back(load)
+            self._hold_back(load, now_ns)
             for leg, ma in enumerate(load.less_ma):
                 less_ma[leg] += ma
             less_w += load.less_w
             for slot in load.slots.counters:
-                self._count(slot, load.less_w * hours / len(load.slots.counters))
+                self._count(slot, load.less_w * hours / load.counter_parts)
         self._lower_mains(less_ma, less_w, hours)
         self._lower_feeders()
 
@@ -120,12 +127,12 @@ class Shadow:
             return Fraction(state.set_ma[i], load.drew_ma)
         return WHOLE
 
-    def _hold_back(self, load: Load) -> None:
+    def _hold_back(self, load: Load, now_ns: int) -> None:
         image, slots = self._engine.image, load.slots
         real_ma = [max(0, image.value[slot]) for slot in slots.currents]
         load.drew_ma = max(real_ma, default=0)
         load.drew_w = self._watts(load, sum(real_ma))
-        kept = self._kept_of(load)
+        kept = self._kept_of(load) if self._read(load, now_ns) else WHOLE
         closed = self._engine.state.closed[load.i]
         if slots.relay >= 0 and closed >= 0:
             image.value[slots.relay] = closed
@@ -140,6 +147,12 @@ class Shadow:
         load.less_ma = tuple(less)
         load.less_w = load.drew_w * float(1 - kept)
 
+    def _read(self, load: Load, now_ns: int) -> bool:
+        """Whether its own currents are read: of what is not, nothing is taken out of the mains."""
+        image, stale_ns = self._engine.image, self._engine.fixed.stale_ns[load.i]
+        slots = load.slots.currents
+        return bool(slots) and all(image.good(slot, now_ns, stale_ns) for slot in slots)
+
     def _watts(self, load: Load, total_ma: int) -> float:
         """What a load really draws; by its current where it has no power."""
         image = self._engine.image
@@ -148,18 +161,25 @@ class Shadow:
         return total_ma / 1000 * self._half_v
 
     def _lower_mains(self, less_ma: list[int], less_w: float, hours: float) -> None:
+        """Only a panel with sources gives; elsewhere a power below 0 is a transformer the wrong way
+        round. A reading keeps the sign that its meter gives it.
+        """
         image, mains = self._engine.image, self._engine.slots.mains
         total_ma, before_w, after_w = sum(less_ma), 0.0, 0.0
         for leg, (slot, power) in enumerate(zip(mains.currents, mains.powers, strict=True)):
-            real_ma, real_w = image.value[slot], image.value[power]
-            part_w = less_w * less_ma[leg] / total_ma if total_ma else 0.0
-            flow_ma = -abs(real_ma) if real_w < 0 else real_ma
-            left_ma, left_w = flow_ma - less_ma[leg], round(real_w - part_w)
-            exports = real_w < 0 or left_w < 0
-            # Without an export on the meter a little too much taken out is no export either.
-            image.value[slot] = abs(left_ma) if exports and real_ma >= 0 else max(0, left_ma)
-            image.value[power] = left_w
+            shown_ma, real_w = image.value[slot], image.value[power]
+            out = self._gives and real_w < 0
+            self.real_ma[leg] = -abs(shown_ma) if out else abs(shown_ma)
+            left_ma = self.real_ma[leg] - less_ma[leg]
+            part_w = round(less_w * less_ma[leg] / total_ma) if total_ma else 0
+            left_w = real_w - part_w
+            if not self._gives:
+                left_ma = max(0, left_ma)
+                left_w = -max(0, -real_w - part_w) if real_w < 0 else max(0, left_w)
             before_w, after_w = before_w + real_w, after_w + left_w
+            if less_ma[leg]:
+                image.value[slot] = abs(left_ma) if shown_ma >= 0 else -abs(left_ma)
+                image.value[power] = left_w
         self._count(mains.imported, (max(0.0, before_w) - max(0.0, after_w)) * hours)
         self._count(mains.exported, (max(0.0, -before_w) - max(0.0, -after_w)) * hours)
 

@@ -11,13 +11,14 @@ import logging
 from collections import deque
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from panelctl.control.shadow import Load, Shadow
 from panelctl.core.engine import Engine
 from panelctl.core.state.layout import MODULATED
 from panelctl.files import Writes
 from panelctl.model.doubt import Doubt
+from panelctl.model.reason import State
 from panelctl.model.record import EventRecord
 from panelctl.model.slots import LEGS
 from panelctl.units import NS_PER_S
@@ -28,6 +29,7 @@ MOST_BYTES = 1 << 20
 SAVE_NS = 600 * NS_PER_S
 LOOK_NS = 3 * NS_PER_S  # by then every branch circuit has been read again
 MOST_GAP_S = 5.0  # between two cycles
+MOST = 1e12  # s, Wh or A
 NOTHING_MA = 300  # a circuit that is shed and drew less than this relieved nothing
 LOG = logging.getLogger("panelctl.shadow")
 
@@ -60,20 +62,24 @@ class CircuitTally:
 @dataclass(slots=True)
 class LegTally:
     """Of one leg at the main lugs: for how long, s, and by how much, A, it was over its limit, and
-    would have been; and how often its household rose by more than was left free, and by how much.
+    would have been, and for how long at once; and how often its household rose by more than was
+    left free, and by how much.
     """
 
     over_s: float = 0.0
     over_a: float = 0.0
     left_over_s: float = 0.0
     left_over_a: float = 0.0
+    longest_s: float = 0.0
     surprises: int = 0
     surprise_a: float = 0.0
 
 
 @dataclass(slots=True)
 class Account:
-    """All of it. `begun_s` and `ended_s` are wall times, `seen_s` what lies between but gaps."""
+    """All of it. `begun_s` and `ended_s` are wall times, `seen_s` what lies between but gaps.
+    `unfit` is what the panel file would be refused for if it were armed.
+    """
 
     serial: str = ""
     begun_s: float = 0.0
@@ -85,6 +91,7 @@ class Account:
     doubts_s: dict[str, float] = field(default_factory=dict)
     legs: dict[str, LegTally] = field(default_factory=dict)
     circuits: dict[str, CircuitTally] = field(default_factory=dict)
+    unfit: list[str] = field(default_factory=list)
 
     def to_plain(self) -> dict[str, object]:
         """Ready for JSON."""
@@ -94,14 +101,40 @@ class Account:
     def from_plain(cls, plain: dict[str, Any]) -> Self:
         """What `to_plain` made of it. Raises ValueError, KeyError or TypeError out of shape."""
         if plain["format"] != FORMAT:
-            raise ValueError(f"format {plain['format']}, this panelctl reads {FORMAT}")
-        known = {each.name for each in fields(cls)}
-        given = {key: value for key, value in plain.items() if key in known}
-        given["legs"] = {str(leg): LegTally(**tally) for leg, tally in plain["legs"].items()}
-        given["circuits"] = {
-            str(ident): CircuitTally(**tally) for ident, tally in plain["circuits"].items()
-        }
-        return cls(**given)
+            raise ValueError(f"format {plain['format']!r}, this panelctl reads {FORMAT}")
+        legs = {str(leg): _tally(LegTally(), tally) for leg, tally in plain["legs"].items()}
+        circuits = {str(c): _tally(CircuitTally(), tally) for c, tally in plain["circuits"].items()}
+        made = cls(serial=str(plain["serial"]), legs=legs, circuits=circuits)
+        for name in ("begun_s", "ended_s", "seen_s"):
+            setattr(made, name, _number(plain[name], float))
+        made.unfit = [str(problem) for problem in plain["unfit"]]
+        made.cycles = int(_number(plain["cycles"], int))
+        made.incomplete = int(_number(plain["incomplete"], int))
+        made.states_s = {State[k].name: _number(v, float) for k, v in plain["states_s"].items()}
+        for key, seconds in plain["doubts_s"].items():
+            Doubt(key.rpartition(" ")[2])
+            made.doubts_s[str(key)] = _number(seconds, float)
+        return made
+
+
+def _number(value: object, kind: type[int] | type[float]) -> float:
+    """A number that may be counted on with. Raises ValueError."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{value!r:.40} is no number")
+    if not 0 <= value <= MOST:  # not so for NaN either
+        raise ValueError(f"{value!r:.40} is no count and no time")
+    return kind(value)
+
+
+T = TypeVar("T", LegTally, CircuitTally)
+
+
+def _tally(made: T, plain: dict[str, Any]) -> T:
+    """A tally with these numbers. Raises ValueError or KeyError."""
+    for each in fields(made):
+        before = getattr(made, each.name)
+        setattr(made, each.name, _number(plain.get(each.name, before), type(before)))
+    return made
 
 
 def read_account(path: Path) -> Account:
@@ -112,7 +145,7 @@ def read_account(path: Path) -> Account:
         raise ValueError(f"it is larger than {MOST_BYTES} bytes")
     try:
         return Account.from_plain(json.loads(text))
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"it is not a shadow's account ({error!r})") from None
 
 
@@ -129,10 +162,10 @@ class Bookkeeper:
         self._then_ns = 0
         self._saved_ns = 0
         self._set_ma = list(engine.state.set_ma)
-        self._real_ma: list[int] = []  # at the main lugs, by leg
         self._drew_ma = [0] * len(shadow.loads)  # a cycle ago
         self._household: deque[list[int]] = deque(maxlen=3)  # by leg, mA, every LOOK_NS
         self._looked_ns = 0
+        self._over_s = [0.0] * len(LEGS)  # without a pause, as it would be
         self.account = self._before(wall_s)
         for load in shadow.loads:
             circuit = engine.loads[load.i]
@@ -161,7 +194,6 @@ class Bookkeeper:
         image = self._engine.image
         self._shadow.acknowledge(now_ns)
         image.latch()
-        self._real_ma = [image.value[slot] for slot in self._engine.slots.mains.currents]
         self._shadow.overlay(now_ns)
 
     def count(self, now_ns: int, wall_s: float, complete: bool, events: list[EventRecord]) -> None:
@@ -222,14 +254,16 @@ class Bookkeeper:
             return  # what is not seen is not judged
         for leg, name in enumerate(LEGS):
             tally, limit_ma = self.account.legs[name], engine.state.limit_ma[leg]
-            real_a = (self._real_ma[leg] - limit_ma) / 1000
+            real_a = (self._shadow.real_ma[leg] - limit_ma) / 1000
             left_a = (engine.state.row_ma[leg] - limit_ma) / 1000
             if real_a > 0:
                 tally.over_s += passed_s
                 tally.over_a = max(tally.over_a, round(real_a, 3))
+            self._over_s[leg] = self._over_s[leg] + passed_s if left_a > 0 else 0.0
             if left_a > 0:
                 tally.left_over_s += passed_s
                 tally.left_over_a = max(tally.left_over_a, round(left_a, 3))
+                tally.longest_s = max(tally.longest_s, round(self._over_s[leg], 3))
         if self._then_ns - self._looked_ns >= LOOK_NS:
             self._looked_ns = self._then_ns
             self._of_household()
@@ -239,10 +273,13 @@ class Bookkeeper:
         seen in the mains before its own meter is read.
         """
         loads, engine = self._shadow.loads, self._engine
+        given_ma = [0] * len(LEGS)
+        for j, (_, leg) in enumerate(engine.source_legs):
+            given_ma[leg] += engine.state.out_ma[j]
         self._household.append(
             [
-                ma - sum(self._on(load, leg) for load in loads)
-                for leg, ma in enumerate(self._real_ma)
+                ma + given_ma[leg] - sum(self._on(load, leg) for load in loads)
+                for leg, ma in enumerate(self._shadow.real_ma)
             ]
         )
         if len(self._household) < 3:

@@ -88,10 +88,8 @@ Scale = Annotated[
 Firmware = Annotated[str, Field(description="first firmware that has it")]
 SetIn = Annotated[Word | None, Field(description="holding register that it is set in")]
 Function = Annotated[
-    int,
-    Field(
-        ge=6, le=16, description="function code of the write: 6 for one register, 16 for several"
-    ),
+    Literal[6, 16],
+    Field(description="function code of the write: 6 for one register, 16 for several"),
 ]
 
 
@@ -235,7 +233,9 @@ class SetpointTable(Strict):
     """Where a load is told what it may draw."""
 
     address: Address
-    type: Form
+    type: Literal["i16", "u16", "i32", "u32", "f32", "i64", "u64", "f64"] = Field(
+        description="how it is written down"
+    )
     scale: Scale = Fraction(1)
     unit: Literal["A", "W"] = Field(description="A per leg, or W")
     word_order: OwnOrder = None
@@ -246,6 +246,14 @@ class SetpointTable(Strict):
         description="eeprom wears out: refused for control"
     )
     lease_ms: bool = Field(default=False, description="whether lease, request and number follow it")
+
+    @field_validator("function")
+    @classmethod
+    def _all_of_it(cls, function: int, others: ValidationInfo) -> int:
+        one = others.data.get("type") in (None, "i16", "u16")
+        if function == 6 and not one:
+            raise ValueError("writes one register, and this value has more: use 16")
+        return function
 
     @field_validator("most")
     @classmethod

@@ -251,6 +251,7 @@ COMMANDS = (
         'in all) or both: [{"start_s": 0, "end_s": 3600, "limit_a": 80}]. An empty one takes it '
         "all back.",
         done="an envelope of {windows} windows is in force",
+        undone="the envelope is taken back",
     ),
     Entry(
         "lease",

@@ -261,7 +261,8 @@ class VerdictRecord(TypedDict):
 class CycleRecord(TypedDict):
     """Everything about the newest cycle, and what was decided since the record before.
 
-    `seq` numbers the records and `cycle` the decisions, both from 1. Commands and events belong to
+    `seq` numbers the records and `cycle` the decisions, both from 1. With `shadow` nothing is
+    written, and relays and currents are as they would be. Commands and events belong to
     the last decision: one that has any is published at once.
     """
 
@@ -270,6 +271,7 @@ class CycleRecord(TypedDict):
     cycle: int
     t_ns: int
     wall_s: float
+    shadow: bool
     state: str
     legs: dict[str, ConstraintRecord]
     constraints: dict[str, ConstraintRecord]

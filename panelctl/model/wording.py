@@ -88,7 +88,7 @@ CLAIMS = {
     Claim.PCS: Wording("the import limit", "there has to be room for it"),
     Claim.LOAD_SHED: Wording("off-grid backup", "the grid has to return, or the battery to charge"),
     Claim.USER: Wording("its user", "its user has to close it"),
-    Claim.FOUND: Wording("nobody knows who", "its user has to close it"),
+    Claim.FOUND: Wording("somebody unknown", "its user has to close it"),
 }
 # Of an order that does not stand: a format of the record's keys.
 ORDERS = {
@@ -127,6 +127,11 @@ _CODES = {
 }
 
 
+def times(count: int) -> str:
+    """How often."""
+    return {0: "never", 1: "once", 2: "twice"}.get(count, f"{count} times")
+
+
 def place(constraint: str) -> str:
     """A constraint's name for people."""
     name, _, leg = constraint.partition(".")
@@ -143,6 +148,12 @@ def place(constraint: str) -> str:
     return names.get(name, f"leg {leg} of {name}" if leg else constraint)
 
 
+def _binding(text: str) -> str:
+    """Of "a: FSR" what limits leg a."""
+    leg, _, name = text.partition(": ")
+    return f"{place(leg)} by {LIMITS[LimitName[name]]}" if name in LimitName.__members__ else text
+
+
 def event_text(event: EventRecord, names: Mapping[str, str]) -> str:
     """One event in a line; `names` are those of circuits, by id."""
     parts = [EVENTS.get(event["what"], event["what"])]
@@ -154,6 +165,8 @@ def event_text(event: EventRecord, names: Mapping[str, str]) -> str:
     if "leg" in event:
         parts.append(place(event["leg"]))
     text = event.get("text", "")
+    if event["what"] == "limit":
+        text = ", ".join(_binding(each) for each in text.split(", "))
     if text and "constraint" not in event:
         parts.append(_CODES.get(text, text))
     if "constraint" in event and "by_a" in event:

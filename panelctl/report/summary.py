@@ -37,7 +37,9 @@ class ComputeSummary:
 
 @dataclass(frozen=True, slots=True)
 class CircuitSummary:
-    """One circuit. `starts` counts how often it began to draw; `off_s` is by who held it open."""
+    """One circuit; what a source gives is below 0. `starts` counts how often it began to draw;
+    `off_s` is by who held it open.
+    """
 
     drawn_wh: float
     most_w: float | None
@@ -123,8 +125,8 @@ def _compute(columns: Columns, weight_s: Floats) -> ComputeSummary | None:
 def _circuit(columns: Columns, name: str, weight_s: Floats) -> CircuitSummary:
     watts = columns[f"circuit.{name}.w"]
     known = not np.isnan(watts).all()
-    most_w = float(np.nanmax(watts)) if known else None
-    runs = np.abs(np.nan_to_num(watts)) > max(RUNS_W, RUNS_RATIO * (most_w or 0.0))
+    most_w = float(watts[np.nanargmax(np.abs(watts))]) if known else None  # a source's is below 0
+    runs = np.abs(np.nan_to_num(watts)) > max(RUNS_W, RUNS_RATIO * abs(most_w or 0.0))
     span_s = float(weight_s.sum())
     return CircuitSummary(
         drawn_wh=_energy_wh(watts, weight_s),

@@ -45,7 +45,7 @@ class House:
         self.plant = plant
         self.judge = Judge(panel, plant)
         self._panel = panel
-        self._teller = player
+        self._player = player
         self._clock = clock
         self._random = random.Random(f"{seed} flicker")
         self._story_ns = 0
@@ -69,7 +69,7 @@ class House:
         for wire in self.wires:
             await start_wire(wire)
         await self.bench.start(bench)
-        self._teller.begin()
+        self._player.begin()
         return Endpoints({wire.link.name: wire.url for wire in self.wires}, str(bench))
 
     async def run(self) -> None:
@@ -81,7 +81,7 @@ class House:
             now_ns = self._clock.now_ns()
             raised = False
             if self._story_ns:
-                raised = self._teller.tell((now_ns - self._story_ns) / NS_PER_S)
+                raised = self._player.tell((now_ns - self._story_ns) / NS_PER_S)
             self._flick()
             dt_s = (now_ns - last_ns) / NS_PER_S
             last_ns = now_ns

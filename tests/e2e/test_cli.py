@@ -239,6 +239,10 @@ def test_a_shadow_decides_on_real_wires_and_writes_nothing(tmp_path: Path) -> No
         for name in ("heat_strips", "heat_pump", "hot_tub", "pool_pump"):
             made.bench.ask(do="demand", circuit=name, w=9_000)
         made.until(lambda r: any(e["what"] == "shed" for e in r["events"]), 15)
+        at = ("--socket", str(tmp_path / "control.sock"))
+        assert "in shadow: nothing is written" in panelctl("relay", "open", "laundry", *at).stdout
+        assert "In shadow" in panelctl("explain", "laundry", *at).stdout
+        assert json.loads(panelctl("status", "--json", *at).stdout)["shadow"] is True
         shown = panelctl("status", "--socket", str(tmp_path / "control.sock")).stdout
         assert "SHADOW" in shown
         assert all(made.bench.truth()["closed"].values())

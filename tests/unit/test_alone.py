@@ -24,7 +24,7 @@ from dataclasses import replace
 from panelctl.config.load import read_panel
 from panelctl.control.alone import Alone
 held = Alone(Path(sys.argv[1]))
-held.take(replace(read_panel(Path("panelctl/sim/demo.toml")), serial=sys.argv[2]))
+held.claim(replace(read_panel(Path("panelctl/sim/demo.toml")), serial=sys.argv[2]))
 print("held", flush=True)
 sys.stdin.read()
 """
@@ -54,10 +54,10 @@ def test_a_state_directory_has_one_controller(tmp_path: Path) -> None:
 def test_a_wire_of_a_panel_has_one_controller(tmp_path: Path, panel: Panel) -> None:
     """Also where the state directories differ, and by whatever path the port is named."""
     first, second = Alone(folder(tmp_path, "a")), Alone(folder(tmp_path, "b"))
-    first.take(panel)
-    first.take(panel)
+    first.claim(panel)
+    first.claim(panel)
     with pytest.raises(AlreadyRunning, match=rf"process {os.getpid()}\) writes there"):
-        second.take(panel)
+        second.claim(panel)
     port = tmp_path / "port"
     port.touch()
     (tmp_path / "by-id").symlink_to(port)
@@ -65,14 +65,14 @@ def test_a_wire_of_a_panel_has_one_controller(tmp_path: Path, panel: Panel) -> N
         replace(panel, links=(replace(panel.links[0], path=str(tmp_path / name)),))
         for name in ("port", "by-id")
     )
-    first.take(one)
+    first.claim(one)
     with pytest.raises(AlreadyRunning):
-        second.take(two)
-    second.take(replace(panel, serial=panel.serial + "-2"))  # another panel behind one gateway
+        second.claim(two)
+    second.claim(replace(panel, serial=panel.serial + "-2"))  # another panel behind one gateway
     first.keep_only(one)
-    second.take(panel)
+    second.claim(panel)
     with pytest.raises(AlreadyRunning):
-        second.take(one)
+        second.claim(one)
     for held in (first, second):
         held.close()
 
@@ -90,12 +90,12 @@ def test_nothing_is_left_of_one_that_is_gone(tmp_path: Path, panel: Panel, numbe
     assert held.stdout.readline() == "held\n"
     mine = Alone(folder(tmp_path, "b"))
     with pytest.raises(AlreadyRunning, match=rf"process {held.pid}\)"):
-        mine.take(panel)
+        mine.claim(panel)
     with pytest.raises(AlreadyRunning):
         Alone(tmp_path / "a")
     held.send_signal(number)
     held.wait()
-    mine.take(panel)
+    mine.claim(panel)
     Alone(tmp_path / "a").close()
     mine.close()
     held.stdin.close()

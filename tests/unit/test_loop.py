@@ -14,6 +14,7 @@ from panelctl.control.store import Kept, StateStore
 from panelctl.core.engine import Engine
 from panelctl.core.snapshot import Snapshot
 from panelctl.field.ledger import Ledger
+from panelctl.field.orders import Orders
 from panelctl.files import Done
 from panelctl.link.watchdog import Watchdog
 from panelctl.model.command import Verdict
@@ -82,7 +83,7 @@ def loop_of(tmp_path: Path, disk: Disk, now_ns: int = 100 * S, panel: Panel = PA
     engine, clock = Engine(panel), Clock(now_ns)
     store = StateStore(tmp_path, clock.boot, disk)
     scanner = SimpleNamespace(known=dict)
-    outputs = SimpleNamespace(ledger=Ledger())
+    outputs = SimpleNamespace(ledger=Ledger(), orders=Orders())
     parts: tuple[Any, ...] = (engine, scanner, outputs, None, store, Fed(), clock)
     return ControlLoop(*parts)
 

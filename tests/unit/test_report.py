@@ -102,7 +102,7 @@ def test_the_verb(tmp_path: Path) -> None:
     said = CliRunner().invoke(root, ["report", str(file)])
     assert said.exit_code == 0, said.output
     assert "leg a: 54.0 A (half of the time at most)" in said.output
-    assert "Clothes dryer: 0.004 kWh, most 5400 W; ran 30% of the time, 1 starts" in said.output
+    assert "Clothes dryer: 0.004 kWh, most 5400 W; ran 30% of the time, started once" in said.output
     assert "held open by the import limit for 2.0 s" in said.output
     plain = json.loads(CliRunner().invoke(root, ["report", str(file), "--json"]).output)
     assert plain == json.loads(json.dumps(asdict(summarise(columns_of(iter(records()))))))

@@ -34,6 +34,15 @@ TEXT = DEMO.read_text().replace("armed = true", "armed = false")
 DAY_S = 86_400.0
 
 
+def test_a_counter_of_what_is_given_more() -> None:
+    """Without the dryer more flows out than did: the export counter goes on by itself."""
+    counter = Counter(1_000, 1_000)
+    shown = [counter.show(1_000 + 10 * n, -5.0) for n in range(1, 11)]
+    assert shown[-1] == 1_000 + 100 + 50
+    assert shown == sorted(shown)
+    assert counter.show(1_100, -7.0) == 1_157, "also while the real one stands"
+
+
 @given(st.lists(st.tuples(st.integers(0, 900), st.floats(0, 400)), max_size=30))
 def test_a_counter_without_what_was_not_drawn(moves: list[tuple[int, float]]) -> None:
     """It moves only when the real one does, never falls, and lacks what was taken out of it."""
@@ -115,6 +124,58 @@ def test_what_is_not_drawn_flows_out_where_the_sun_shines() -> None:
     assert (image["main.b_ma"], image["main.b_w"]) == (10_000, 1_200)
 
 
+MOUNTED = pytest.mark.parametrize(
+    ("sources", "shown_ma", "shown_w", "real_ma", "left_ma", "left_w"),
+    [
+        # A meter without signs: its power tells the direction.
+        (True, 30_000, -3_600, -30_000, 50_000, -6_000),
+        # One with signs.
+        (True, -30_000, -3_600, -30_000, -50_000, -6_000),
+        (True, 30_000, 3_600, 30_000, 10_000, 1_200),
+        # No sources: the wrong way round, or turned by its map.
+        (False, 50_000, -6_000, 50_000, 30_000, -3_600),
+        (False, -50_000, 6_000, 50_000, -30_000, 3_600),
+        (False, 15_000, 1_800, 15_000, 0, 0),
+    ],
+)
+
+
+@MOUNTED
+@pytest.mark.parametrize("held", [False, True])
+def test_mains_meters_of_every_kind(
+    held: bool, sources: bool, shown_ma: int, shown_w: int, real_ma: int, left_ma: int, left_w: int
+) -> None:
+    """What is not touched stays as its meter shows it; the rest is taken out of what flows."""
+    made = Held(parse_panel(TEXT + (TANK + solar(0.5, 60) if sources else ""), "panel.toml"))
+    made.rig.shown |= {"dryer.a_ma": 20_000, "dryer.b_ma": 20_000, "dryer.0_w": 4_800}
+    for leg in "ab":
+        made.rig.shown |= {f"main.{leg}_ma": shown_ma, f"main.{leg}_w": shown_w}
+    made.rig.run(3)
+    state, i = made.engine.state, made.engine.index["dryer"]
+    for other in range(len(state.closed)):
+        state.closed[other] = 1
+    state.closed[i] = 0 if held else 1
+    image = made.overlay()
+    assert made.shadow.real_ma == [real_ma, real_ma]
+    wanted = (left_ma, left_w) if held else (shown_ma, shown_w)
+    assert (image["main.a_ma"], image["main.a_w"]) == wanted
+
+
+def test_of_a_meter_that_is_not_read_nothing_is_taken_out() -> None:
+    held = Held(parse_panel(TEXT, "panel.toml"))
+    held.rig.shown |= {"dryer.a_ma": 20_000, "dryer.b_ma": 20_000, "dryer.0_w": 4_800}
+    held.rig.shown |= {"main.a_ma": 80_000}
+    held.rig.run(3)
+    held.engine.state.closed[held.engine.index["dryer"]] = 0
+    assert held.overlay()["main.a_ma"] == 60_000
+    held.rig.unread = {"dryer.a_ma", "dryer.b_ma"}
+    held.rig.now_ns += 10 * S
+    for name in ("main.a_ma", "main.b_ma"):
+        slot = held.engine.image.slot[name]
+        held.engine.image.put(slot, 80_000, 1, held.rig.now_ns)
+    assert held.overlay()["main.a_ma"] == 80_000, "nobody knows what it draws"
+
+
 def test_all_armed_takes_what_can_be_controlled() -> None:
     panel = parse_panel(TEXT, "panel.toml").all_armed()
     for circuit in panel.circuits:
@@ -160,18 +221,36 @@ def test_a_week_in_which_all_was_well() -> None:
         ({"seen_s": DAY_S}, "24.0 h were seen: let it run for a week"),
         ({"incomplete": 640_000}, "10.0% of the cycles"),
         ({"states_s": {"HOLD": DAY_S}}, "the mains could not be seen for 24.0 h"),
-        ({"legs": {"a": LegTally(left_over_s=40.0, left_over_a=12.0)}}, "still have been over"),
+        (
+            {"legs": {"a": LegTally(left_over_s=40.0, left_over_a=12.0, longest_s=9.0)}},
+            "still have been over",
+        ),
         ({"legs": {"a": LegTally(surprises=3, surprise_a=30.0)}}, "rose 3 times by more"),
         ({"circuits": {"x": CircuitTally(most_a=40.0, demand_a=20.0)}}, "its demand_a is 20"),
         ({"circuits": {"x": CircuitTally(sheds=4, idle_sheds=3)}}, "while it drew nothing"),
         ({"circuits": {"x": CircuitTally(unread_s=DAY_S)}}, "meter of x could not be read"),
-        ({"circuits": {"x": CircuitTally(faults=1)}}, "x would have been at fault 1 times"),
+        ({"circuits": {"x": CircuitTally(faults=1)}}, "x would have been at fault once"),
+        ({"unfit": ["circuit dryer.demand_a = 99: is too much"]}, "would refuse the file: circuit"),
         ({"doubts_s": {"main FROZEN": DAY_S}}, "the mains: the mains meter stands still"),
     ],
 )
 def test_what_speaks_against_arming(change: dict[str, object], says: str) -> None:
     (told,) = speaks_against(replace(account(), **change))  # type: ignore[arg-type]  # by name
     assert says in told
+
+
+def spoilt() -> list[str]:
+    """Accounts that are JSON, of the right keys, and nothing that one may count on with."""
+    text = json.dumps(account().to_plain())
+    return [
+        text.replace('"seen_s": 639360.0', '"seen_s": "x"'),
+        text.replace('"begun_s": 1700000000.0', '"begun_s": 1e20'),
+        text.replace('"HOLD": 60.0', '"HOLD": null'),
+        text.replace('"HOLD"', '"HOLT"'),
+        text.replace('"sheds": 9', '"sheds": -1'),
+        text.replace('"doubts_s": {}', '"doubts_s": {"main MOOD": 1.0}'),
+        text.replace('"kept_wh": 4200.0', '"kept_wh": NaN'),
+    ]
 
 
 def test_the_report_is_read_from_the_state_directory(tmp_path: Path) -> None:
@@ -192,11 +271,19 @@ def test_the_report_is_read_from_the_state_directory(tmp_path: Path) -> None:
     assert plain["circuits"]["dryer"]["sheds"] == 9
     file.write_text(json.dumps(replace(account(), seen_s=10.0).to_plain()))
     assert report()[0] == 1
-    for text in ("", "[]", '{"format": 1}', '{"format": 9}', "{" * 3000, '{"format":1,"legs":3}'):
+    for text in (
+        "",
+        "[]",
+        '{"format": 1}',
+        '{"format": 9}',
+        "[" * 60_000,
+        '{"format":1,"legs":3}',
+        *spoilt(),
+    ):
         file.write_text(text)
         code, said = report()
         assert code == 1
-        assert "cannot be read" in said, text
+        assert "cannot be read" in said, text[:200]
 
 
 def test_the_books_go_on_after_a_restart_and_not_with_another_panel(tmp_path: Path) -> None:

@@ -179,7 +179,8 @@ class World:
     def _make(self, panel: Panel, config: str) -> App:
         places = Places(Path(SOCKET), self._state)
         panel = panel.all_armed() if self.shadow else panel
-        store, shadow = self._store, self.shadow
+        store = self._store
+        shadow: list[str] | None = [] if self.shadow else None
         app = App(panel, config, places, self.clock, self._open, store=store, shadow=shadow)
         self.alter(app)
         return app
