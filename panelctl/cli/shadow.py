@@ -18,7 +18,7 @@ from panelctl.model.wording import DOUBTS, STATES, place, times
 
 ENOUGH_S = 7 * 86_400.0
 OVER_S = 2.0  # nothing is over its limit for longer at once, while all is well
-UNREAD_RATIO = 0.01  # of the time: more than that has to be looked into
+UNREAD_RATIO = 0.01  # a meter that is not read for a larger share of the time is told of
 
 
 @click.group("shadow")

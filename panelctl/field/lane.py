@@ -30,7 +30,7 @@ from panelctl.modbus.sunspec import BASES, Model, walk
 from panelctl.units import NS_PER_MS
 
 GUARD_NS = 2 * NS_PER_MS  # a slow read ends this long before the next cycle begins
-SLOW_DIVISOR = 4  # of the time that the fast lane takes
+SLOW_DIVISOR = 4  # a cycle without spare time gives the slow lane a quarter of the fast one's
 REFUSED_FIRST_NS = 200 * NS_PER_MS
 REFUSED_MOST_NS = 600 * NS_PER_MS
 STRIKES = 2

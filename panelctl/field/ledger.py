@@ -13,7 +13,7 @@ from panelctl.field.frames import Question
 from panelctl.units import NS_PER_S
 
 DAY_NS = 86_400 * NS_PER_S
-AT_ONCE_DIVISOR = 8  # of a day's writes
+AT_ONCE_DIVISOR = 8  # an eighth of a day's writes may be made at once
 
 
 @dataclass(slots=True)

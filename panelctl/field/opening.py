@@ -15,7 +15,7 @@ from panelctl.field.bus import LinkCounts
 from panelctl.units import NS_PER_MS
 
 REOPEN_FIRST_NS = 100 * NS_PER_MS
-REOPEN_MOST_NS = 300 * NS_PER_MS  # and a sweep: back within a second
+REOPEN_MOST_NS = 300 * NS_PER_MS  # with one sweep a link that was lost is back within a second
 SILENT_MOST = 3
 FIRST_PATIENCE_NS = 1_200 * NS_PER_MS
 MOST_PATIENCE_NS = 20_000 * NS_PER_MS

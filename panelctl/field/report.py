@@ -20,9 +20,9 @@ from panelctl.units import NS_PER_MS, NS_PER_S
 RENEW_NS = NS_PER_S
 QUIET_NS = 10 * NS_PER_S
 MOST_TEXT = 200
-MOST_WHY = 90  # of an error, so that its remedy is never cut
-DIFFERS = 1.25  # the fast lane takes so much more than was planned,
-DIFFERS_NS = 10 * NS_PER_MS  # and so much
+MOST_WHY = 90  # characters of an error, so that its remedy is never cut
+DIFFERS = 1.25  # people are told when the fast lane takes so many times what was planned
+DIFFERS_NS = 10 * NS_PER_MS  # and by at least so much longer than was planned
 SEEN_ROUNDS = 50
 REMEDIES = {
     "Permission denied": "add user panelctl to group dialout",

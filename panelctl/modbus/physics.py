@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 LEGS = ("l1", "l2", "l3")
-SUM_RATIO = 0.03  # phases against their total: a share of what flows, real or apparent,
-SUM_LEAST = 15.0  # and so many W, VA or var where that is little
+SUM_RATIO = 0.03  # phases may differ from their total by this share of what flows
+SUM_LEAST = 15.0  # phases may differ from their total by so many W, VA or var where little flows
 PRODUCT_RATIO = 0.05  # volts times amps against volt-amperes
 FREQUENCIES_HZ = ((47.0, 53.0), (57.0, 63.0))
 VOLTS = (80.0, 300.0)  # between a leg and the neutral, 100 V to 277 V systems

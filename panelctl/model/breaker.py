@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-CONTINUOUS_RATIO = 0.80
+CONTINUOUS_RATIO = 0.80  # of a breaker's rating that a continuous load may use (NEC 210.20, 215.3)
 # Of a neutral. Two currents that cancel as numbers do so less as vectors, where power factors
 # differ: 40 A at 1.0 against 40 A at 0.8 leave 25 A.
 NEUTRAL_RATIO = 0.80
-BETWEEN_RATIO = 0.25  # of its demand, what a load between the legs may draw to the neutral
+BETWEEN_RATIO = 0.25  # share of its demand that a load between the legs may draw to the neutral
 
 
 # What is taken off a curve before it is trusted: the meter's error, a hot enclosure, the unit's own

@@ -37,9 +37,9 @@ from panelctl.services.gateway import Gateway
 from panelctl.services.metrics import exposition, registry
 
 MOST_BODY = 2048
-TRIES, TRIES_S = 10, 60.0  # of one address,
-MOST_TRIES = 60  # and of all together,
-MOST_NEW = 20  # of which so many may be right: there is place for 200 clients
+TRIES, TRIES_S = 10, 60.0  # so often one address may try to register in so many seconds
+MOST_TRIES = 60  # so often all addresses together may try in that time
+MOST_NEW = 20  # so many of these tries may be right: there is place for 200 clients
 LEAST_PASSPHRASE = 8
 MOST_NAME = 64
 

@@ -24,8 +24,8 @@ from panelctl.units import NS_PER_MS, NS_PER_S
 
 ENERGY_LOOK_NS = 1_062 * NS_PER_MS  # no heater is switched in bursts of this period
 STRETCH_WH = 1_000
-ENOUGH = 4  # times the slack: that much tells that they agree,
-LONGEST = 20  # and after so much the next stretch begins
+ENOUGH = 4  # a stretch of so many times the slack tells that counter and currents agree
+LONGEST = 20  # a stretch of so many times the slack ends undecided, and the next one begins
 ENERGY_LATCH_NS = 600 * NS_PER_S  # a house in HOLD draws so little that nothing might ever agree
 ENERGY_MOST_NS = 4 * 3600 * NS_PER_S
 STILL_WH = 5_000  # some meters renew their counters once in a quarter of an hour

@@ -23,8 +23,8 @@ from panelctl.core.thermal import PPM
 from panelctl.model.metering import Quality
 from panelctl.model.relay import Claim
 
-OUT_DIVISOR = 8  # an export may be an eighth more than the sources show,
-OUT_MA = 2_000  # and so much more, for their meters are not one
+OUT_DIVISOR = 8  # sources explain an export that is an eighth larger than they show
+OUT_MA = 2_000  # and besides that an export larger by so much: the meters are not one
 AGES = len(Age)
 
 

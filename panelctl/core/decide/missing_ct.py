@@ -27,10 +27,10 @@ from panelctl.units import NS_PER_MS, NS_PER_S
 
 HIDDEN_LOOK_NS = 1_062 * NS_PER_MS  # no heater is switched in bursts of this period
 LATER_NS = 5 * NS_PER_S  # some meters renew their registers every few seconds
-OVER_NS = 2 * NS_PER_S
-HIDDEN_DIVISOR = 8
-HIDDEN_MA = 5_000
-NOTHING_MA = 1_000
+OVER_NS = 2 * NS_PER_S  # the leg is above its limit for so long before suspects are opened
+HIDDEN_DIVISOR = 8  # mains may carry an eighth more than all circuits show together
+HIDDEN_MA = 5_000  # mains may besides carry so much more than they show
+NOTHING_MA = 1_000  # a circuit that shows less may have lost its transformer
 IMPORT_ROW = LEG_ROWS
 
 

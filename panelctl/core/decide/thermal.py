@@ -19,9 +19,9 @@ from panelctl.core.thermal import MOST_U, ONE, PPM, TICK_BITS, TICK_MS, TICK_NS
 from panelctl.model.limit import LimitName
 from panelctl.model.relay import Claim
 
-BRANCH_HOT_PPM = 800_000  # a branch this hot and overloaded is opened before it trips,
+BRANCH_HOT_PPM = 800_000  # theta at which an overloaded branch is opened before it trips
 START = 3  # times the rating: six times it for 0.3 s heat as much as this for a second
-BRANCH_COOL_PPM = 750_000  # and stays open until it has cooled down to here
+BRANCH_COOL_PPM = 750_000  # theta below which a branch that was opened hot may close again
 # Bands over theta: full up to the first, this share at the second, in between on a straight line.
 FILL_FROM_PPM, FILL_TO_PPM, FILL_SHARE_PPM = 750_000, 920_000, 700_000
 FILL_LEAST_PPM = 450_000  # beyond the second

@@ -17,8 +17,8 @@ from panelctl.model.panel import Panel
 from panelctl.model.slots import LEGS, Slots
 from panelctl.units import ns_from_s
 
-DROP_MA = 15_000  # a fall of the mains that has to be confirmed,
-DROP_DIVISOR = 8  # or an eighth of the control setting, where that is more
+DROP_MA = 15_000  # a fall of the mains by so much has to be confirmed by a second sample
+DROP_DIVISOR = 8  # a fall by an eighth of the control setting, where that is more
 INRUSH = 5  # times its breaker's rating no circuit draws for long
 MAINS = "main"
 

@@ -19,16 +19,16 @@ from panelctl.model.slots import LEGS, Slots
 from panelctl.units import ma_from_a, ns_from_s
 
 GOOD_NEEDED = 5  # fresh mains readings in a row before anything may rise again (control.md A7)
-RELAY_STALE_S = 3.0
+RELAY_STALE_S = 3.0  # a read-back or voltage that is older counts for nothing
 CLOSE_SETTLE_S = 2.0  # a restored load may take this long to show its draw on its own meter
 RELIEF_A = 0.2  # opening less than this relieves nothing
 NODE_TOLERANCE_RATIO = 0.03  # how far above its budget a compute node may draw
-CAR_TOLERANCE_RATIO = 0.10  # and a car above its pilot signal (IEC 61851-1 practice)
-TOLERANCE_A = 0.5
-ERROR_RATIO = 0.01  # of a current meter of class 1
-IDLE_MARGIN_A = 2.0  # how much above its draw an unhungry load's set-point stays
-IDLE_S = 5.0  # an unhungry load keeps its set-point for so long
-WELDED_A = 0.5
+CAR_TOLERANCE_RATIO = 0.10  # how far a car may draw above its pilot signal (IEC 61851-1 practice)
+TOLERANCE_A = 0.5  # how far above its set-point any load may draw
+ERROR_RATIO = 0.01  # how much more than it shows a current meter of class 1 may measure
+IDLE_MARGIN_A = 2.0  # how much above its draw the set-point of an idle load stays
+IDLE_S = 5.0  # an idle load keeps its set-point for so long
+WELDED_A = 0.5  # a circuit that carries more with its relay open has a welded contact
 STOP_WAIT_S = 60.0  # lower, ask to stop, and only then open
 HIGH_VOLTAGE_RATIO = 1.06  # highest service voltage (254 V of 240 V, ANSI C84.1 range B)
 MOST_RAMP_MA_S = 9_000_000  # as good as at once, and a quarter of an hour of it fits int64

@@ -23,8 +23,8 @@ from panelctl.sim.storm.watch import Watch
 from panelctl.sim.storm.world import World
 
 SUPERVISE_S = 0.25
-RELEASE_S = 30.0  # after the last fault people take back what they opened,
-RELEASES = 5  # and look again, for who was told nothing tries once more
+RELEASE_S = 30.0  # so long after the last fault people take back what they opened
+RELEASES = 5  # so often they look again: a person who was told nothing tries once more
 HURRY_S = 60.0  # how often the progress is told
 
 
