@@ -45,12 +45,15 @@ NATIVE = (
     "panelctl.sim.virtual_loop",
 )
 
+# A test that only looks at what is packed builds without.
+OPTIMISED = os.environ.get("PANELCTL_OPTIMISED", "-O3")
+
 extensions = [
     Extension(
         name,
         [path],
         depends=SOURCES,
-        extra_compile_args=["-O3", "-fno-fast-math", "-ffp-contract=off"],
+        extra_compile_args=[OPTIMISED, "-fno-fast-math", "-ffp-contract=off"],
         define_macros=[("Py_LIMITED_API", "0x030B0000")] if ABI3 else [],
         py_limited_api=ABI3,
     )

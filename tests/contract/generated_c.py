@@ -20,6 +20,12 @@ TEXTS = {
     for path in sorted((ROOT / "panelctl").rglob("*_text.py"))
 }
 MODULES = NATIVE | TEXTS
+# The tests, by name, that run nothing compiled, or nothing compiled that others do not run as well.
+NOTHING_COMPILED = {
+    *("alone", "config", "ebus_tree", "envelope", "files", "map_file", "map_pages", "orders"),
+    *("protocol", "report", "retained", "rule_maker", "services", "shadow", "snapshot"),
+    *("supervisor", "why"),
+}
 DIRECTIVES = [
     "cdivision=True",
     "boundscheck=False",

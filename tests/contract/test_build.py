@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tarfile
@@ -20,6 +21,7 @@ def test_wheel_from_sdist(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         timeout=400,
+        env=os.environ | {"PANELCTL_OPTIMISED": "-O0"},
         check=False,
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]

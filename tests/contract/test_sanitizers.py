@@ -18,18 +18,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.generated_c import MODULES, ROOT, c_source
+from tests.contract.generated_c import MODULES, NOTHING_COMPILED, ROOT, c_source
 
 FOLDER = ROOT / "build" / "sanitized"
 FLAGS = ["-O1", "-g1", "-w", "-shared", "-fPIC", "-DPANELCTL_CHECKS"]
 FLAGS += ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-# These run nothing that is compiled, or nothing that others do not run as well.
-WITHOUT = {"config", "map_pages", "ebus_tree", "services", "why", "rule_maker", "supervisor"}
-WITHOUT |= {"files", "leftovers", "snapshot", "envelope"}
 UNIT = sorted(
     path.name
     for path in (ROOT / "tests/unit").glob("test_*.py")
-    if path.stem.removeprefix("test_") not in WITHOUT
+    if path.stem.removeprefix("test_") not in NOTHING_COMPILED
 )
 SHARES = 4
 # A third recorded day is nothing new to a sanitizer.
@@ -41,7 +38,7 @@ GROUPS |= {
     f"{folder} {path.stem}": [f"{folder}/{path.name}"]
     for folder in ("property", "scenario")
     for path in sorted((ROOT / "tests" / folder).glob("test_*.py"))
-    if path.stem.removeprefix("test_") not in WITHOUT
+    if path.stem.removeprefix("test_") not in NOTHING_COMPILED
 }
 
 
