@@ -112,6 +112,7 @@ class Circuit:
     safe_state: SafeState = SafeState.OPEN
     is_compute: bool = False
     source: Source | None = None
+    noise_a: float = 0.5  # with its relay open: more, and its contact is welded
 
     @property
     def controlled(self) -> bool:

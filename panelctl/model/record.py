@@ -197,6 +197,17 @@ class OrderRecord(TypedDict):
     error: NotRequired[str]
 
 
+class FaultRecord(TypedDict):
+    """A circuit that does not do as it is told: which fault (model/fault.py), since when. `holds`:
+    it holds the circuit open now. `since_s` counts back from now.
+    """
+
+    circuit: str
+    fault: str
+    since_s: float
+    holds: bool
+
+
 class TimingRecord(TypedDict):
     """How the cycles went since the record before: the latest begin after its tick and the longest
     work, in µs. `overruns` are ticks skipped since the start; `complete`: all fast reads were
@@ -288,6 +299,7 @@ class CycleRecord(TypedDict):
     units: dict[str, UnitRecord]
     links: dict[str, LinkRecord]
     orders: list[OrderRecord]
+    faults: list[FaultRecord]
     timing: TimingRecord
     decisions: list[DecisionRecord]
 

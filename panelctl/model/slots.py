@@ -43,7 +43,8 @@ class MainsSlots:
 class CircuitSlots:
     """Where a circuit's readings lie. `currents` has one for each of its legs that is metered: a
     single CT on a balanced load is there for both. `acked` is the last order that its relay board
-    acknowledged. -1: there is none.
+    acknowledged, `refused` how often it refused the present one: to close, or below 0 to open.
+    -1: there is none.
     """
 
     legs: tuple[int, ...]
@@ -52,6 +53,7 @@ class CircuitSlots:
     counters: tuple[int, ...]
     relay: int
     acked: int
+    refused: int
 
     def current(self, leg: int) -> int:
         """The current of a leg, or -1."""
@@ -76,13 +78,15 @@ class FeederSlots:
 
 class Slots:
     """The slots of a panel's image, by what they are of. `read` come from devices; after them come
-    the last orders that relay boards acknowledged. Nobody else knows how a slot is called.
+    the last orders that relay boards acknowledged, and refused. Nobody else knows how a slot is
+    called.
     """
 
     def __init__(self, panel: Panel) -> None:
         self.read = image_slots(panel)
-        acked = [f"{c.id}.acked" for c in panel.circuits if c.relay_device is not None]
-        self.names = [slot.name for slot in self.read] + acked
+        boards = [c.id for c in panel.circuits if c.relay_device is not None]
+        of_boards = [f"{ident}.{what}" for what in ("acked", "refused") for ident in boards]
+        self.names = [slot.name for slot in self.read] + of_boards
         number = {name: n for n, name in enumerate(self.names)}
 
         def mains(unit: str) -> tuple[int, int]:
@@ -130,6 +134,7 @@ def _circuit_slots(circuit: Circuit, number: Mapping[str, int]) -> CircuitSlots:
         tuple(number[f"{circuit.id}.{n}_wh"] for n in range(len(circuit.energy))),
         number.get(f"{circuit.id}.relay", -1),
         number.get(f"{circuit.id}.acked", -1),
+        number.get(f"{circuit.id}.refused", -1),
     )
 
 
