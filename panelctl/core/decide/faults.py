@@ -78,8 +78,11 @@ def judge_relay(m: Cells, i: int, seen: bool, position: int, now_ns: int) -> Non
             moved(m, i, position, now_ns)
         else:
             fault(m, i, Reason.WELDED if position else Reason.STUCK_OPEN, now_ns)
-    elif m.s_closed[i] == 0 and not m.s_stale[i] and carries(m, i, settled_ns):
-        fault(m, i, Reason.WELDED, now_ns)
+    elif m.s_closed[i] == 0 and not m.s_stale[i]:
+        # One that was told late, and is seen to have followed, has opened only then.
+        opened_ns = max(settled_ns, m.s_opened_ns[i] + m.f_relay_confirm_ns[0])
+        if carries(m, i, opened_ns):
+            fault(m, i, Reason.WELDED, now_ns)
 
 
 def moved(m: Cells, i: int, position: int, now_ns: int) -> None:
