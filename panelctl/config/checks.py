@@ -13,10 +13,10 @@ from collections.abc import Iterator
 
 from panelctl.config.circuit_checks import check_circuits, map_of
 from panelctl.config.constraint_checks import check_constraints
-from panelctl.config.schema import PanelFile
+from panelctl.config.schema import PanelFile, RelayTable
 from panelctl.errors import ConfigError, Problem
 from panelctl.modbus.busplan import FAST_RATIO, LinkPlan, plan_bus
-from panelctl.modbus.maps import load_map
+from panelctl.modbus.maps import FailSafe, RegisterMap, load_map
 from panelctl.model.breaker import CONTINUOUS_RATIO, Breaker
 from panelctl.model.panel import Panel
 from panelctl.units import NS_PER_MS
@@ -186,36 +186,63 @@ def _demand(file: PanelFile) -> Iterator[Problem]:
 
 
 def _failsafes(file: PanelFile) -> Iterator[Problem]:
+    """Relay boards that by themselves darken a household circuit, or leave the node its power."""
     for table in file.device:
         known = map_of(file, table.name)
         if known is None or known.relay is None or table.accept_failsafe:
             continue
-        mine = [c for c in file.circuit if c.relay and c.relay.device == table.name]
         path = f"device {table.name}"
-        failsafe = known.failsafe
-        if failsafe is None:
-            for circuit in mine:
-                if file.compute is not None and circuit.id == file.compute.circuit:
-                    yield Problem(
-                        path,
-                        table.map,
-                        f"{known.model} has no timer of its own, so the compute relay stays "
-                        'closed when the controller dies; write accept_failsafe = "why"',
-                    )
-            continue
-        if failsafe.behaviour_default == 0 or failsafe.safe_state_default == 1:
-            continue
-        household = [
-            c.id for c in mine if not (file.compute is not None and c.id == file.compute.circuit)
-        ]
-        if household:
+        household = []
+        for circuit in file.circuit:
+            relay = circuit.relay
+            if relay is None or relay.device != table.name:
+                continue
+            if file.compute is not None and circuit.id == file.compute.circuit:
+                if why := _node_keeps_power(known, relay):
+                    yield Problem(path, table.map, f'{why}; write accept_failsafe = "why"')
+            elif _left_alone(known.failsafe, relay) == "OPEN":
+                household.append(circuit.id)
+        if household and known.failsafe is not None:
+            does = "opens its outputs"
+            if known.failsafe.safe_state_default == 1:
+                does = "switches its outputs on, which opens normally closed contacts,"
             yield Problem(
                 path,
                 table.map,
-                f"{known.model} as delivered opens its outputs after {failsafe.timeout_s:g} s "
+                f"{known.model} as delivered {does} after {known.failsafe.timeout_s:g} s "
                 f"without polling: {', '.join(household)} would lose power; set the board to keep "
                 'its outputs, or write accept_failsafe = "why that is right here"',
             )
+
+
+def _left_alone(failsafe: FailSafe | None, relay: RelayTable) -> str:
+    """What becomes of a relay's load when nobody polls its board, as the board is delivered: KEPT,
+    OPEN or CLOSED. One on the normally closed contact is open while the output is on.
+    """
+    if failsafe is None or failsafe.behaviour_default == 0:
+        return "KEPT"
+    on = failsafe.safe_state_default == 1
+    return "CLOSED" if on != (relay.contact == "nc") else "OPEN"
+
+
+def _node_keeps_power(known: RegisterMap, relay: RelayTable) -> str:
+    """Why the compute node keeps its power when the controller dies; empty when it loses it."""
+    if relay.contact == "nc":
+        return (
+            "the compute node is on a normally closed contact, so it has power whenever the "
+            f"output of the {known.model} is off, or the board without power: use the other contact"
+        )
+    if known.failsafe is None:
+        return (
+            f"{known.model} has no timer of its own, so the compute relay stays "
+            "closed when the controller dies"
+        )
+    if _left_alone(known.failsafe, relay) != "OPEN":
+        return (
+            f"{known.model} as delivered does not open its outputs without polling, so the compute "
+            "relay stays closed when the controller dies: set the board to open them"
+        )
+    return ""
 
 
 def _plan(plan: LinkPlan) -> Iterator[Problem]:

@@ -150,6 +150,10 @@ class RelayTable(Strict):
 
     device: Ident
     output: Annotated[int, Field(ge=1, le=64)]
+    contact: Annotated[
+        Literal["no", "nc"],
+        Field(description="which the load is on; nc, normally closed: an output that is on opens"),
+    ] = "no"
     ops_per_day: Annotated[int, Field(ge=0, le=100_000)] = 60
 
 

@@ -238,8 +238,9 @@ class Outputs:
         if closed >= 0:  # as it is ordered now, not as it was when it was queued
             address = target.map.relay.coil + circuit.relay_output - 1
             key = target.writing = (circuit.id, "relay")
+            on = (closed == 1) != circuit.relay_inverted
             try:
-                answer = await self._write(target, relay_question(target, address, closed == 1))
+                answer = await self._write(target, relay_question(target, address, on))
             except DeviceRefused:
                 self._refused(key, closed)
                 raise

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, replace
 
 from panelctl.model.circuit import Circuit
 from panelctl.model.metering import PointRef
@@ -18,7 +18,8 @@ MOST_WH = 10**13  # more than any counter of a home shows
 class Slot:
     """One reading of the image: name, unit (`ma`, `mv`, `mc`, `w`, `wh`, `state`), source.
 
-    `least` and `most` bound what is plausible; a reading outside becomes IMPLAUSIBLE.
+    `least` and `most` bound what is plausible; a reading outside becomes IMPLAUSIBLE. `turned`:
+    what its source says is taken with the other sign, a `state` as its opposite.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Slot:
     source: PointRef
     least: int
     most: int
+    turned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,9 +175,19 @@ def image_slots(panel: Panel) -> list[Slot]:
         for index, source in enumerate(circuit.energy):
             slots.append(Slot(f"{circuit.id}.{index}_wh", "wh", source, -MOST_WH, MOST_WH))
         if circuit.relay_device is not None:
-            source = PointRef(circuit.relay_device, f"output_{circuit.relay_output}")
+            output, inverted = f"output_{circuit.relay_output}", circuit.relay_inverted
+            source = PointRef(circuit.relay_device, output, inverted)
             slots.append(Slot(f"{circuit.id}.relay", "state", source, 0, 1))
-    return slots
+    turned = {device.name for device in panel.devices if device.inverted}
+    return [_in_our_sense(slot, turned) for slot in slots]
+
+
+def _in_our_sense(slot: Slot, devices: Set[str]) -> Slot:
+    """The slot, marked where what its source says is turned: by its own point, or by its device
+    (one of `devices`) as far as that has a direction. Both together leave it as it is.
+    """
+    turns = slot.source.device in devices and slot.unit in ("ma", "w")
+    return replace(slot, turned=True) if turns != slot.source.turned else slot
 
 
 def energy_counters(service: Service) -> list[tuple[str, PointRef]]:

@@ -60,7 +60,7 @@ class SimDevice:
         """Registers or bits, as they go over the wire. Raises Refusal."""
         raise Refusal(ILLEGAL_ADDRESS)
 
-    def write_coil(self, address: int, closed: bool) -> None:
+    def write_coil(self, address: int, on: bool) -> None:
         """Drive a coil. Raises Refusal."""
         raise Refusal(ILLEGAL_ADDRESS)
 
@@ -130,12 +130,22 @@ class SimMeter(SimDevice):
 
 
 class SimRelayBoard(SimDevice):
-    """A relay board: coils drive contacts, discrete inputs show where the contacts really are."""
+    """A relay board: coils drive contacts, discrete inputs show where the contacts really are.
 
-    def __init__(self, device: Device, contacts: dict[int, Contact]) -> None:
+    `contacts` are those of the loads, by output; a load whose output is one of `closed_by_rest` is
+    on the normally closed contact, and open while its coil is driven.
+    """
+
+    def __init__(
+        self,
+        device: Device,
+        contacts: dict[int, Contact],
+        closed_by_rest: frozenset[int] = frozenset(),
+    ) -> None:
         super().__init__(device)
         assert self.map.relay is not None
         self.contacts = contacts
+        self._closed_by_rest = closed_by_rest
         self._outputs = self.map.relay.outputs
         self._coil = self.map.relay.coil
         self._state = self.map.points["output_1"].address
@@ -154,8 +164,10 @@ class SimRelayBoard(SimDevice):
             raise Refusal(ILLEGAL_ADDRESS)
         bits = 0
         for n in range(count):
-            contact = self._contact(address - first + n + 1)
-            bits |= (contact.ordered if table == "coil" else contact.closed) << n
+            output = address - first + n + 1
+            contact = self._contact(output)
+            closed = contact.ordered if table == "coil" else contact.closed
+            bits |= (closed != (output in self._closed_by_rest)) << n
         return bits.to_bytes((count + 7) // 8, "little")
 
     def _read_serial(self, table: str, address: int, count: int) -> bytes:
@@ -166,13 +178,18 @@ class SimRelayBoard(SimDevice):
             raise Refusal(ILLEGAL_ADDRESS)
         return b"".join(words[n].to_bytes(2, "big") for n in range(address, address + count))
 
-    def write_coil(self, address: int, closed: bool) -> None:
+    def write_coil(self, address: int, on: bool) -> None:
         """Drive an output."""
         if not self._coil <= address < self._coil + self._outputs:
             raise Refusal(ILLEGAL_ADDRESS)
-        if not closed:
+        output = address - self._coil + 1
+        if on == (output in self._closed_by_rest):
             self.on_open()
-        self._contact(address - self._coil + 1).order(closed)
+        self.drive(output, on)
+
+    def drive(self, output: int, on: bool) -> None:
+        """Let current through the coil of an output, or take it away."""
+        self._contact(output).order(on != (output in self._closed_by_rest))
 
 
 class SimCharger(SimMeter):
@@ -246,12 +263,10 @@ def build_devices(panel: Panel, plant: Plant, seed: int) -> dict[str, SimDevice]
     for device in panel.devices:
         known = load_map(device.map)
         if known.relay is not None:
-            contacts = {
-                c.relay_output: plant.circuits[c.id].contact
-                for c in panel.circuits
-                if c.relay_device == device.name
-            }
-            devices[device.name] = SimRelayBoard(device, contacts)
+            mine = [c for c in panel.circuits if c.relay_device == device.name]
+            contacts = {c.relay_output: plant.circuits[c.id].contact for c in mine}
+            by_rest = frozenset(c.relay_output for c in mine if c.relay_inverted)
+            devices[device.name] = SimRelayBoard(device, contacts, by_rest)
             continue
         owner = next((c for c in panel.circuits if c.setpoint_device == device.name), None)
         fed = plant.circuits[owner.id] if owner else None

@@ -1,0 +1,106 @@
+"""What a panel file says of how things are wired: which contact, which way round, which half."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from panelctl.cli.check import command
+from panelctl.config.load import parse_panel
+from panelctl.errors import ConfigError
+from panelctl.modbus.maps import hold_maps, load_map
+
+TEXT = Path("panelctl/sim/demo.toml").read_text()
+BOARD = "wirenboard_wb_mr6cu"
+ACCEPTED = 'accept_failsafe = "set'  # of the first board
+
+
+def changed(*pairs: tuple[str, str]) -> str:
+    text = TEXT
+    for old, new in pairs:
+        assert old in text
+        text = text.replace(old, new, 1)
+    return text
+
+
+def problems(text: str) -> list[tuple[str, str]]:
+    with pytest.raises(ConfigError) as caught:
+        parse_panel(text, "panel.toml")
+    return [(problem.path, problem.remedy) for problem in caught.value.problems]
+
+
+@pytest.fixture
+def board() -> Iterator[None]:
+    yield
+    hold_maps({})
+
+
+def delivered(safe_state: int, behaviour: int = 1) -> None:
+    """The relay boards come with another fail-safe."""
+    hold_maps({})
+    known = load_map(BOARD)
+    assert known.failsafe is not None
+    failsafe = replace(known.failsafe, safe_state_default=safe_state, behaviour_default=behaviour)
+    hold_maps({BOARD: replace(known, failsafe=failsafe)})
+
+
+NODE_NC = ('"relays1", output = 1', '"relays1", output = 1, contact = "nc"')
+HEATER_NC = ('"relays1", output = 6', '"relays1", output = 6, contact = "nc"')
+UNASKED = (ACCEPTED, '# "')
+
+
+@pytest.mark.usefixtures("board")
+@pytest.mark.parametrize(
+    ("safe_state", "nc", "dark"),
+    [(0, False, True), (0, True, False), (1, False, False), (1, True, True)],
+)
+def test_who_loses_power_when_nobody_polls_a_board(safe_state: int, nc: bool, dark: bool) -> None:
+    delivered(safe_state)
+    said = problems(changed(UNASKED, *[HEATER_NC] * nc))
+    would = "".join(remedy for _, remedy in said if "would lose power" in remedy)
+    assert ("water_heater" in would) == dark
+    assert ("normally closed" in would) == (dark and nc)
+
+
+@pytest.mark.usefixtures("board")
+@pytest.mark.parametrize(
+    ("safe_state", "behaviour", "nc", "says"),
+    [
+        (0, 1, False, ""),
+        (0, 1, True, "use the other contact"),
+        (1, 1, True, "use the other contact"),
+        (1, 1, False, "does not open its outputs"),
+        (0, 0, False, "does not open its outputs"),
+    ],
+)
+def test_the_node_loses_its_power_when_nobody_polls_its_board(
+    safe_state: int, behaviour: int, nc: bool, says: str
+) -> None:
+    delivered(safe_state, behaviour)
+    said: list[str] = []
+    try:
+        parse_panel(changed(UNASKED, *[NODE_NC] * nc), "panel.toml")
+    except ConfigError as error:
+        said = [problem.remedy for problem in error.problems]
+    node = [remedy for remedy in said if "lose power" not in remedy]
+    assert bool(node) == bool(says)
+    assert all(says in remedy and "accept_failsafe" in remedy for remedy in node)
+
+
+def test_a_normally_closed_contact_is_warned_of(tmp_path: Path) -> None:
+    path = tmp_path / "panel.toml"
+    path.write_text(changed(HEATER_NC))
+    said = CliRunner().invoke(command, [str(path)])
+    assert said.exit_code == 0, said.output
+    assert "warning: circuit water_heater: its load is on a normally closed contact" in said.output
+    path.write_text(TEXT)
+    assert "warning" not in CliRunner().invoke(command, [str(path)]).output
+
+
+def test_a_contact_is_no_or_nc() -> None:
+    said = problems(changed((HEATER_NC[0], '"relays1", output = 6, contact = "open"')))
+    assert any(path.endswith("relay.contact") and "'nc'" in remedy for path, remedy in said)
