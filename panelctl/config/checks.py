@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from panelctl.config.circuit_checks import check_circuits, map_of
 from panelctl.config.constraint_checks import check_constraints
 from panelctl.config.schema import PanelFile, RelayTable
+from panelctl.config.wiring_checks import check_wiring
 from panelctl.errors import ConfigError, Problem
 from panelctl.modbus.busplan import FAST_RATIO, LinkPlan, plan_bus
 from panelctl.modbus.maps import FailSafe, RegisterMap, load_map
@@ -31,6 +32,7 @@ def check_tables(file: PanelFile) -> list[Problem]:
         *_names(file),
         *_devices(file),
         *check_circuits(file),
+        *check_wiring(file),
         *_compute(file),
         *_demand(file),
         *_failsafes(file),

@@ -18,6 +18,7 @@ Amps = Annotated[float, Field(ge=0, le=1200, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
 Tier = Annotated[int, Field(ge=0, le=99)]
 Derate = Annotated[float, Field(gt=0.5, le=1)]
+Signed = Annotated[str, Field(description="a point; with a leading - it is taken the other way")]
 
 
 class Strict(BaseModel):
@@ -47,8 +48,8 @@ class UncontrolledTable(Strict):
 class MeterLegs(Strict):
     """The points of the mains meter for one leg."""
 
-    current: str
-    power: str
+    current: Signed
+    power: Signed
     voltage: str
 
 
@@ -161,9 +162,9 @@ class MeterTable(Strict):
     """The current transformers of a circuit: a point a leg, or a single one on a balanced load."""
 
     device: Ident
-    a: str | None = None
-    b: str | None = None
-    power: list[str] = []
+    a: Signed | None = None
+    b: Signed | None = None
+    power: list[Signed] = []
     energy: Annotated[list[str], Field(max_length=3)] = []
     balanced: bool = False
 
@@ -226,8 +227,8 @@ class FeederMeter(Strict):
     """The meter of a feeder: a point a leg that it has."""
 
     device: Ident
-    a: str | None = None
-    b: str | None = None
+    a: Signed | None = None
+    b: Signed | None = None
 
 
 class FeederTable(Strict):

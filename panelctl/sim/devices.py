@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable
 
 from panelctl.modbus.codec import decode_value, encode_value
+from panelctl.modbus.filling import has_sign
 from panelctl.modbus.identity import SERIAL
 from panelctl.modbus.maps import Point, RegisterMap, load_map
 from panelctl.model.metering import PointRef
@@ -24,7 +25,8 @@ ILLEGAL_VALUE = 3
 METER_WINDOW_S = 0.02
 MODEL_CODE = (1760).to_bytes(2, "big")  # of an EM540
 NODE_MARK = (0x504E, 1)  # "PN", and the map's version
-Show = Callable[[PointRef, Callable[[], float]], None]
+Source = Callable[[], float]
+Show = Callable[[PointRef, Source, Source], None]  # a point; what it shows; and what backwards
 NOISE_RATIO = 0.001  # a class 0.5 meter's noise, well inside its error
 
 
@@ -242,10 +244,14 @@ class SimNode(SimMeter):
 
 def build_devices(panel: Panel, plant: Plant, seed: int) -> dict[str, SimDevice]:
     """A simulated device for every device of the panel, showing this plant."""
-    shown: dict[str, dict[str, Callable[[], float]]] = {d.name: {} for d in panel.devices}
+    shown: dict[str, dict[str, Source]] = {d.name: {} for d in panel.devices}
 
-    def add(source: PointRef, value: Callable[[], float]) -> None:
+    def add(source: PointRef, value: Source, backwards: Source | None = None) -> None:
         shown[source.device][source.point] = value
+        device = panel.device(source.device)
+        signed = has_sign(load_map(device.map).points[source.point])
+        if backwards is not None and signed and source.turned != device.inverted:
+            shown[source.device][source.point] = backwards
 
     for leg in (0, 1):
         _show_leg(panel, plant, leg, add)
@@ -281,28 +287,41 @@ def build_devices(panel: Panel, plant: Plant, seed: int) -> dict[str, SimDevice]
 
 def _show_leg(panel: Panel, plant: Plant, leg: int, add: Show) -> None:
     service = panel.service
-    add(service.currents[leg], lambda: abs(plant.legs_a[leg]))  # the power has the direction
-    add(service.powers[leg], lambda: plant.legs_a[leg] * plant.volts)
-    add(service.voltages[leg], lambda: plant.volts)
+
+    def watts() -> float:
+        return plant.legs_a[leg] * plant.volts
+
+    # A current is without a sign, the power has the direction; a meter that turns it has both.
+    add(service.currents[leg], lambda: abs(plant.legs_a[leg]), lambda: -plant.legs_a[leg])
+    add(service.powers[leg], watts, lambda: -watts())
+    add(service.voltages[leg], lambda: plant.volts, lambda: plant.volts)
 
 
 def _show_feeder(item: PlantFeeder, add: Show) -> None:
     for leg, current in zip(item.feeder.legs, item.feeder.currents, strict=False):
-        add(current, lambda leg=leg: abs(item.leg_a(leg)))  # type: ignore[misc]  # a default argument
+        add(
+            current,
+            lambda leg=leg: abs(item.leg_a(leg)),  # type: ignore[misc]  # a default argument
+            lambda leg=leg: -item.leg_a(leg),  # type: ignore[misc]
+        )
 
 
 def _show_circuit(item: PlantCircuit, add: Show) -> None:
     circuit = item.circuit
     for meter in circuit.currents:
-        add(meter.current, lambda: abs(item.current_a))
+        add(meter.current, lambda: abs(item.current_a), lambda: -item.current_a)
     share = 1.0 / len(circuit.power) if circuit.power else 0.0
     if circuit.balanced:
         share /= 2.0  # a single CT is measured against one leg's voltage
     for source in circuit.power:
-        add(source, lambda: item.power_w * share)
+        add(source, lambda: item.power_w * share, lambda: -item.power_w * share)
     single = circuit.balanced and len(circuit.energy) == 1
+
+    def counted() -> float:
+        return abs(item.energy_wh) / (2 if single else len(circuit.energy))
+
     for source in circuit.energy:
-        add(source, lambda: abs(item.energy_wh) / (2 if single else len(circuit.energy)))
+        add(source, counted, counted)
 
 
 def _node_points(node: Node) -> dict[str, Callable[[], float]]:

@@ -10,6 +10,8 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from panelctl.config.load import parse_panel
 from panelctl.link.protocol import RECORD, Cycle, read_message
 from panelctl.model.record import CircuitRecord, CycleRecord
@@ -22,14 +24,21 @@ HEATER = "water_heater"
 HEATER_W = 4_500.0
 OUTPUT = 'relay = { device = "relays1", output = 6'
 NC = TEXT.replace(OUTPUT, OUTPUT + ', contact = "nc"')
-assert NC != TEXT
+LEGS = 'b = "l2_a", power = ["l1_w", "l2_w"]'  # of the compute node's meter
+TURNED = TEXT.replace(LEGS, 'b = "-l2_a", power = ["l1_w", "-l2_w"]')
+UNIT = "unit = 2\n"
+TURNED_METER = TEXT.replace(UNIT, UNIT + "invert = true\n")
+TURNED_TWICE = TURNED.replace(UNIT, UNIT + "invert = true\n")
+HEATER_WATTS = 'power = ["ch6_w"]'
+TURNED_WATTS = TEXT.replace(HEATER_WATTS, 'power = ["-ch6_w"]')
+assert TEXT not in (NC, TURNED, TURNED_METER, TURNED_WATTS)
 
 
 class Wired:
     """A panel that is wired as `real` says, under a controller that was given `file`."""
 
     def __init__(self, folder: Path, real: str, file: str | None = None) -> None:
-        folder.joinpath("state").mkdir()
+        folder.joinpath("state").mkdir(parents=True)
         self.world = World(parse_panel(real, "real.toml"), file or real, 1, folder / "state")
         if file is not None:
             self.world.believed = parse_panel(file, "panel.toml")
@@ -46,7 +55,11 @@ class Wired:
     @property
     def shown(self) -> CircuitRecord:
         """The water heater, as the controller sees it now."""
-        return next(c for c in self.records[-1]["circuits"] if c["id"] == HEATER)
+        return self.circuit(HEATER)
+
+    def circuit(self, ident: str) -> CircuitRecord:
+        """A circuit, as the controller sees it now."""
+        return next(c for c in self.records[-1]["circuits"] if c["id"] == ident)
 
     @property
     def closed(self) -> bool:
@@ -130,3 +143,43 @@ def test_a_normally_closed_contact_that_is_none(tmp_path: Path) -> None:
     wired.live()
     assert wired.shown["relay"] == "OPEN"
     assert HEATER in wired.faults()
+
+
+@pytest.mark.parametrize("text", [TURNED, TURNED_METER, TURNED_TWICE])
+def test_a_transformer_that_is_on_backwards(text: str, tmp_path: Path) -> None:
+    wired = Wired(tmp_path, text)
+    wired.live()
+    node = wired.world.plant.circuits["compute"]
+    seen = wired.circuit("compute")
+    assert node.current_a > 20
+    assert seen["a"] == pytest.approx([node.current_a] * 2, rel=0.05)
+    assert seen["w"] == pytest.approx(node.power_w, rel=0.05)
+    assert seen["fresh"]
+
+
+@pytest.mark.parametrize(("real", "file"), [(TURNED, TEXT), (TEXT, TURNED), (TURNED, TURNED_TWICE)])
+def test_a_transformer_of_which_the_panel_file_says_the_wrong_thing(
+    real: str, file: str, tmp_path: Path
+) -> None:
+    wired = Wired(tmp_path, real, file)
+    wired.live()
+    node, seen = wired.world.plant.circuits["compute"], wired.circuit("compute")
+    assert seen["w"] < node.power_w / 2
+    assert min(seen["a"]) < node.current_a / 2 or not seen["fresh"]
+
+
+def test_a_current_without_a_sign_whose_power_is_turned(tmp_path: Path) -> None:
+    for name, file, sign in (("right", TURNED_WATTS, 1), ("wrong", TEXT, -1)):
+        wired = Wired(tmp_path / name, TURNED_WATTS, file)
+        wired.live()
+        assert wired.shown["a"] == pytest.approx([HEATER_W / 240] * 2, rel=0.05)
+        assert wired.shown["w"] == pytest.approx(sign * HEATER_W, rel=0.05)
+
+
+def test_a_current_that_cannot_be_turned_does_not_hide_its_load(tmp_path: Path) -> None:
+    """The meter's register has a sign that it never uses."""
+    wired = Wired(tmp_path, TEXT, TURNED)
+    wired.live()
+    seen = wired.circuit("compute")
+    assert not seen["fresh"], "marked, and not taken for nothing"
+    assert wired.records[-1]["state"] == "DEGRADED"

@@ -10,9 +10,11 @@ import pytest
 from click.testing import CliRunner
 
 from panelctl.cli.check import command
+from panelctl.cli.named import named
 from panelctl.config.load import parse_panel
 from panelctl.errors import ConfigError
 from panelctl.modbus.maps import hold_maps, load_map
+from panelctl.model.slots import image_slots
 
 TEXT = Path("panelctl/sim/demo.toml").read_text()
 BOARD = "wirenboard_wb_mr6cu"
@@ -104,3 +106,63 @@ def test_a_normally_closed_contact_is_warned_of(tmp_path: Path) -> None:
 def test_a_contact_is_no_or_nc() -> None:
     said = problems(changed((HEATER_NC[0], '"relays1", output = 6, contact = "open"')))
     assert any(path.endswith("relay.contact") and "'nc'" in remedy for path, remedy in said)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "path", "says"),
+    [
+        ('voltage = "l1_v"', 'voltage = "-l1_v"', "service.mains.a.voltage", "no direction"),
+        ('energy = ["import_wh"]', 'energy = ["-import_wh"]', "circuit compute.meter.energy[0]",
+         "the one that counts the other way"),
+        ('a = "ch6_a"', 'a = "-ch6_a"', "circuit water_heater.meter.a", "turn the power"),
+        ('a = "ch6_a"', 'a = "-ch99_a"', "circuit water_heater.meter.a", "no point"),
+        ('a = "ch6_a"', 'a = "--ch6_a"', "circuit water_heater.meter.a", "no point"),
+        ('a = "ch6_a"', 'a = "-ch7_a"', "circuit heat_pump.meter.a", "the meter of water_heater"),
+        ('power = ["ch6_w"]', 'power = ["-ch7_w"]', "circuit heat_pump.meter.power[0]",
+         "stands elsewhere as -ch7_w"),
+        ('power = ["l1_w", "l2_w"]', 'power = ["l1_w", "-l1_w"]',
+         "circuit compute.meter.power[1]", "one direction"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_turned(old: str, new: str, path: str, says: str) -> None:
+    said = problems(changed((old, new)))
+    assert any(at == path and says in remedy for at, remedy in said), said
+
+
+def test_a_turned_channel_of_a_turned_device_is_as_it_should_be() -> None:
+    turned_device = ("unit = 2\n", "unit = 2\ninvert = true\n")
+    turned_leg = ('b = "l2_a", power = ["l1_w", "l2_w"]', 'b = "-l2_a", power = ["l1_w", "-l2_w"]')
+
+    def slots(*pairs: tuple[str, str]) -> dict[str, tuple[bool, bool]]:
+        read = image_slots(parse_panel(changed(*pairs), "panel.toml"))
+        mine = [slot for slot in read if slot.source.device == "compute_meter"]
+        return {slot.name: (slot.turned, slot.least < -10_000) for slot in mine}
+
+    assert slots() == {
+        "compute.a_ma": (False, True), "compute.b_ma": (False, True),
+        "compute.0_w": (False, True), "compute.1_w": (False, True),
+        "compute.0_wh": (False, True),
+    }  # fmt: skip
+    # What a load seems to give when its current was turned is not believed.
+    assert slots(turned_leg) == {
+        **slots(), "compute.1_w": (True, True), "compute.b_ma": (True, False),
+    }  # fmt: skip
+    assert slots(turned_device, turned_leg) == {
+        **slots(), "compute.a_ma": (True, False), "compute.0_w": (True, True),
+    }  # fmt: skip
+
+
+def test_read_shows_a_turned_point_as_the_panel_takes_it(tmp_path: Path) -> None:
+    path = tmp_path / "panel.toml"
+
+    def turned(device: str, *pairs: tuple[str, str]) -> frozenset[str]:
+        path.write_text(changed(*pairs))
+        return named(device, path, None, None).turned
+
+    heater = ('power = ["ch6_w"]', 'power = ["-ch6_w"]')
+    assert turned("branch1") == turned("branch2", heater) == frozenset()
+    assert turned("branch1", heater) == {"ch6_w"}
+    both = turned("branch1", heater, ("unit = 11\n", "unit = 11\ninvert = true\n"))
+    assert "ch6_w" not in both
+    assert {"ch5_w", "ch7_w"} < both
+    assert "ch5_a" not in both, "it has no sign"
