@@ -169,6 +169,7 @@ def _circuit(file: PanelFile, table: CircuitTable) -> Circuit:
         id=table.id,
         name=table.name,
         spaces=tuple(table.spaces),
+        half=table.tandem or "",
         legs=legs,
         breaker=Breaker(
             table.breaker_a,

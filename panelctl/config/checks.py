@@ -89,16 +89,6 @@ def _names(file: PanelFile) -> Iterator[Problem]:
     for url, count in Counter(t.url for t in file.link).items():
         if count > 1:
             yield Problem("link", url, "two links have this URL; devices on one wire share a link")
-    spaces: dict[int, str] = {}
-    for circuit in file.circuit:
-        for space in circuit.spaces:
-            if space in spaces:
-                yield Problem(
-                    f"circuit {circuit.id}.spaces",
-                    str(space),
-                    f"is already taken by {spaces[space]}",
-                )
-            spaces[space] = circuit.id
 
 
 def _devices(file: PanelFile) -> Iterator[Problem]:

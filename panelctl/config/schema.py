@@ -203,6 +203,10 @@ class CircuitTable(Strict):
     id: Ident
     name: Annotated[str, Field(min_length=1, max_length=40)]
     spaces: Annotated[list[Annotated[int, Field(ge=1, le=84)]], Field(min_length=1, max_length=2)]
+    tandem: Annotated[
+        Literal["A", "B", "AB", "BA", "AA", "BB"] | None,
+        Field(description="which half of each space, where tandem breakers share it"),
+    ] = None
     legs: Literal["a", "b", "ab"]
     breaker_a: Annotated[float, Field(gt=0, le=400)]
     role: Literal["always-on", "switched", "modulated", "monitored"]

@@ -1,16 +1,45 @@
-"""What a panel file says of how things are wired: which way round a transformer is."""
+"""What a panel file says of how things are wired: which breaker sits where, and which way round a
+transformer is.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from panelctl.config.schema import PanelFile
+from panelctl.config.schema import CircuitTable, PanelFile
 from panelctl.errors import Problem
 
 
 def check_wiring(file: PanelFile) -> Iterator[Problem]:
     """What cannot be wired as it is written."""
+    yield from _spaces(file)
     yield from _both_ways(file)
+
+
+def _spaces(file: PanelFile) -> Iterator[Problem]:
+    """A space has one breaker, or the two halves of a tandem."""
+    taken: dict[int, list[tuple[CircuitTable, str]]] = {}
+    for circuit in file.circuit:
+        path, halves = f"circuit {circuit.id}", circuit.tandem or ""
+        if halves and len(halves) != len(circuit.spaces):
+            remedy = f"needs a letter for each space: {len(circuit.spaces)}"
+            yield Problem(f"{path}.tandem", halves, remedy)
+            continue
+        for n, space in enumerate(circuit.spaces):
+            half = halves[n : n + 1]
+            for other, its in taken.setdefault(space, []):
+                if not half or not its:
+                    remedy = (
+                        f'is already taken by {other.id}; two share a space as tandem = "A", "B"'
+                    )
+                    yield Problem(f"{path}.spaces", str(space), remedy)
+                elif half == its:
+                    remedy = f"is already the half of space {space} that {other.id} has"
+                    yield Problem(f"{path}.tandem", half, remedy)
+                elif len(circuit.legs) == len(other.legs) == 1 and circuit.legs != other.legs:
+                    remedy = f"both halves of space {space} are on one leg, and {other.id} is on "
+                    yield Problem(f"{path}.legs", circuit.legs, remedy + other.legs)
+            taken[space].append((circuit, half))
 
 
 def _both_ways(file: PanelFile) -> Iterator[Problem]:

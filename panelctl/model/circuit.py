@@ -114,6 +114,7 @@ class Circuit:
     is_compute: bool = False
     source: Source | None = None
     noise_a: float = 0.5  # with its relay open: more, and its contact is welded
+    half: str = ""  # of its space, A or B, where tandem breakers share it: a letter for each space
 
     @property
     def controlled(self) -> bool:

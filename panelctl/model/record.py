@@ -314,13 +314,15 @@ class HelloSetpoint(TypedDict):
 
 
 class HelloCircuit(TypedDict):
-    """What the panel file says of a circuit. `legs` is a, b or ab; `relay`: it has one of ours;
-    `counted`: it has energy counters; `source` is pv or battery; `set` is of a modulated one.
+    """What the panel file says of a circuit. `half` is A or B for each space of a tandem's, or
+    empty; `legs` is a, b or ab; `relay`: it has one of ours; `counted`: it has energy counters;
+    `source` is pv or battery; `set` is of a modulated one.
     """
 
     id: str
     name: str
     spaces: list[int]
+    half: str
     legs: str
     breaker_a: float
     role: str

@@ -15,9 +15,14 @@ from panelctl.config.load import parse_panel
 from panelctl.errors import ConfigError
 from panelctl.modbus.maps import hold_maps, load_map
 from panelctl.model.slots import image_slots
+from panelctl.services.ebus.circuits import device
+from panelctl.services.ebus.facts import read_facts
+from panelctl.services.ebus.record_view import RecordView
+from tests.records import demo_record, hello_of
 
 TEXT = Path("panelctl/sim/demo.toml").read_text()
 BOARD = "wirenboard_wb_mr6cu"
+ONE, SAME_LEG, OTHER_LEG = "kitchen_1", "disposal", "kitchen_2"
 ACCEPTED = 'accept_failsafe = "set'  # of the first board
 
 
@@ -166,3 +171,66 @@ def test_read_shows_a_turned_point_as_the_panel_takes_it(tmp_path: Path) -> None
     assert "ch6_w" not in both
     assert {"ch5_w", "ch7_w"} < both
     assert "ch5_a" not in both, "it has no sign"
+
+
+def tandems(*circuits: tuple[str, str, str]) -> str:
+    """The demo with tandem breakers: of each circuit its spaces, its halves, and its legs."""
+    text = TEXT
+    for ident, spaces, halves in circuits:
+        begin = text.index(f'id = "{ident}"')
+        at = text.index("spaces = ", begin)
+        end = text.index("\n", at)
+        tandem = f'\ntandem = "{halves}"' if halves else ""
+        text = f"{text[:at]}spaces = {spaces}{tandem}{text[end:]}"
+    return text
+
+
+def test_two_halves_share_a_space() -> None:
+    panel = parse_panel(tandems((ONE, "[60]", "A"), (SAME_LEG, "[60]", "B")), "panel.toml")
+    shown = {c.id: (c.spaces, c.half) for c in panel.circuits if c.half}
+    assert shown == {ONE: ((60,), "A"), SAME_LEG: ((60,), "B")}
+    quad = tandems(("water_heater", "[60, 62]", "AB"), ("heat_pump", "[60, 62]", "BA"))
+    assert {c.half for c in parse_panel(quad, "panel.toml").circuits} == {"", "AB", "BA"}
+    alone = tandems((ONE, "[60]", "A"))
+    assert parse_panel(alone, "panel.toml").circuits, "the other half may be spare"
+
+
+@pytest.mark.parametrize(
+    ("circuits", "path", "says"),
+    [
+        (((0, "[60]", ""), (1, "[60]", "")), "circuit {1}.spaces", "already taken by {0}"),
+        (((0, "[60]", "A"), (1, "[60]", "")), "circuit {1}.spaces", "already taken by {0}"),
+        (((0, "[60]", ""), (1, "[60]", "B")), "circuit {1}.spaces", "already taken by {0}"),
+        (((0, "[60]", "A"), (1, "[60]", "A")), "circuit {1}.tandem", "is already the half"),
+        (((0, "[60]", "A"), (2, "[60]", "B")), "circuit {2}.legs", "on one leg"),
+        (((0, "[60]", "AB"),), "circuit {0}.tandem", "a letter for each space"),
+        (((0, "[60]", "C"),), "tandem", "'A', 'B'"),
+        (((3, "[60, 62]", "AB"), (0, "[62]", "B")), "circuit {0}.tandem", "already the half"),
+        (((3, "[60, 62]", "A"),), "circuit {3}.tandem", "a letter for each space"),
+    ],
+)
+def test_what_two_breakers_cannot_share(
+    circuits: tuple[tuple[int, str, str], ...], path: str, says: str
+) -> None:
+    names = (ONE, SAME_LEG, OTHER_LEG, "water_heater")
+    said = problems(tandems(*((names[n], spaces, halves) for n, spaces, halves in circuits)))
+    path, says = path.format(*names), says.format(*names)
+    assert any(at.endswith(path) and says in remedy for at, remedy in said), said
+
+
+def test_the_half_is_shown_beside_the_space() -> None:
+    panel = parse_panel(tandems((ONE, "[60]", "A"), (SAME_LEG, "[60]", "B")), "panel.toml")
+    hello = hello_of(panel)
+    told = {c["id"]: (c["spaces"], c["half"]) for c in hello["circuits"]}
+    assert told[ONE] == ([60], "A")
+    assert told["water_heater"] == ([10, 12], "")
+    facts = read_facts(hello)
+    shown = {}
+    for circuit in facts.circuits:
+        nodes = {node.id: node for node in device(facts, circuit).nodes}
+        seen = RecordView(demo_record())
+        values = [p.read(seen) for p in nodes["info"].properties if p.id == "spaces"]
+        values += [p.read(seen) for p in nodes["place"].properties] if "place" in nodes else []
+        shown[circuit.id] = values
+    assert shown[SAME_LEG] == ["60", "60B"]
+    assert shown["water_heater"] == ["10,12"]
