@@ -196,6 +196,7 @@ def _circuit(file: PanelFile, table: CircuitTable) -> Circuit:
         max_off_s=table.max_off_s,
         inrush_a=table.inrush_a,
         continuous=table.role == "modulated" if table.continuous is None else table.continuous,
+        noise_a=table.noise_a,
         safe_state=SafeState(table.safe_state),
         is_compute=is_compute,
         source=_source(table.source) if table.source else None,

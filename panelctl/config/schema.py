@@ -221,6 +221,10 @@ class CircuitTable(Strict):
     max_off_s: Seconds = 0.0
     inrush_a: Annotated[float, Field(ge=0, le=4000)] = 0.0
     continuous: bool | None = None
+    noise_a: Annotated[
+        float,
+        Field(ge=0.05, le=5, description="what it may show with its relay open: a neighbour's"),
+    ] = 0.5
     safe_state: Literal["hold", "open"] = "open"
     curve: str | None = None
     derate: Derate = DEFAULT_DERATE

@@ -11,7 +11,7 @@ from panelctl.model.panel import Panel, Service
 
 LEGS = ("a", "b")
 IMPORTED, EXPORTED, TANK = "main.import_wh", "main.export_wh", "heat_sink.tank_mc"
-NOISE_MA = 500  # what only draws may seem to give so much, and no more
+FEEDER_NOISE_MA = 500
 MOST_WH = 10**13  # more than any counter of a home shows
 
 
@@ -180,27 +180,26 @@ def image_slots(panel: Panel) -> list[Slot]:
             source = PointRef(circuit.relay_device, output, inverted)
             slots.append(Slot(f"{circuit.id}.relay", "state", source, 0, 1))
     turned = {device.name for device in panel.devices if device.inverted}
-    inward = {slot.name for slot in slots if slot.name.partition(".")[0] in _takers(panel)}
-    return [_in_our_sense(slot, turned, inward) for slot in slots]
+    # Loads only ever draw; so do feeders, which have no source behind them.
+    noise_ma = {c.id: round(c.noise_a * 1000) for c in panel.circuits if c.source is None}
+    noise_ma |= {feeder.id: FEEDER_NOISE_MA for feeder in panel.feeders}
+    return [_in_our_sense(slot, turned, noise_ma) for slot in slots]
 
 
-def _takers(panel: Panel) -> set[str]:
-    """What only ever draws: loads, and the feeders, which have no source behind them."""
-    loads = {circuit.id for circuit in panel.circuits if circuit.source is None}
-    return loads | {feeder.id for feeder in panel.feeders}
-
-
-def _in_our_sense(slot: Slot, devices: Set[str], inward: Set[str]) -> Slot:
+def _in_our_sense(slot: Slot, devices: Set[str], noise_ma: Mapping[str, int]) -> Slot:
     """The slot, marked where what its source says is turned: by its own point, or by its device
     (one of `devices`) as far as that has a direction. Both together leave it as it is.
 
-    A current of what only draws (a slot of `inward`) that is below 0 when it has been turned had no
-    direction to begin with: to take it for nothing would hide a load.
+    A current of what only draws (one of `noise_ma`: what that may show for nothing) that is below 0
+    when it has been turned had no direction to begin with: to take it for nothing would hide a
+    load.
     """
     turns = slot.source.device in devices and slot.unit in ("ma", "w")
     if turns == slot.source.turned:
         return slot
-    least = -NOISE_MA if slot.unit == "ma" and slot.name in inward else slot.least
+    owner, least = slot.name.partition(".")[0], slot.least
+    if slot.unit == "ma" and owner in noise_ma:
+        least = -noise_ma[owner]
     return replace(slot, turned=True, least=least)
 
 
