@@ -7,6 +7,7 @@ did not do it, or a controller that did not know, would fail one of the two.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from panelctl.config.load import parse_panel
 from panelctl.link.protocol import RECORD, Cycle, read_message
 from panelctl.model.record import CircuitRecord, CycleRecord
 from panelctl.sim.devices import SimRelayBoard
+from panelctl.sim.storm.run import plan, run
+from panelctl.sim.storm.strike import Pace
 from panelctl.sim.storm.world import World
 from panelctl.units import NS_PER_S
 
@@ -183,3 +186,18 @@ def test_a_current_that_cannot_be_turned_does_not_hide_its_load(tmp_path: Path) 
     seen = wired.circuit("compute")
     assert not seen["fresh"], "marked, and not taken for nothing"
     assert wired.records[-1]["state"] == "DEGRADED"
+
+
+def test_a_storm_over_a_panel_that_is_wired_both_ways() -> None:
+    """Half of its loads are on normally closed contacts, and the node's meter is half backwards."""
+    outputs = iter(range(100))
+
+    def other(found: re.Match[str]) -> str:
+        return found[0] if next(outputs) % 2 else f'{found[1]}, contact = "nc" }}'
+
+    text = re.sub(r"(output = \d) }", other, TURNED)
+    panel = parse_panel(text, "panel.toml")
+    assert sum(circuit.relay_inverted for circuit in panel.circuits) == 15
+    result = run(panel, text, 6, 240.0, plan(panel, 6, 240.0, Pace(6.0, 30.0)), 0.0)
+    assert result.violations == []
+    assert result.figures.relay_moves > 10
