@@ -52,7 +52,8 @@ FAULTS: Mapping[Fault, Kind] = {
     Fault.WELDED: Kind(
         "WELDED: does not open",
         "its relay was told to open and did not, or current still flowed",
-        "its relay reads closed, or its circuit carries more than `noise_a`, both sampled 1 s and "
+        "its relay reads closed, or its circuit carries more than `noise_a` (1 A, where that is a "
+        "twentieth of what had flowed), both sampled 1 s and "
         "more after its board acknowledged the order to open",
         SEEN_OPEN,
         ACK,

@@ -97,16 +97,30 @@ def test_current_through_an_open_relay_raises_it_again_and_heals_more_slowly(
         assert house.fault() == Reason.NONE
 
 
-def test_a_transformer_that_picks_up_a_neighbour_welds_nothing(compiled: bool) -> None:
-    """0.7 A with its relay open after 20 A: by its own threshold that is noise."""
+@pytest.mark.parametrize(("noise_ma", "welded_ma"), [(500, 1_100), (1_500, 1_600)])
+def test_a_transformer_that_picks_up_a_neighbour_welds_nothing(
+    compiled: bool, noise_ma: int, welded_ma: int
+) -> None:
+    """0.7 A with its relay open after 20 A is evidence that it opened, and no proof."""
     house = House(compiled)
-    house.rig.fixed.welded_ma[0] = 1_000
+    house.rig.fixed.welded_ma[0] = noise_ma
     house.leak_ma = 700
     house.run(6, FULL)
     assert house.closed()[0] == 0
     assert house.fault() == Reason.NONE
-    house.leak_ma = 1_100
+    house.leak_ma = welded_ma
     house.run(2, FULL)
+    assert house.fault() == Reason.WELDED
+
+
+def test_after_a_small_load_the_same_current_is_a_welded_contact(compiled: bool) -> None:
+    house = House(compiled)
+    house.leak_ma = 700
+    while house.closed()[0]:
+        house.run(0.1, FULL)
+    for r in range(2):
+        house.rig.state.relief_of_ma[r] = 2_000
+    house.run(4, FULL)
     assert house.fault() == Reason.WELDED
 
 

@@ -3,6 +3,8 @@
 Rules
 - A relay is judged only by what was sampled after its board acknowledged the order and
   `relay_confirm_ns` went by. A board that refuses says so itself; one that is silent is waited for.
+- Current through an open relay is more than the circuit's own `noise_a`, and more than 1 A where a
+  twentieth of what flowed before is that much.
 - Who refuses to open is uncontrolled from its first refusal on: nothing is expected of it.
 - A relay that had followed and is elsewhere was moved by somebody else, or its board started anew.
   What was opened is followed and comes back as after any shed; what was closed is opened again;
@@ -16,6 +18,7 @@ Rules
 
 from __future__ import annotations
 
+from panelctl.core.decide.arith import floordiv
 from panelctl.core.decide.cells import Cells
 from panelctl.core.decide.words import explain, lower, order_open
 from panelctl.core.state.layout import MODULATED
@@ -27,6 +30,7 @@ NEVER_NS = 1 << 61
 REFUSALS = 2  # the first may be of a board that was busy
 CALM_NS = 3600 * NS_PER_S  # a fault that comes back later is a new one
 MOST_COUNT = 6  # so often the time to heal doubles
+FALL_DIVISOR = 20  # a fall to so small a part of what flowed is evidence that a relay opened
 
 
 def refusals(m: Cells, i: int) -> int:
@@ -52,13 +56,18 @@ def told_ns(m: Cells, i: int) -> int:
 
 
 def carries(m: Cells, i: int, after_ns: int) -> bool:
-    """Whether load `i` shows more current than an open relay leaves, sampled after that time."""
+    """Whether load `i` shows more current than an open relay leaves, sampled after that time.
+
+    What fell from much to little when the relay opened may be a neighbour's: a transformer picks it
+    up, and more the stronger what it should measure had been.
+    """
     for r in range(m.rows):
         k = i * m.rows + r
         slot = m.f_slot[k]
         if slot < 0 or m.sampled_ns[slot] <= after_ns:
             continue
-        if m.s_meas_ma[k] > m.f_welded_ma[i]:
+        phantom_ma = min(floordiv(m.s_relief_of_ma[k], FALL_DIVISOR), m.f_phantom_ma[0])
+        if m.s_meas_ma[k] > max(m.f_welded_ma[i], phantom_ma):
             return True
     return False
 

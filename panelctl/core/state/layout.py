@@ -128,6 +128,7 @@ FIXED_SCALARS: Final = (
     "node_fault_ns",
     "node_open_ns",
     "stop_wait_ns",
+    "phantom_ma",  # what a fall may leave behind at most, and is not welded
     "heal_ns",  # for so long a relay that was at fault has to look healthy; 0: it never heals
     "moves_most",  # so often somebody else may move a relay
     "moves_ns",  # within so long, before that is a fault; `moves_most` 0: it is at once
