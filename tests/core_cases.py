@@ -39,7 +39,6 @@ SCALARS = {
     "node_fault_ns": 2 * S,
     "node_open_ns": 5 * S,
     "stop_wait_ns": 60 * S,
-    "phantom_ma": 1_000,
     "heal_ns": 10 * S,
     "moves_most": 3,
     "moves_ns": 600 * S,

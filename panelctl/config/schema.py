@@ -224,7 +224,7 @@ class CircuitTable(Strict):
     noise_a: Annotated[
         float,
         Field(ge=0.05, le=5, description="what it may show with its relay open: a neighbour's"),
-    ] = 0.5
+    ] = 1.0
     safe_state: Literal["hold", "open"] = "open"
     curve: str | None = None
     derate: Derate = DEFAULT_DERATE

@@ -41,9 +41,14 @@ from panelctl.units import NS_PER_MS, ns_from_s
 
 RETRY_NS = 250 * NS_PER_MS
 RETRY_MOST_NS = 2_000 * NS_PER_MS  # a dead board must not eat its line's time
-FAULT_RETRY_NS = 10_000 * NS_PER_MS  # a welded contact is not hammered
+PATIENCE_NS: dict[
+    int, int
+] = {  # between two orders to a relay at fault: a welded contact is not hammered,
+    Reason.WELDED: 10_000 * NS_PER_MS,
+    Reason.STUCK_OPEN: 10_000 * NS_PER_MS,
+    Reason.MOVED: 600_000 * NS_PER_MS,  # and nobody fights with who else has a say
+}
 NODE_REFRESH_NS = 400 * NS_PER_MS
-HOPELESS = (Reason.WELDED, Reason.STUCK_OPEN)  # their boards do what they can
 RUN, STOP = 0, 1
 
 
@@ -146,9 +151,8 @@ class Outputs:
                 if image.sampled_ns[told] < state.order_ns[i] or other_order:
                     self.orders.give(key, "CLOSED" if closed else "OPEN", now_ns)
                 fault = state.fault[i] if state.claims[i] & Claim.FAULT else Reason.NONE
-                hopeless = fault in HOPELESS and not other_order
-                wait_ns = FAULT_RETRY_NS if hopeless else RETRY_NS
-                if now_ns - ordered_ns >= wait_ns and fault != Reason.MOVED:
+                wait_ns = RETRY_NS if other_order else PATIENCE_NS.get(fault, RETRY_NS)
+                if now_ns - ordered_ns >= wait_ns:
                     self._ordered_ns[i] = now_ns
                     target.relays.add(i)
                     target.wake.set()

@@ -113,7 +113,7 @@ class Circuit:
     safe_state: SafeState = SafeState.OPEN
     is_compute: bool = False
     source: Source | None = None
-    noise_a: float = 0.5  # what it may show with its relay open, and is not welded: a neighbour's
+    noise_a: float = 1.0  # what it may show with its relay open, and is not welded: a neighbour's
     half: str = ""  # of its space, A or B, where tandem breakers share it: a letter for each space
 
     @property

@@ -52,8 +52,7 @@ FAULTS: Mapping[Fault, Kind] = {
     Fault.WELDED: Kind(
         "WELDED: does not open",
         "its relay was told to open and did not, or current still flowed",
-        "its relay reads closed, or its circuit carries more than `noise_a` (1 A, where that is a "
-        "twentieth of what had flowed), both sampled 1 s and "
+        "its relay reads closed, or its circuit carries more than `noise_a`, both sampled 1 s and "
         "more after its board acknowledged the order to open",
         SEEN_OPEN,
         ACK,
@@ -88,7 +87,7 @@ FAULTS: Mapping[Fault, Kind] = {
         "moved by somebody else",
         "somebody else moved its relay more than three times in ten minutes",
         "its relay followed its order and was then found elsewhere, more than three times in ten "
-        "minutes: nobody fights for it",
+        "minutes: it is left alone for ten minutes, and then told again",
         SEEN_OPEN,
         ACK,
         holds=True,

@@ -2,7 +2,7 @@
 
 - Relays at fault stayed so until a person closed them: none heals, and nobody asks who moved it.
 - `close` took a fault back as well as a user's claim; now that is a command of its own.
-- More than 0.5 A through an open relay was a welded contact, whatever had flowed before.
+- More than 0.5 A through an open relay was a welded contact; now the panel file says how much.
 - What a board refused was not told to the rules.
 """
 
@@ -19,8 +19,9 @@ LATER = {Reason.REFUSED_OPEN, Reason.REFUSED_CLOSE, Reason.MOVED}  # words that 
 
 def as_then(engine: Engine) -> Engine:
     """The engine with the rules of then."""
-    engine.fixed.heal_ns[0] = engine.fixed.moves_most[0] = engine.fixed.phantom_ma[0] = 0
+    engine.fixed.heal_ns[0] = engine.fixed.moves_most[0] = 0
     for i in range(engine.fixed.loads):
+        engine.fixed.welded_ma[i] = 500
         engine.fixed.refused_slot[i] = -1
     step = engine.step
 

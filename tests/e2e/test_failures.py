@@ -305,6 +305,21 @@ def test_a_node_that_takes_no_write_is_told_of(rig: PanelRig) -> None:
     assert order_events(over, "compute")[0]["text"].startswith("ACKNOWLEDGED: set-point ")
 
 
+def test_a_bus_that_stood_still_leaves_no_fault_behind(rig: PanelRig) -> None:
+    """For 12 s nothing was answered, then all at once: orders were done late, nothing is welded."""
+    seen: list[Record] = []
+    os.kill(rig.sim.pid, signal.SIGSTOP)
+    try:
+        shed = rig.until(lambda r: r["state"] == "SHED", 14, seen)
+        rig.until(lambda r: r["t_ns"] > shed["t_ns"] + 2_000_000_000, 4, seen)
+    finally:
+        os.kill(rig.sim.pid, signal.SIGCONT)
+    rig.until(lambda r: r["state"] == "NORMAL" and open_circuits(r), 10, seen)
+    rig.until(lambda r: not open_circuits(r), 60, seen)
+    assert [e for r in seen for e in r["events"] if e["what"] == "fault"] == []
+    assert seen[-1]["faults"] == []
+
+
 def order_events(record: Record, ident: str) -> list[EventRecord]:
     """What a record tells of a circuit's orders."""
     return [e for e in record["events"] if e["what"] == "order" and e["circuit"] == ident]

@@ -239,7 +239,7 @@ def test_the_half_is_shown_beside_the_space() -> None:
 def test_what_a_circuit_may_show_when_it_is_open() -> None:
     heater = 'id = "water_heater"\n'
     panel = parse_panel(changed((heater, heater + "noise_a = 1.2\n")), "panel.toml")
-    assert {c.noise_a for c in panel.circuits} == {0.5, 1.2}
+    assert {c.noise_a for c in panel.circuits} == {1.0, 1.2}
     for wrong in ("0.04", "5.1", "nan", '"much"'):
         said = problems(changed((heater, f"{heater}noise_a = {wrong}\n")))
         assert any(path.endswith("noise_a") for path, _ in said), said

@@ -3,8 +3,9 @@
 Rules
 - A relay is judged only by what was sampled after its board acknowledged the order and
   `relay_confirm_ns` went by. A board that refuses says so itself; one that is silent is waited for.
-- Current through an open relay is more than the circuit's own `noise_a`, and more than 1 A where a
-  twentieth of what flowed before is that much.
+- Current through an open relay is more than the circuit's own `noise_a`: transformers pick up a
+  neighbour's. It counts once the relay still reads open after it: what somebody closed shows its
+  current first.
 - Who refuses to open is uncontrolled from its first refusal on: nothing is expected of it.
 - A relay that had followed and is elsewhere was moved by somebody else, or its board started anew.
   What was opened is followed and comes back as after any shed; what was closed is opened again;
@@ -18,7 +19,6 @@ Rules
 
 from __future__ import annotations
 
-from panelctl.core.decide.arith import floordiv
 from panelctl.core.decide.cells import Cells
 from panelctl.core.decide.words import explain, lower, order_open
 from panelctl.core.state.layout import MODULATED
@@ -30,7 +30,6 @@ NEVER_NS = 1 << 61
 REFUSALS = 2  # the first may be of a board that was busy
 CALM_NS = 3600 * NS_PER_S  # a fault that comes back later is a new one
 MOST_COUNT = 6  # so often the time to heal doubles
-FALL_DIVISOR = 20  # a fall to so small a part of what flowed is evidence that a relay opened
 
 
 def refusals(m: Cells, i: int) -> int:
@@ -56,18 +55,13 @@ def told_ns(m: Cells, i: int) -> int:
 
 
 def carries(m: Cells, i: int, after_ns: int) -> bool:
-    """Whether load `i` shows more current than an open relay leaves, sampled after that time.
-
-    What fell from much to little when the relay opened may be a neighbour's: a transformer picks it
-    up, and more the stronger what it should measure had been.
-    """
+    """Whether load `i` shows more current than an open relay leaves, sampled after that time."""
     for r in range(m.rows):
         k = i * m.rows + r
         slot = m.f_slot[k]
         if slot < 0 or m.sampled_ns[slot] <= after_ns:
             continue
-        phantom_ma = min(floordiv(m.s_relief_of_ma[k], FALL_DIVISOR), m.f_phantom_ma[0])
-        if m.s_meas_ma[k] > max(m.f_welded_ma[i], phantom_ma):
+        if m.s_meas_ma[k] > m.f_welded_ma[i]:
             return True
     return False
 
@@ -90,8 +84,18 @@ def judge_relay(m: Cells, i: int, seen: bool, position: int, now_ns: int) -> Non
     elif m.s_closed[i] == 0 and not m.s_stale[i]:
         # One that was told late, and is seen to have followed, has opened only then.
         opened_ns = max(settled_ns, m.s_opened_ns[i] + m.f_relay_confirm_ns[0])
-        if carries(m, i, opened_ns):
+        if not carries(m, i, opened_ns):
+            m.s_carried_ns[i] = 0
+        elif still_open(m, i, seen, now_ns):
             fault(m, i, Reason.WELDED, now_ns)
+
+
+def still_open(m: Cells, i: int, seen: bool, now_ns: int) -> bool:
+    """Whether the relay of load `i` still reads open, read after current was seen through it."""
+    if m.s_carried_ns[i] == 0:
+        m.s_carried_ns[i] = now_ns
+    later = not seen or m.sampled_ns[m.f_relay_slot[i]] > m.s_carried_ns[i]
+    return later or m.f_moves_most[0] == 0
 
 
 def moved(m: Cells, i: int, position: int, now_ns: int) -> None:
@@ -103,6 +107,7 @@ def moved(m: Cells, i: int, position: int, now_ns: int) -> None:
     if m.s_moves[i] > m.f_moves_most[0]:
         fault(m, i, Reason.MOVED, now_ns)
     elif position:
+        m.s_opened_ns[i] = now_ns
         m.s_order_ns[i] = now_ns
         m.s_order_pending[i] = 1
     else:
@@ -115,6 +120,13 @@ def moved(m: Cells, i: int, position: int, now_ns: int) -> None:
         explain(m, i, Reason.MOVED, -1, 0, now_ns, now_ns + m.f_min_off_ns[i])
 
 
+def rests(m: Cells, i: int) -> None:
+    """What somebody opened rests from when its board was told as well: it may have closed again."""
+    slot = m.f_acked_slot[i]
+    if slot >= 0 and m.s_reason[i] == Reason.MOVED and m.s_closed[i] == 0 and not m.value[slot]:
+        m.s_opened_ns[i] = max(m.s_opened_ns[i], m.sampled_ns[slot])
+
+
 def note_fault(m: Cells, i: int, reason: int, now_ns: int) -> None:
     """What people are told, whatever else holds load `i` open."""
     if now_ns - m.s_fault_ns[i] > CALM_NS:
@@ -123,6 +135,7 @@ def note_fault(m: Cells, i: int, reason: int, now_ns: int) -> None:
     m.s_fault[i] = reason
     m.s_fault_ns[i] = now_ns
     m.s_healthy_ns[i] = 0
+    m.s_carried_ns[i] = 0
 
 
 def fault(m: Cells, i: int, reason: int, now_ns: int) -> None:

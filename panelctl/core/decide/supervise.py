@@ -15,6 +15,7 @@ from panelctl.core.decide.faults import (
     judge_relay,
     note_fault,
     refusals,
+    rests,
     watch_fault,
 )
 from panelctl.core.decide.thermal import branch_top
@@ -49,6 +50,7 @@ def follow_relays(m: Cells, now_ns: int) -> None:
             follow_order(m, i, seen, position, now_ns)
             judge_relay(m, i, seen, position, now_ns)
             watch_fault(m, i, seen, position, now_ns)
+            rests(m, i)
         elif seen:
             adopt(m, i, position, now_ns)
 

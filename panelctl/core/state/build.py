@@ -28,7 +28,6 @@ TOLERANCE_A = 0.5  # how far above its set-point any load may draw
 ERROR_RATIO = 0.01  # how much more than it shows a current meter of class 1 may measure
 IDLE_MARGIN_A = 2.0  # how much above its draw the set-point of an idle load stays
 IDLE_S = 5.0  # an idle load keeps its set-point for so long
-PHANTOM_A = 1.0  # a current that fell to a twentieth, and to less than this, has been switched off
 HEAL_S = 10.0  # a relay that was at fault has to look healthy for so long
 MOVES_MOST = 3  # somebody else may move a relay so often before nobody fights for it,
 MOVES_S = 600.0  # counted from the first of them for so long
@@ -175,7 +174,6 @@ class Memory:
             ("setpoint_margin_ma", timing.setpoint_margin_a),
             ("restore_margin_ma", timing.restore_margin_a),
             ("relief_ma", RELIEF_A),
-            ("phantom_ma", PHANTOM_A),
             ("tolerance_ma", TOLERANCE_A),
             ("idle_margin_ma", IDLE_MARGIN_A),
         ):

@@ -128,7 +128,6 @@ FIXED_SCALARS: Final = (
     "node_fault_ns",
     "node_open_ns",
     "stop_wait_ns",
-    "phantom_ma",  # what a fall may leave behind at most, and is not welded
     "heal_ns",  # for so long a relay that was at fault has to look healthy; 0: it never heals
     "moves_most",  # so often somebody else may move a relay
     "moves_ns",  # within so long, before that is a fault; `moves_most` 0: it is at once
@@ -149,6 +148,7 @@ STATE_PER_LOAD: Final = (
     "fault_ns",
     "fault_count",  # how often it came, each within an hour
     "healthy_ns",  # the sample since which it looks healthy; 0: it does not
+    "carried_ns",  # since when current is seen through its open relay; 0: none is
     "moves",  # how often somebody else moved its relay
     "moves_ns",  # since then
     "stale",  # it cannot be decided on: its own meter or that of a row it is on is old
