@@ -63,6 +63,7 @@ class Gateway:
         self._last: deque[tuple[int, bytes]] = deque(maxlen=MOST_SHIFT)  # replies: unit and PDU
         self._queue: deque[tuple[int, bytes]] = deque()  # those that are yet to be given away
         self._asked_ns = 0  # when a shifted gateway was asked last
+        self._still: deque[Asked] | None = None  # what was asked while it stands still
         self._waiting: deque[Asked] = deque()  # for the one line
         self._busy = False
 
@@ -89,8 +90,21 @@ class Gateway:
         self.shift = 0
         self._queue.clear()
 
+    def stand_still(self) -> None:
+        """From now on requests are taken, and neither answered nor done."""
+        self._still = self._still or deque()
+
+    def go_on(self) -> None:
+        """Everything that was asked meanwhile is done and answered at once."""
+        asked, self._still = self._still or (), None
+        for each in asked:
+            self.ask(*each)
+
     def ask(self, caller: Caller, header: bytes, pdu: bytes) -> None:
         """A request: the seven bytes of its header, and its PDU."""
+        if self._still is not None:
+            self._still.append((caller, header, pdu))
+            return
         self.requests += 1
         self._heed_idle()
         if self.stamps != "own":

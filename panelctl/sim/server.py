@@ -15,6 +15,7 @@ from panelctl.sim.devices import Refusal, SimDevice
 TABLES = {1: "coil", 2: "discrete", 3: "holding", 4: "input"}
 READ_REQUEST = struct.Struct(">BHH")  # function, address, count
 ILLEGAL_FUNCTION = 1
+ACKNOWLEDGEMENT = 5  # so many bytes of a write's request are its reply
 FAULT_KINDS = (
     "dead",  # no reply
     "late",  # the reply comes so many ms later
@@ -30,6 +31,7 @@ FAULT_KINDS = (
     "noise",  # bytes that mean nothing come before it
     "header",  # bytes that look like the beginning of a reply come before it
     "refuse",  # an exception reply with the fault's code: nothing is done
+    "ignored",  # a write is acknowledged, and nothing is done
     "split",  # TCP: byte by byte, quickly
     "closed",  # TCP: the connection is ended in the place of a reply
 )
@@ -92,6 +94,8 @@ def answered(device: SimDevice, pdu: bytes, time_s: float, struck: Fault | None)
     """The reply's PDU, of a device that may refuse: what it refuses it does not do."""
     if struck is not None and struck.kind == "refuse":
         return refusal(pdu, struck.code)
+    if struck is not None and struck.kind == "ignored" and pdu[0] not in TABLES:
+        return pdu[:ACKNOWLEDGEMENT]
     return answer_pdu(device, pdu, time_s)
 
 

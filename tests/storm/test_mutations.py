@@ -4,7 +4,7 @@ either dead or untested.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from panelctl.control.app import App
 from panelctl.field.outputs import Outputs
 from panelctl.field.rtu import RtuLink
 from panelctl.model.circuit import Role
+from panelctl.model.command import Command, Verdict
 from panelctl.model.limit import LimitName
 from panelctl.model.panel import Panel
 from panelctl.sim.storm.run import Result, plan, run
@@ -144,8 +145,7 @@ def watched() -> tuple[Panel, str]:
 def storms(
     alter: Callable[[App], None], panel: Panel, text: str, kinds: set[str], seed: int
 ) -> Result:
-    drawn = plan(panel, seed, SECONDS, Pace(0.4, 20.0))
-    strikes = _thin([strike for strike in drawn if strike.kind in kinds])
+    strikes = _thin(plan(panel, seed, SECONDS, Pace(4.0, 20.0), kinds))
     return run(panel, text, seed, SECONDS, strikes, 0.0, stop_at_first=True, alter=alter)
 
 
@@ -240,3 +240,56 @@ def test_branch_meters_that_are_believed_against_the_mains_are_noticed() -> None
     found = run(PANEL, TEXT, 2, 200.0, strikes, 0.0, alter=no_doubt).violations
     assert {violation.check for violation in found} == {"S2"}
     assert all("behind a meter" in violation.what for violation in found)
+
+
+def nobody_tells(app: App) -> None:
+    """Orders that are lost are noted, and no record says so."""
+    outputs = app.outputs
+    assert isinstance(outputs, Outputs)
+    outputs.orders.records = lambda now_ns: ([], [])  # type: ignore[method-assign]  # on purpose
+
+
+def the_order_for_the_fact(app: App) -> None:
+    """A relay is shown where it was ordered, not where it reads."""
+    engine = app.engine
+    step = engine.step
+
+    def stepped(now_ns: int, commands: Iterable[Command] = ()) -> list[Verdict]:
+        verdicts = step(now_ns, commands)
+        for i, circuit in enumerate(engine.loads):
+            slot = engine.slots.circuit(circuit.id).relay
+            if slot >= 0 and engine.state.closed[i] >= 0:
+                engine.image.value[slot] = engine.state.closed[i]
+        return verdicts
+
+    engine.step = stepped  # type: ignore[method-assign]  # broken on purpose
+
+
+def no_time_to_follow(app: App) -> None:
+    """A relay has to stand as ordered with the acknowledgement."""
+    app.engine.fixed.relay_confirm_ns[0] = 0
+
+
+BOARDS = [d.name for d in PANEL.devices if d.name.startswith("relays")]
+SHED = [Strike(at_s, 12.0, "limit_tight", "panel", 0.6) for at_s in (40.0, 80.0)]
+RUSH = [Strike(at_s - 4.0, 1.0, "all_on", "panel", 0.5) for at_s in (40.0, 80.0)]
+ORDERS: dict[str, tuple[Callable[[App], None], list[Strike]]] = {
+    "O1": (
+        the_order_for_the_fact,
+        [Strike(35.0, 60.0, "writes_ignored", board, 0.5) for board in BOARDS],
+    ),
+    "O2": (
+        no_time_to_follow,
+        [Strike(30.0, 80.0, "slow_relay", c.id, 1.0) for c in PANEL.circuits if c.relay_device],
+    ),
+    "O3": (nobody_tells, [Strike(35.0, 60.0, "writes_lost", board, 0.5) for board in BOARDS]),
+}
+
+
+@pytest.mark.parametrize("check", ORDERS)
+def test_orders_that_are_shown_judged_or_told_wrongly_are_noticed(check: str) -> None:
+    alter, strikes = ORDERS[check]
+    all_of_them = sorted([*strikes, *RUSH, *SHED], key=lambda strike: strike.at_s)
+    assert run(PANEL, TEXT, 1, 120.0, all_of_them, 0.0).violations == []
+    found = run(PANEL, TEXT, 1, 120.0, all_of_them, 0.0, alter=alter).violations
+    assert check in {violation.check for violation in found}

@@ -64,6 +64,12 @@ def ct_off(point: Point, value: float, amount: float) -> float:
     return 0.0 if comes_off(point.name) and point.unit in ("A", "W") else value
 
 
+def phantom(point: Point, value: float, amount: float) -> float:
+    """Transformers that pick up a neighbour's current where there is none of their own."""
+    least_a = 0.55 + 0.3 * amount
+    return max(value, least_a) if point.unit == "A" and 0.0 <= value < least_a else value
+
+
 def comes_off(point: str) -> bool:
     """Whether it is the transformer of this point: the first leg's, or the first channel's."""
     return any(point.startswith(f"{head}1_") for head in ("l", "ch", "g"))

@@ -18,6 +18,7 @@ DOUBT_S, DOUBT_MOST_S = 60.0, 3_600.0  # core/decide/plausibility.py
 NOTHING = frozenset({"zero", "ct_off"})  # a meter that shows nothing
 TOO_MUCH = frozenset({"swapped", "frozen"})  # one that may show more than the mains
 TELLS_S = 14.0  # so long it has to, before the mains are doubted for it
+LEFT_ALONE_S = 620.0  # nobody fights for a relay that somebody else has moved again and again
 SETTLE_S = 20.0  # after a fault: units come back within a second, doubts and heat take longer
 
 
@@ -38,6 +39,7 @@ class Exemptions:
         self._cut_ns = -1  # and when that was found out
         self._all_reached = False  # whether everything could be when loads were last summed up
         self._lied_s: dict[str, float] = {}  # when a meter lied last
+        self._leaked_s: dict[str, float] = {}
         self._lies = 0  # of the mains, which are doubted for twice as long each time
         self._doubted_s = 0.0  # until when they may be: a controller then is as if blind
         panel = world.panel
@@ -80,6 +82,8 @@ class Exemptions:
                 doubt_s = min(DOUBT_S * 2**self._lies, DOUBT_MOST_S)
                 self._doubted_s = self._world.now_s + doubt_s + SETTLE_S
                 self._lies += 1
+        if strike.kind == "phantom":
+            self._leaked_s[strike.target] = self._world.now_s
         if KINDS[strike.kind].spoils is Spoils.LINK:
             self._cut_s[strike.target] = self._world.now_s
         if self._weighs(strike):
@@ -122,6 +126,15 @@ class Exemptions:
         lately = {name for name, at_s in self._lied_s.items() if now_s - at_s < LIE_LASTS_S}
         return lately | {s.target for s in self.active if KINDS[s.kind].spoils is Spoils.METER}
 
+    @property
+    def leaking(self) -> set[str]:
+        """The meters that show a little where nothing flows, or did so lately: everything has to
+        hold nevertheless.
+        """
+        now_s = self._world.now_s
+        lately = {name for name, at_s in self._leaked_s.items() if now_s - at_s < LIE_LASTS_S}
+        return lately | {s.target for s in self.active if s.kind == "phantom"}
+
     def out_of_reach(self, device: str | None) -> bool:
         """Whether a device could not be written to now, or a moment ago, whoever tried."""
         if device is None or not self._world.running:
@@ -144,7 +157,12 @@ class Exemptions:
         circuit = item.circuit
         if not circuit.controlled:
             return True
-        relay = item.contact.welded or self.out_of_reach(circuit.relay_device)
+        relay = (
+            item.contact.welded
+            or self.out_of_reach(circuit.relay_device)
+            or self._world.now_s - self._world.switched.get(circuit.id, -LEFT_ALONE_S)
+            < LEFT_ALONE_S
+        )
         if item.node is not None:
             return relay and (item.node.ignores or self.out_of_reach(circuit.setpoint_device))
         if item.charger is not None:
@@ -192,7 +210,8 @@ class Exemptions:
     def _beyond_a(self, item: PlantCircuit) -> float:
         circuit = item.circuit
         # Most relays obey, and most of the time all are reached: then there is nothing to look at.
-        obeys = self._all_reached and circuit.relay_device and not item.contact.welded
+        alone = item.contact.welded or circuit.id in self._world.switched
+        obeys = self._all_reached and circuit.relay_device and not alone
         if not obeys and self.beyond_control(item):
             return item.current_a
         if circuit.modulation is not None and not circuit.modulation.can_pause:

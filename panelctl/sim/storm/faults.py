@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from panelctl.sim.storm import device_faults as device
 from panelctl.sim.storm import house_faults as house
+from panelctl.sim.storm import order_faults as order
 from panelctl.sim.storm import targets as at
 from panelctl.sim.storm import wire_faults as wire
 from panelctl.sim.storm.strike import Strike, Undo
@@ -61,6 +62,7 @@ KINDS: dict[str, Kind] = {
     "stamped": Kind(Spoils.LINK, 30, at.networked, wire.stamped),
     "cable_out": Kind(Spoils.LINK, 60, at.links, wire.cable_out),
     "reset": Kind(Spoils.LINK, 20, at.tcp, wire.reset),
+    "standstill": Kind(Spoils.LINK, 20, at.tcp, wire.standstill),
     "half_open": Kind(Spoils.LINK, 5, at.tcp, wire.half_open),
     "pieces": Kind(Spoils.NOTHING, 120, at.rtu, wire.pieces),
     "two_masters": Kind(Spoils.LINK, 20, at.rtu, wire.two_masters),
@@ -73,6 +75,7 @@ KINDS: dict[str, Kind] = {
     "swapped": Kind(Spoils.METER, 60, at.meters, device.swapped),
     "reversed": Kind(Spoils.METER, 120, at.meters, device.spoil(device.reversed)),
     "ct_off": Kind(Spoils.METER, 120, at.meters, device.spoil(device.ct_off)),
+    "phantom": Kind(Spoils.NOTHING, 300, at.meters, device.spoil(device.phantom)),
     "wrapped": Kind(Spoils.NOTHING, 120, at.counting, device.spoil(device.counter_wraps)),
     "own_clock": Kind(Spoils.METER, 60, at.meters, device.own_clock),
     "welded": Kind(Spoils.RELAY, 300, at.relays, device.welded),
@@ -80,6 +83,11 @@ KINDS: dict[str, Kind] = {
     "slow_relay": Kind(Spoils.NOTHING, 300, at.relays, device.slow_relay),
     "chatter": Kind(Spoils.RELAY, 10, at.relays, device.chatter),
     "board_reset": Kind(Spoils.RELAY, 5, at.boards, device.board_reset),
+    "writes_refused": Kind(Spoils.LINK, 60, at.written, order.writes("refuse")),
+    "writes_lost": Kind(Spoils.LINK, 60, at.written, order.writes("dead")),
+    "writes_ignored": Kind(Spoils.LINK, 60, at.boards, order.writes("ignored")),
+    "somebody_switches": Kind(Spoils.RELAY, 60, at.relays, order.somebody_switches),
+    "board_reboots": Kind(Spoils.LINK, 15, at.boards, order.board_reboots),
     "node_ignores": Kind(Spoils.NODE, 60, at.nodes, device.node_ignores),
     "node_lingers": Kind(Spoils.NOTHING, 120, at.nodes, device.node_lingers),
     "node_slow": Kind(Spoils.NODE, 120, at.nodes, device.node_slow),

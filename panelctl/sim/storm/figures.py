@@ -52,6 +52,9 @@ class Figures:
     seconds: int = 0
     judged_s: int = 0  # in which nothing excused a leg over its limit
     failsafe_s: float = 0.0  # the longest that the node drew more than its floor, blind
+    untold_s: float = 0.0  # the longest from an order that is not followed until it is told of
+    shown_wrong: int = 0  # how often a relay was shown where it is not, for more than 3 s
+    false_faults: int = 0  # relays that were called faulty, and were not
 
 
 class Worst:

@@ -7,7 +7,7 @@ import gc
 import hashlib
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -50,10 +50,13 @@ def targets(panel: Panel) -> dict[str, list[str]]:
     return places
 
 
-def plan(panel: Panel, seed: int, duration_s: float, pace: Pace) -> list[Strike]:
-    """The schedule that a seed draws for a panel."""
+def plan(
+    panel: Panel, seed: int, duration_s: float, pace: Pace, kinds: Collection[str] = KINDS
+) -> list[Strike]:
+    """The schedule that a seed draws for a panel, of these kinds of faults."""
     longest_s = {name: kind.longest_s for name, kind in KINDS.items()}
-    return draw(seed, duration_s, pace, targets(panel), longest_s)
+    places = {name: where for name, where in targets(panel).items() if name in kinds}
+    return draw(seed, duration_s, pace, places, longest_s)
 
 
 def run(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from panelctl.model.circuit import Role
-from panelctl.sim.devices import SimMeter, SimRelayBoard
+from panelctl.sim.devices import SimCharger, SimMeter, SimNode, SimRelayBoard
 from panelctl.sim.storm.world import World
 
 
@@ -40,6 +40,13 @@ def links(world: World) -> list[str]:
 
 def boards(world: World) -> list[str]:
     return [n for n, d in world.devices.items() if isinstance(d, SimRelayBoard)]
+
+
+def written(world: World) -> list[str]:
+    """What is written to: boards, chargers, nodes."""
+    return [
+        n for n, d in world.devices.items() if isinstance(d, SimRelayBoard | SimCharger | SimNode)
+    ]
 
 
 def relays(world: World) -> list[str]:

@@ -10,6 +10,8 @@ S7 the node is never handed more than the limit leaves, while nothing exemptions
 V1 no wrong reading of the mains or of a circuit is ever good, unless its meter lies
 L1 when the faults have ended everything that fits comes back
 M1 the controller's memory and its tasks do not grow
+
+O1 to O3, of orders, are in obedience.py.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from panelctl.sim.storm.excess import Excess
 from panelctl.sim.storm.exemptions import Exemptions
 from panelctl.sim.storm.figures import Figures, Sample, Sizes, Violation, Worst
 from panelctl.sim.storm.in_force import InForce
+from panelctl.sim.storm.obedience import Obedience
 from panelctl.sim.storm.readings import Readings
 from panelctl.sim.storm.restored import missing
 from panelctl.sim.storm.strike import Strike
@@ -49,6 +52,8 @@ BLIND = (
     (frozenset({"zero"}), 6.0, 2_000.0, False),
     (frozenset({"zero"}), 17.0, 2_000.0, True),
 )
+SWITCHED_S = 0.1  # a hand's move is seen with the next step of the plant
+EXCUSES = frozenset({"open", "release", "fault", "cleared", "moved"})
 NOTHING_A = 1.0  # of a house that draws no more, nothing can be missed
 HAND_SLACK_A = 3.0  # meters' noise and the skew of a cycle
 HAND_SETTLED_S = 1.0
@@ -71,6 +76,7 @@ class Watch:
         self.in_force = InForce(world)
         self._tripping = Tripping(world, self.exemptions, self.figures, self._found)
         self._over = Excess(world, self.exemptions, self.in_force, self.figures, self._found)
+        self._obedience = Obedience(world, self.exemptions, self.figures, self._found)
         self._excess: deque[tuple[float, float]] = deque(maxlen=EXCESS_WINDOW)
         self._blind_s = [0.0 for _ in BLIND]
         self._app = world.app
@@ -111,6 +117,7 @@ class Watch:
     def ends(self, strike: Strike) -> None:
         """A fault has ended."""
         self.exemptions.ends(strike)
+        self._obedience.ends(strike)
         self._weigh_blind()
 
     def _weigh_blind(self) -> None:
@@ -148,7 +155,8 @@ class Watch:
             self._read_ns = now_ns
             self.figures.seconds += 1
             self.figures.judged_s += self.exemptions.calm and not self._plant.main.tripped
-            for what in self._readings.wrong(self.exemptions.lying, now_ns):
+            lying = self.exemptions.lying | self.exemptions.leaking
+            for what in self._readings.wrong(lying, now_ns):
                 self._found("V1", what)
             self._tripping.put_in(now_s)
 
@@ -164,7 +172,7 @@ class Watch:
             by_board = self._reset_within(circuit.relay_device, 2.0)
             self._moves[name] += 1
             self.figures.relay_moves += 1
-            if by_board:
+            if by_board or now_s - self._world.switched.get(name, -1.0) < SWITCHED_S:
                 self._excused[name] += 2  # and it is put right again
                 self._opened_s.pop(name, None)
                 continue
@@ -289,16 +297,23 @@ class Watch:
             self._found("S7", f"{given_a:.1f} A handed out, {left_a:.1f} A were left")
 
     def _line(self, line: bytes) -> None:
-        if CALM in line or not line.startswith(RECORD):
+        if not line.startswith(RECORD):
+            return
+        if CALM in line:
+            self._obedience.heard(line, None)
             return
         record = as_record(json.loads(line))
+        self._obedience.heard(line, record)
         for event in record["events"]:
             if event["what"] == "shed":
                 self.figures.sheds += 1
                 self._shed(record, event)
             elif event["what"] == "restore":
                 self.figures.restores += 1
-            elif event["what"] in ("open", "fault", "release") and "circuit" in event:
+            elif (
+                event["what"] in ("open", "fault", "cleared", "moved", "release")
+                and "circuit" in event
+            ):
                 self._excused[event["circuit"]] += 2  # a person, or a relay that does not obey
 
     def _shed(self, record: CycleRecord, event: EventRecord) -> None:

@@ -118,6 +118,13 @@ def reset(world: World, strike: Strike) -> Undo:
     return world.hold(host.host, "door", Door.REFUSED)
 
 
+def standstill(world: World, strike: Strike) -> Undo:
+    """Nothing behind a host is answered or done until it goes on; then everything is, at once."""
+    host = world.hosts[strike.target]
+    host.stand_still()
+    return host.go_on
+
+
 def half_open(world: World, strike: Strike) -> Undo:
     world.hosts[strike.target].darken()
     return nothing

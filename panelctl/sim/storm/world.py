@@ -72,6 +72,7 @@ class World:
         self.household = Household(panel, self.plant, seed)
         self.said: deque[CommandRecord] = deque(maxlen=1000)  # the commands of people
         self.resets: list[tuple[float, str]] = []  # boards that started anew, and when
+        self.switched: dict[str, float] = {}  # relays that somebody else has moved, and when
         self.starting: set[str] = set()  # circuits whose motor starts
         self.gone_ns = 0  # since when there is no controller
         self.full_s: float | None = None  # since when its disk is full

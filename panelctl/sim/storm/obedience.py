@@ -1,0 +1,138 @@
+"""Checkers of orders: what is ordered, what is and what people are told of it.
+
+O1 what is shown of a relay is where it is, or that it is unknown, within 3 s
+O2 no relay is called faulty that does as it is told
+O3 an order that is not followed is told of within 3 s
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from panelctl.link.protocol import Cycle, read_message
+from panelctl.model.record import CycleRecord
+from panelctl.sim.plant import PlantCircuit
+from panelctl.sim.storm.exemptions import Exemptions
+from panelctl.sim.storm.figures import Figures
+from panelctl.sim.storm.strike import Strike
+from panelctl.sim.storm.world import World
+
+TOLD_S = 3.0
+ASK_S = 1.5  # from then on each record is read for it
+BEAT_S = 0.25  # between two records, and a step of the plant
+LATELY_S = 12.0  # what a fault leaves behind is over by then
+OF_RELAY = frozenset({"welded", "stuck_open", "chatter", "somebody_switches"})
+OF_BOARD = frozenset({"writes_refused", "writes_ignored", "busy", "refused", "block_refused"})
+JUDGED = frozenset({"WELDED", "STUCK_OPEN", "REFUSED_OPEN", "REFUSED_CLOSE", "MOVED"})
+TELLS = frozenset({"order", "fault", "moved"})
+Found = Callable[[str, str], None]
+
+
+class Obedience:
+    """Compares orders, relays and what is said of them, with each record."""
+
+    def __init__(
+        self, world: World, exemptions: Exemptions, figures: Figures, found: Found
+    ) -> None:
+        self._world = world
+        self._exemptions = exemptions
+        self._figures = figures
+        self._found = found
+        self._app = world.app
+        self._relays = {
+            name: item
+            for name, item in world.plant.circuits.items()
+            if item.circuit.relay_device is not None and item.circuit.controlled
+        }
+        self._against_s: dict[str, float] = {}  # since when a relay is not where it is ordered
+        self._told: set[str] = set()  # of these
+        self._wrong_s: dict[str, float] = {}  # since when a relay is shown where it is not
+        self._ended_s: dict[tuple[str, str], float] = {}  # by kind and target
+
+    def ends(self, strike: Strike) -> None:
+        """A fault has ended."""
+        self._ended_s[strike.kind, strike.target] = self._world.now_s
+
+    def heard(self, line: bytes, record: CycleRecord | None) -> None:
+        """A record has come: as a line, and read where it tells of events."""
+        world = self._world
+        app, now_s = world.app, world.now_s
+        if app is None or not world.running:
+            return
+        if app is not self._app:  # it knows nothing of before, and reads its relays first
+            self._app = app
+            self._against_s.clear()
+            self._wrong_s.clear()
+        engine = app.engine
+        for event in record["events"] if record is not None else ():
+            name = event.get("circuit", "")
+            if event["what"] in TELLS and name in self._against_s:
+                self._tell(name, now_s)
+            if event["what"] == "fault" and event.get("text") in JUDGED:
+                self._judge(name, str(event["text"]))
+        for name, item in self._relays.items():
+            i = engine.index[name]
+            ordered, closed = engine.state.closed[i], item.contact.closed
+            if ordered < 0 or bool(ordered) == closed:
+                self._against_s.pop(name, None)
+                self._told.discard(name)
+            elif now_s - self._against_s.setdefault(name, now_s) > ASK_S and name not in self._told:
+                self._must_be_told(name, line, now_s)
+            self._compare(name, item, line, now_s)
+
+    def _tell(self, name: str, now_s: float) -> None:
+        if name not in self._told:
+            self._told.add(name)
+            untold_s = now_s - self._against_s[name]
+            self._figures.untold_s = max(self._figures.untold_s, untold_s)
+
+    def _must_be_told(self, name: str, line: bytes, now_s: float) -> None:
+        record = _read(line)
+        said = [*record["orders"], *record["faults"]]
+        shown = next(c["relay"] for c in record["circuits"] if c["id"] == name)
+        if shown == "UNKNOWN" or any(each["circuit"] == name for each in said):
+            self._tell(name, now_s)
+        elif now_s - self._against_s[name] > TOLD_S + BEAT_S:
+            self._told.add(name)
+            self._figures.untold_s = max(self._figures.untold_s, now_s - self._against_s[name])
+            self._found("O3", f"{name} does not follow its order, and nobody is told")
+
+    def _compare(self, name: str, item: PlantCircuit, line: bytes, now_s: float) -> None:
+        """Whether what is read of a relay is where it is."""
+        assert self._app is not None
+        engine = self._app.engine
+        value = engine.image.value[engine.slots.circuit(name).relay]
+        if (value != 0) == item.contact.closed:
+            self._wrong_s.pop(name, None)
+            return
+        if now_s - self._wrong_s.setdefault(name, now_s) <= TOLD_S + BEAT_S:
+            return
+        record = _read(line)
+        shown = next(c["relay"] for c in record["circuits"] if c["id"] == name)
+        if shown != "UNKNOWN" and (shown == "CLOSED") != item.contact.closed:
+            self._figures.shown_wrong += 1
+            self._wrong_s[name] = now_s
+            self._found("O1", f"{name} is shown {shown}, and is not")
+
+    def _judge(self, name: str, fault: str) -> None:
+        """Whether anything gave cause to call this relay faulty."""
+        circuit = self._relays[name].circuit
+        meters = {meter.current.device for meter in circuit.currents}
+        if fault == "WELDED" and meters & self._exemptions.lying:
+            return
+        now_s, board = self._world.now_s, str(circuit.relay_device)
+        active = {(s.kind, s.target) for s in self._exemptions.active}
+        active |= {place for place, at_s in self._ended_s.items() if now_s - at_s < LATELY_S}
+        if any(
+            (kind in OF_RELAY and target == name) or (kind in OF_BOARD and target == board)
+            for kind, target in active
+        ):
+            return
+        self._figures.false_faults += 1
+        self._found("O2", f"{name} is called {fault}, and does as it is told")
+
+
+def _read(line: bytes) -> CycleRecord:
+    message = read_message(line)
+    assert isinstance(message, Cycle)
+    return message.record

@@ -1,0 +1,56 @@
+"""What goes wrong with orders: refused, lost, acknowledged and not done, or undone by others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from panelctl.sim.devices import SimRelayBoard
+from panelctl.sim.server import Fault
+from panelctl.sim.storm.device_faults import the_contact
+from panelctl.sim.storm.strike import Strike, Undo, nothing
+from panelctl.sim.storm.wire_faults import put
+from panelctl.sim.storm.world import World
+
+DEVICE_FAILURE = 4
+MOST_MOVES = 8
+
+
+def writes(kind: str) -> Callable[[World, Strike], Undo]:
+    """A fault that strikes writes and lets every read pass."""
+
+    def begin(world: World, strike: Strike) -> Undo:
+        return put(world, strike, Fault(kind, -1, code=DEVICE_FAILURE, writes=True))
+
+    return begin
+
+
+def somebody_switches(world: World, strike: Strike) -> Undo:
+    """Somebody switches a relay by hand or by another tool: once, or again and again."""
+    contact = the_contact(world, strike)
+
+    def switch() -> None:
+        world.look()
+        contact.order(not contact.ordered)
+        world.switched[strike.target] = world.now_s
+
+    if strike.amount < 0.5:
+        switch()
+        return nothing
+    return world.every(max(0.5, strike.for_s / MOST_MOVES), switch)
+
+
+def board_reboots(world: World, strike: Strike) -> Undo:
+    """It is away for a while, and starts with every output as it is delivered."""
+    board = world.devices[strike.target]
+    assert isinstance(board, SimRelayBoard)
+    back = put(world, strike, Fault("dead", -1))
+    world.look()
+    for output in board.contacts:
+        board.drive(output, strike.amount < 0.5)
+    world.resets.append((world.now_s, strike.target))
+
+    def undo() -> None:
+        back()
+        world.resets.append((world.now_s, strike.target))
+
+    return undo
