@@ -86,15 +86,15 @@ def judge_relay(m: Cells, i: int, seen: bool, position: int, now_ns: int) -> Non
         opened_ns = max(settled_ns, m.s_opened_ns[i] + m.f_relay_confirm_ns[0])
         if not carries(m, i, opened_ns):
             m.s_carried_ns[i] = 0
-        elif still_open(m, i, seen, now_ns):
+        elif still_open(m, i, now_ns):
             fault(m, i, Reason.WELDED, now_ns)
 
 
-def still_open(m: Cells, i: int, seen: bool, now_ns: int) -> bool:
+def still_open(m: Cells, i: int, now_ns: int) -> bool:
     """Whether the relay of load `i` still reads open, read after current was seen through it."""
     if m.s_carried_ns[i] == 0:
         m.s_carried_ns[i] = now_ns
-    later = not seen or m.sampled_ns[m.f_relay_slot[i]] > m.s_carried_ns[i]
+    later = m.sampled_ns[m.f_relay_slot[i]] > m.s_carried_ns[i]
     return later or m.f_moves_most[0] == 0
 
 

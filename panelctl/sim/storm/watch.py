@@ -52,9 +52,10 @@ BLIND = (
     (frozenset({"zero"}), 6.0, 2_000.0, False),
     (frozenset({"zero"}), 17.0, 2_000.0, True),
 )
-SWITCHED_S = 0.1  # a hand's move is seen with the next step of the plant
+SWITCHED_S = 0.3  # a hand's move is seen with one of the next steps of the plant
 EXCUSES = frozenset({"open", "release", "fault", "cleared", "moved"})
-NOTHING_A = 1.0  # of a house that draws no more, nothing can be missed
+NOTHING_A = 6.0  # of a house that draws no more, circuits cannot contradict mains that show nothing
+FOLLOWS_S = 2.0  # what comes loose, or somebody closes, is opened again
 HAND_SLACK_A = 3.0  # meters' noise and the skew of a cycle
 HAND_SETTLED_S = 1.0
 HAND_WINDOW = 24  # steps of the plant: a household that has just risen may not be known yet
@@ -99,6 +100,7 @@ class Watch:
         self.sizes = Sizes(world.loop)
         self._readings = Readings(world)
         self._told_blind: set[str] = set()
+        self._unsafe_s: dict[str, float] = {}  # since when a circuit is closed that is to be open
         self._ignored_s = -BLIND_SLACK_S  # when a node did last not do as it was told
         world.after_step.append(self._step)
         world.line = self._line
@@ -224,6 +226,7 @@ class Watch:
                 self._must_be_safe()
         if not any(self._blind_s):
             self._told_blind.clear()
+            self._unsafe_s.clear()
             self._stalled_s = 0.0
         for item in self._nodes:
             assert item.node is not None
@@ -264,9 +267,10 @@ class Watch:
                 self._found_blind(name, f"blind, and {name} draws {item.charger.draw_a:.1f} A")
 
     def _must_be_safe(self) -> None:
+        now_s = self._world.now_s
         for name, item in self._plant.circuits.items():
             circuit = item.circuit
-            if (
+            if not (
                 circuit.controlled
                 and circuit.role is Role.SWITCHED
                 and circuit.safe_state is SafeState.OPEN
@@ -274,6 +278,8 @@ class Watch:
                 and item.contact.closed
                 and not self._reset_within(circuit.relay_device, SHED_SLACK_S)
             ):
+                self._unsafe_s.pop(name, None)
+            elif now_s - self._unsafe_s.setdefault(name, now_s) > FOLLOWS_S:
                 self._found_blind(name, f"blind for long, and {name} is still closed")
 
     # -- what is handed out and said --------------------------------------------------------------
