@@ -83,7 +83,8 @@ class Relay:
 class Setpoint:
     """Where a set-point is written, in `point.unit`: 0 for a pause, or `least` to `most`.
 
-    `wears` tells a register of limited life, which panelctl never writes in its loop.
+    `wears` tells a register of limited life, which panelctl never writes in its loop. `readback`
+    is the point that shows what the device was told, None where it shows it nowhere.
     """
 
     point: Point
@@ -92,6 +93,7 @@ class Setpoint:
     lease: bool
     function: int = 16
     wears: bool = False
+    readback: Point | None = None
 
 
 @dataclass(frozen=True, slots=True)
