@@ -184,6 +184,7 @@ def _failsafe(item: FailSafeTable) -> FailSafe:
     assert default is not None  # the schema asks for one of them
     return FailSafe(
         timeout_s=default,
+        settable=patience.fixed is None,
         timeout_at=patience.address,
         safe_state_at=safe.address,
         safe_state_default=safe.default,
