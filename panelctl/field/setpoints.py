@@ -101,7 +101,7 @@ class SetpointWatch:
         if again:
             self._tries += 1
             self._tried_ns = now_ns
-            if self._tries > AT_ONCE + 1:
+            if self._tries > AT_ONCE:
                 self._backoff_ns = min(2 * self._backoff_ns, BACKOFF_MOST_NS)
         if changed or again:
             self._moved_ns = now_ns
