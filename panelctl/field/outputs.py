@@ -189,12 +189,13 @@ class Outputs:
         assert watch is not None
         assert wish is not None
         state, rows = self._engine.state, self._engine.fixed.rows
-        # One that changes all the time is acknowledged all the time.
-        current = now_ns - target.written_ns <= CURRENT_NS
-        current = current or target.written == (wish.value, wish.request)
-        stands = current and target.written is not None and not target.unsure
+        stands = target.written == (wish.value, wish.request)
+        if self._engine.loads[i].is_compute:  # a budget changes and is acknowledged all the time
+            stands = now_ns - target.written_ns <= CURRENT_NS
         drawn_ma = max(state.meas_ma[i * rows : (i + 1) * rows])
-        watch.drawn(state.over_ns[i] if stands else 0, drawn_ma / 1000, now_ns)
+        watch.drawn(
+            state.over_ns[i] if stands and not target.unsure else 0, drawn_ma / 1000, now_ns
+        )
         if target.reader is not None:
             target.reader.look(now_ns)
         for text in watch.remarks():

@@ -23,7 +23,8 @@ from panelctl.model.panel import WRITES_A_TIMEOUT, Device
 from panelctl.units import NS_PER_MS, NS_PER_S, ns_from_s
 
 REGISTER_NS = 300 * NS_PER_MS  # a device shows in so long what it has acknowledged
-READ_NS = 1_500 * NS_PER_MS  # so often it is read back
+READ_NS = 1_500 * NS_PER_MS  # so often it is read back,
+GAPS = 50  # and no more often than in so many pauses of a device that needs them
 MISSES_MOST = 3  # each reading in a row that fails doubles that, so often
 SETTLE_LEAST_NS = 1_000 * NS_PER_MS  # no load is judged by its meter sooner
 LASTS_NS = 2_000 * NS_PER_MS  # a contradiction of this age is told, whatever was tried
@@ -66,6 +67,7 @@ class SetpointWatch:
     safe: float = 0.0
     learns: bool = True  # its timer, from what it does; not where each write wears its register
     unit: str = "A"
+    every_ns: int = READ_NS  # how often it is read back
     read_ns: int = 0  # to be read back from then on; 0: not yet
     _told: deque[tuple[int, float | None]] = field(default_factory=deque)
     _written_ns: int = 0  # the last write, whatever it was for
@@ -114,12 +116,12 @@ class SetpointWatch:
 
     def asked(self, now_ns: int) -> None:
         """It is being read back."""
-        self.read_ns = now_ns + READ_NS
+        self.read_ns = now_ns + self.every_ns
 
     def missed(self, now_ns: int) -> None:
         """It could not be read back."""
         self._misses = min(self._misses + 1, MISSES_MOST)
-        self.read_ns = now_ns + (READ_NS << self._misses)
+        self.read_ns = now_ns + (self.every_ns << self._misses)
 
     def read(self, value: float, asked_ns: int, now_ns: int) -> None:
         """What the device said when it was asked at `asked_ns`."""
@@ -309,4 +311,6 @@ def watch_of(known: RegisterMap, device: Device, modulation: Modulation) -> Setp
         safe=modulation.fallback_a,
         learns=unit == "A" and not device.writes_per_day,
         unit=unit,
+        # While a device rests after an answer, the next read of its own meter waits.
+        every_ns=max(READ_NS, round(GAPS * device.gap_ms * NS_PER_MS)),
     )

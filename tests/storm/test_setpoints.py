@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import pytest
 
+from panelctl.field.outputs import Outputs
 from panelctl.model.record import OrderRecord
 from tests.charger_world import ChargerWorld, ceiling, charger_world
 
@@ -124,6 +125,25 @@ def test_what_is_not_followed_is_written_at_once_three_times_and_then_seldom() -
         gaps = [two - one for one, two in pairwise(at_s[2:])]
         assert gaps == sorted(gaps)
         assert gaps[0] >= 30
+
+
+def test_a_charger_that_does_as_it_is_told_is_suspected_of_nothing() -> None:
+    """What it is told goes up and down, between repetitions and with them."""
+    with charger_world(more="comm_timeout_s = 3") as home:
+        crowded(home)
+        home.run(30.0)
+        for n in range(60):
+            home.draws("range", 240.0 * (36 + n % 4 * 3.5))
+            home.run(1.7)
+        app = home.world.app
+        assert app is not None
+        assert isinstance(app.outputs, Outputs)
+        watch = app.outputs.targets["charger"].watch
+        assert watch is not None
+        assert watch.refresh_ns(home.world.loop.now_ns) == 1_000_000_000, "no timer was supposed"
+        assert watch._tried_ns == 0, "nothing was written twice"
+        assert len({told_a for _, told_a in home.told}) >= 5
+        assert home.events("foreign") == []
 
 
 def test_one_that_rounds_down_inside_a_step_contradicts_nothing() -> None:
