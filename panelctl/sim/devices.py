@@ -178,10 +178,9 @@ class SimRelayBoard(SimDevice):
 class SimCharger(SimMeter):
     """A charging station that takes a set-point.
 
-    What a real one does: `keeps` its old value and acknowledges all the same; `rounds_a`: takes
-    whole multiples of so much; `refuses` every set-point with that Modbus exception (0: none). One
-    that goes back to its safe current sooner than its map says has a `charger.patience_s` of its
-    own. `overwrite` is somebody else who writes to it.
+    Real ones have vices: it `keeps` its old value and acknowledges all the same; takes whole
+    multiples of `rounds_a`; `refuses` with that Modbus exception (0: none). One that goes back to
+    its safe current sooner than its map says has a `charger.patience_s` of its own.
     """
 
     def __init__(
@@ -202,25 +201,19 @@ class SimCharger(SimMeter):
     def told_a(self) -> float:
         """What it goes by: what it was told last, or its safe current when that is long ago."""
         charger = self._charger
-        obeys = charger.quiet_s < charger.patience_s
-        return charger.setpoint_a if obeys else charger.fallback_a
+        return charger.setpoint_a if charger.quiet_s < charger.patience_s else charger.fallback_a
 
     def read(self, table: str, address: int, count: int, time_s: float) -> bytes:
         """Registers, its set-point among them."""
-        point = self.map.setpoint.readback if self.map.setpoint is not None else None
-        if point is not None and point.table == table:
-            shown_a = self._kept_a if self.stopped else self.told_a
-            _show_exactly(self.words[table], point, shown_a)
+        _show_told(self, table, self._kept_a if self.stopped else self.told_a)
         return super().read(table, address, count, time_s)
 
     def write_registers(self, address: int, words: list[int]) -> None:
         """Take the set-point: 0 for a pause where it has no other way, or `least` to `most`."""
         setpoint, pause = self.map.setpoint, self.map.pause
-        if pause is not None and pause.table == "holding" and address == pause.address:
-            self._pause(words[0])
-            return
         if setpoint is None or address != setpoint.point.address:
-            raise Refusal(ILLEGAL_ADDRESS)
+            self._pause("holding", address, words[0])
+            return
         if self.refuses:
             raise Refusal(self.refuses)
         value = decode_value(setpoint.point, words) if len(words) == setpoint.point.count else None
@@ -233,35 +226,31 @@ class SimCharger(SimMeter):
 
     def write_coil(self, address: int, closed: bool) -> None:
         """Stop or run, where it has a coil for that."""
-        pause = self.map.pause
-        if pause is None or pause.table != "coil" or address != pause.address:
-            raise Refusal(ILLEGAL_ADDRESS)
-        self._pause(int(closed))
+        self._pause("coil", address, int(closed))
 
     def overwrite(self, value_a: float) -> None:
         """Somebody tells it another set-point, past everything that it would refuse."""
         self._kept_a = value_a
-        if not self.stopped:
-            self._tell(value_a)
+        self._tell()
 
-    def _pause(self, word: int) -> None:
+    def _pause(self, table: str, address: int, word: int) -> None:
         pause = self.map.pause
-        assert pause is not None
+        if pause is None or (pause.table, pause.address) != (table, address):
+            raise Refusal(ILLEGAL_ADDRESS)
         if word not in (pause.stop, pause.run):
             raise Refusal(ILLEGAL_VALUE)
         self.stopped = word == pause.stop
-        self._tell(0.0 if self.stopped else self._kept_a)
+        self._tell()
 
-    def _tell(self, value_a: float) -> None:
+    def _tell(self) -> None:
+        value_a = 0.0 if self.stopped else self._kept_a
         if value_a < self._charger.setpoint_a:
             self.on_lower()
         self._charger.tell(value_a)
 
 
 class SimNode(SimMeter):
-    """A compute node that takes a budget with a lease; `refuses` each with that Modbus exception
-    (0: none).
-    """
+    """A compute node that takes a budget with a lease; `refuses` with that exception (0: none)."""
 
     def __init__(
         self, device: Device, shown: dict[str, Callable[[], float]], seed: int, node: Node
@@ -274,9 +263,7 @@ class SimNode(SimMeter):
 
     def read(self, table: str, address: int, count: int, time_s: float) -> bytes:
         """Registers, the budget that it goes by among them."""
-        point = self.map.setpoint.readback if self.map.setpoint is not None else None
-        if point is not None and point.table == table:
-            _show_exactly(self.words[table], point, self.node.budget_w)
+        _show_told(self, table, self.node.budget_w)
         return super().read(table, address, count, time_s)
 
     def write_registers(self, address: int, words: list[int]) -> None:
@@ -293,10 +280,12 @@ class SimNode(SimMeter):
         self.on_budget(float(budget_w))
 
 
-def _show_exactly(words: Words, point: Point, value: float) -> None:
-    """Put a value into its registers without a meter's noise."""
-    for address, word in enumerate(encode_value(point, value), point.address):
-        words[address] = word
+def _show_told(device: SimMeter, table: str, value: float) -> None:
+    """Put what it was told where it shows it, without a meter's noise."""
+    point = device.map.setpoint.readback if device.map.setpoint is not None else None
+    if point is not None and point.table == table:
+        for address, word in enumerate(encode_value(point, value), point.address):
+            device.words[table][address] = word
 
 
 def build_devices(panel: Panel, plant: Plant, seed: int) -> dict[str, SimDevice]:
