@@ -36,10 +36,13 @@ SCALARS = {
     "error_ppm": 10_000,
     "idle_margin_ma": 2_000,
     "idle_ns": 5 * S,
-    "welded_ma": 500,
     "node_fault_ns": 2 * S,
     "node_open_ns": 5 * S,
     "stop_wait_ns": 60 * S,
+    "phantom_ma": 1_000,
+    "heal_ns": 10 * S,
+    "moves_most": 3,
+    "moves_ns": 600 * S,
 }
 
 
@@ -216,7 +219,8 @@ class Rig:
                 getattr(fixed, name)[i] = getattr(load, name)
             fixed.safe_open[i] = load.safe_open
             fixed.can_pause[i] = load.can_pause
-            fixed.relay_slot[i] = fixed.acked_slot[i] = -1
+            fixed.relay_slot[i] = fixed.acked_slot[i] = fixed.refused_slot[i] = -1
+            fixed.welded_ma[i] = 500
             fixed.tolerance_ppm[i] = 30_000 if load.compute else 100_000
             state.tier[i] = load.tier
             state.closed[i] = -1
@@ -258,7 +262,8 @@ class Rig:
             if load.relay:
                 fixed.relay_slot[i] = slots
                 fixed.acked_slot[i] = slots + 1
-                slots += 2
+                fixed.refused_slot[i] = slots + 2
+                slots += 3
         for j, source_leg in enumerate(more.source_legs):
             fixed.source_slot[j], fixed.source_w_slot[j], fixed.source_w_slot2[j] = slots, -1, -1
             slots += 1

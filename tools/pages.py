@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from panelctl.model.command import COMMANDS, command_to_plain
+from panelctl.model.fault import FAULTS
 from panelctl.model.record import VERSION
 
 SOCKET = Path("docs/reference/control-socket.md")
@@ -33,6 +34,16 @@ def commands() -> str:
     return "\n".join(lines)
 
 
+def faults() -> str:
+    """What can be wrong with an order."""
+    lines = ["| fault | raised by | holds it open | ends by itself | a person may |"]
+    lines.append("|---|---|---|---|---|")
+    for fault, kind in FAULTS.items():
+        holds = "yes" if kind.holds else "no"
+        lines.append(f"| `{fault}` | {kind.raised} | {holds} | {kind.ends} | {kind.person} |")
+    return "\n".join(lines)
+
+
 def modules() -> str:
     """What each module is for: the first sentence of it."""
     lines = ["| module | what it is for |", "|---|---|"]
@@ -47,6 +58,7 @@ def modules() -> str:
 
 TABLES: dict[str, tuple[Path, Callable[[], str]]] = {
     "commands": (SOCKET, commands),
+    "faults": (Path("docs/reference/faults.md"), faults),
     "modules": (GLOSSARY, modules),
 }
 

@@ -25,6 +25,7 @@ MODULES = (
     "estimate",
     "margins",
     "thermal",
+    "faults",
     "supervise",
     "modulated",
     "shed",
@@ -116,13 +117,14 @@ class Written:
 def memory_fields() -> list[str]:
     """The struct's pointers, in order: the image, what is fixed, what changes, scratch."""
     layout = importlib.import_module("panelctl.core.state.layout")
+    scratch = importlib.import_module("panelctl.core.state.scratch")
     return [
         "value",
         "quality",
         "sampled_ns",
         *(f"f_{name}" for name in layout.Fixed.names),
         *(f"s_{name}" for name in layout.Changing.names),
-        *(f"x_{name}" for name in layout.SCRATCH),
+        *(f"x_{name}" for name in scratch.SCRATCH),
     ]
 
 

@@ -30,6 +30,7 @@ VERBS = {
     "status": "What the controller is doing now.",
     "devices": "Links and devices: which answer, how fast, what is wrong.",
     "relay": "Open or close a circuit as its user.",
+    "fault": "Say that you have looked at a fault.",
     **{entry.verb: entry.short for entry in COMMANDS if " " not in entry.verb},
     "record": "Record every cycle into a file.",
     "report": "A recording as a whole, in numbers.",

@@ -59,12 +59,19 @@ def command(file: Path, as_json: bool) -> None:
 
 def _warnings(panel: Panel) -> list[str]:
     """What is right now and may not stay so."""
-    return [
+    adapters = [
         f"link {link.name}: {link.path} may be another adapter after the next start; write its "
         "name under /dev/serial/by-id, or /dev/serial/by-path where two are alike"
         for link in panel.links
         if re.fullmatch(r"/dev/tty(USB|ACM)\d+", link.path)
     ]
+    contacts = [
+        f"circuit {c.id}: its load is on a normally closed contact: whatever holds it open, it is "
+        f"CLOSED while {c.relay_device} has no power or starts anew"
+        for c in panel.circuits
+        if c.relay_inverted and c.controlled
+    ]
+    return adapters + contacts
 
 
 def _unverified(panel: Panel) -> list[tuple[str, str, str]]:

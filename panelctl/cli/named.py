@@ -18,8 +18,10 @@ from panelctl.field.links import open_read_only
 from panelctl.field.survey import Survey, Tell
 from panelctl.field.timing import TimerfdClock
 from panelctl.modbus.busplan import wire_of
+from panelctl.modbus.filling import has_sign
 from panelctl.modbus.maps import RegisterMap, load_map
-from panelctl.model.panel import Link
+from panelctl.model.panel import Device, Link, Panel
+from panelctl.model.slots import image_slots
 
 DEFAULT_CONFIG = Path("/etc/panelctl/panel.toml")
 
@@ -34,7 +36,7 @@ class Named:
     timeout_ms: int
     late_ms: int
     gap_ms: float
-    inverted: bool = False
+    turned: frozenset[str] = frozenset()  # points that the panel takes with the other sign
 
 
 def device_options(function: Any) -> Any:
@@ -80,9 +82,19 @@ def named(device: str, config: Path | None, map_name: str | None, unit: int | No
             link = next(link for link in panel.links if link.name == item.link)
             known = load_map(item.map)
             times = (item.timeout_ms, item.late_ms, item.gap_ms)
-            return Named(link, item.unit, known, *times, item.inverted)
+            return Named(link, item.unit, known, *times, _turned(panel, item, known))
     names = ", ".join(item.name for item in panel.devices)
     raise click.UsageError(f"the panel file has no device {device}; it has {names}")
+
+
+def _turned(panel: Panel, device: Device, known: RegisterMap) -> frozenset[str]:
+    """The points of a device that the panel takes, or would take, with the other sign."""
+    taken = {s.source.point: s.turned for s in image_slots(panel) if s.source.device == device.name}
+    return frozenset(
+        name
+        for name, point in known.points.items()
+        if point.unit in ("A", "W") and has_sign(point) and taken.get(name, device.inverted)
+    )
 
 
 @asynccontextmanager

@@ -19,6 +19,8 @@ from panelctl.model.keys import Flag, Key, Number, Text, Whole, Windows
 SHADOW = "in shadow: nothing is written to any device"
 NONE = "none"  # takes back what was asked for
 GROUPS = {
+    "fault": "Say that you have looked at a fault.\n\n"
+    "`panelctl status` shows them; what they mean is in docs/reference/faults.md.",
     "relay": "Open a managed circuit, or take back your own claim on it.\n\n"
     "A circuit closes when nobody claims it open any more and there is room for it.",
 }

@@ -87,10 +87,9 @@ async def _once(
     values: dict[str, Value] = {}
     for decoded in decode_with(asked.map, holding.tables):
         values |= {name: v for name, v in decoded.values.items() if not points or name in points}
-    if asked.inverted:
-        for name, value in values.items():
-            if isinstance(value, Fraction) and asked.map.points[name].unit in ("A", "W"):
-                values[name] = -value
+    for name, value in values.items():
+        if isinstance(value, Fraction) and name in asked.turned:
+            values[name] = -value
     return holding, values
 
 

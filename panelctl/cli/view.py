@@ -12,7 +12,7 @@ from rich.text import Text
 
 from panelctl.model.doubt import Doubt
 from panelctl.model.limit import LimitName
-from panelctl.model.record import CircuitRecord, CycleRecord, HelloRecord
+from panelctl.model.record import CircuitRecord, CycleRecord, FaultRecord, HelloRecord
 from panelctl.model.wording import DOUBTS, LIMITS, event_text, reason_text
 
 STATE_STYLE = {
@@ -128,20 +128,16 @@ class PanelView:
 
     def _circuits(self, record: CycleRecord) -> Table:
         half = (len(record["circuits"]) + 1) // 2
-        troubles: dict[str, list[str]] = {}
-        for order in record["orders"]:
-            said = f"{order['of']} {order['ordered']} {order['state']}"
-            troubles.setdefault(order["circuit"], []).append(said)
         grid = Table.grid(expand=True, padding=(0, 2))
         grid.add_column(ratio=3)
         grid.add_column(ratio=2)
         grid.add_row(
-            self._column(record["circuits"][:half], troubles),
-            self._column(record["circuits"][half:], troubles),
+            self._column(record["circuits"][:half], record["faults"]),
+            self._column(record["circuits"][half:], record["faults"]),
         )
         return grid
 
-    def _column(self, circuits: list[CircuitRecord], troubles: dict[str, list[str]]) -> Table:
+    def _column(self, circuits: list[CircuitRecord], faults: list[FaultRecord]) -> Table:
         table = Table(box=None, expand=True, padding=(0, 1), header_style="dim")
         table.add_column("circuit", no_wrap=True, width=19)
         table.add_column("W", justify="right", width=6)
@@ -162,7 +158,7 @@ class PanelView:
                 style = "dim"
             watts = f"{circuit['w']}" if circuit["fresh"] else f"({circuit['w']})"
             tier = str(circuit["tier"]) if facts["armed"] else ""
-            why = ", ".join([*troubles.get(circuit["id"], ()), reason_text(circuit)]).rstrip(", ")
+            why = reason_text(circuit, faults)
             if "set_a" in circuit and not facts["compute"]:
                 why = f"≤ {circuit['set_a']:g} A  {why}"
             table.add_row(

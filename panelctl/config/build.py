@@ -88,7 +88,12 @@ def build_link(name: str, url: str) -> Link:
 
 
 def _pair(device: str, points: list[str]) -> tuple[PointRef, PointRef]:
-    return PointRef(device, points[0]), PointRef(device, points[1])
+    return _point(device, points[0]), _point(device, points[1])
+
+
+def _point(device: str, text: str) -> PointRef:
+    """The point that is written so: one with a leading - is turned."""
+    return PointRef(device, text.removeprefix("-"), text.startswith("-"))
 
 
 def _maybe(device: str, point: str | None) -> PointRef | None:
@@ -100,7 +105,7 @@ def _feeder(table: FeederTable) -> Feeder:
     currents: tuple[PointRef, ...] = ()
     if meter := table.meter:
         points = [(meter.a, meter.b)[leg] for leg in legs]
-        currents = tuple(PointRef(meter.device, point) for point in points if point)
+        currents = tuple(_point(meter.device, point) for point in points if point)
     curve = load_curve(table.curve) if table.curve else None
     return Feeder(
         id=table.id,
@@ -155,8 +160,8 @@ def _circuit(file: PanelFile, table: CircuitTable) -> Circuit:
     if meter := table.meter:
         points = {0: meter.a, 1: meter.b}
         shared = meter.a or meter.b or ""
-        currents = [LegMeter(leg, PointRef(meter.device, points[leg] or shared)) for leg in legs]
-        power = tuple(PointRef(meter.device, point) for point in meter.power)
+        currents = [LegMeter(leg, _point(meter.device, points[leg] or shared)) for leg in legs]
+        power = tuple(_point(meter.device, point) for point in meter.power)
         energy = tuple(PointRef(meter.device, point) for point in meter.energy)
     demand_a = table.demand_a
     if demand_a is None:
@@ -165,6 +170,7 @@ def _circuit(file: PanelFile, table: CircuitTable) -> Circuit:
         id=table.id,
         name=table.name,
         spaces=tuple(table.spaces),
+        half=table.tandem or "",
         legs=legs,
         breaker=Breaker(
             table.breaker_a,
@@ -182,6 +188,7 @@ def _circuit(file: PanelFile, table: CircuitTable) -> Circuit:
         balanced=table.meter is not None and table.meter.balanced,
         relay_device=table.relay.device if table.relay else None,
         relay_output=table.relay.output if table.relay else 0,
+        relay_inverted=table.relay is not None and table.relay.contact == "nc",
         ops_per_day=table.relay.ops_per_day if table.relay else 0.0,
         setpoint_device=table.setpoint.device if table.setpoint else None,
         modulation=modulation,
@@ -190,6 +197,7 @@ def _circuit(file: PanelFile, table: CircuitTable) -> Circuit:
         max_off_s=table.max_off_s,
         inrush_a=table.inrush_a,
         continuous=table.role == "modulated" if table.continuous is None else table.continuous,
+        noise_a=table.noise_a,
         safe_state=SafeState(table.safe_state),
         is_compute=is_compute,
         source=_source(table.source) if table.source else None,

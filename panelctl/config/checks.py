@@ -13,10 +13,11 @@ from collections.abc import Iterator
 
 from panelctl.config.circuit_checks import check_circuits, map_of
 from panelctl.config.constraint_checks import check_constraints
-from panelctl.config.schema import PanelFile
+from panelctl.config.schema import PanelFile, RelayTable
+from panelctl.config.wiring_checks import check_wiring
 from panelctl.errors import ConfigError, Problem
 from panelctl.modbus.busplan import FAST_RATIO, LinkPlan, plan_bus
-from panelctl.modbus.maps import load_map
+from panelctl.modbus.maps import FailSafe, RegisterMap, load_map
 from panelctl.model.breaker import CONTINUOUS_RATIO, Breaker
 from panelctl.model.panel import Panel
 from panelctl.units import NS_PER_MS
@@ -31,6 +32,7 @@ def check_tables(file: PanelFile) -> list[Problem]:
         *_names(file),
         *_devices(file),
         *check_circuits(file),
+        *check_wiring(file),
         *_compute(file),
         *_demand(file),
         *_failsafes(file),
@@ -87,16 +89,6 @@ def _names(file: PanelFile) -> Iterator[Problem]:
     for url, count in Counter(t.url for t in file.link).items():
         if count > 1:
             yield Problem("link", url, "two links have this URL; devices on one wire share a link")
-    spaces: dict[int, str] = {}
-    for circuit in file.circuit:
-        for space in circuit.spaces:
-            if space in spaces:
-                yield Problem(
-                    f"circuit {circuit.id}.spaces",
-                    str(space),
-                    f"is already taken by {spaces[space]}",
-                )
-            spaces[space] = circuit.id
 
 
 def _devices(file: PanelFile) -> Iterator[Problem]:
@@ -186,36 +178,63 @@ def _demand(file: PanelFile) -> Iterator[Problem]:
 
 
 def _failsafes(file: PanelFile) -> Iterator[Problem]:
+    """Relay boards that by themselves darken a household circuit, or leave the node its power."""
     for table in file.device:
         known = map_of(file, table.name)
         if known is None or known.relay is None or table.accept_failsafe:
             continue
-        mine = [c for c in file.circuit if c.relay and c.relay.device == table.name]
         path = f"device {table.name}"
-        failsafe = known.failsafe
-        if failsafe is None:
-            for circuit in mine:
-                if file.compute is not None and circuit.id == file.compute.circuit:
-                    yield Problem(
-                        path,
-                        table.map,
-                        f"{known.model} has no timer of its own, so the compute relay stays "
-                        'closed when the controller dies; write accept_failsafe = "why"',
-                    )
-            continue
-        if failsafe.behaviour_default == 0 or failsafe.safe_state_default == 1:
-            continue
-        household = [
-            c.id for c in mine if not (file.compute is not None and c.id == file.compute.circuit)
-        ]
-        if household:
+        household = []
+        for circuit in file.circuit:
+            relay = circuit.relay
+            if relay is None or relay.device != table.name:
+                continue
+            if file.compute is not None and circuit.id == file.compute.circuit:
+                if why := _node_keeps_power(known, relay):
+                    yield Problem(path, table.map, f'{why}; write accept_failsafe = "why"')
+            elif _left_alone(known.failsafe, relay) == "OPEN":
+                household.append(circuit.id)
+        if household and known.failsafe is not None:
+            does = "opens its outputs"
+            if known.failsafe.safe_state_default == 1:
+                does = "switches its outputs on, which opens normally closed contacts,"
             yield Problem(
                 path,
                 table.map,
-                f"{known.model} as delivered opens its outputs after {failsafe.timeout_s:g} s "
+                f"{known.model} as delivered {does} after {known.failsafe.timeout_s:g} s "
                 f"without polling: {', '.join(household)} would lose power; set the board to keep "
                 'its outputs, or write accept_failsafe = "why that is right here"',
             )
+
+
+def _left_alone(failsafe: FailSafe | None, relay: RelayTable) -> str:
+    """What becomes of a relay's load when nobody polls its board, as the board is delivered: KEPT,
+    OPEN or CLOSED. One on the normally closed contact is open while the output is on.
+    """
+    if failsafe is None or failsafe.behaviour_default == 0:
+        return "KEPT"
+    on = failsafe.safe_state_default == 1
+    return "CLOSED" if on != (relay.contact == "nc") else "OPEN"
+
+
+def _node_keeps_power(known: RegisterMap, relay: RelayTable) -> str:
+    """Why the compute node keeps its power when the controller dies; empty when it loses it."""
+    if relay.contact == "nc":
+        return (
+            "the compute node is on a normally closed contact, so it has power whenever the "
+            f"output of the {known.model} is off, or the board without power: use the other contact"
+        )
+    if known.failsafe is None:
+        return (
+            f"{known.model} has no timer of its own, so the compute relay stays "
+            "closed when the controller dies"
+        )
+    if _left_alone(known.failsafe, relay) != "OPEN":
+        return (
+            f"{known.model} as delivered does not open its outputs without polling, so the compute "
+            "relay stays closed when the controller dies: set the board to open them"
+        )
+    return ""
 
 
 def _plan(plan: LinkPlan) -> Iterator[Problem]:

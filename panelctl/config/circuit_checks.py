@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from panelctl.config.schema import CircuitTable, PanelFile
 from panelctl.errors import ConfigError, Problem
-from panelctl.modbus.maps import RegisterMap, load_map
+from panelctl.modbus.filling import has_sign
+from panelctl.modbus.maps import Point, RegisterMap, load_map
 from panelctl.model.breaker import CONTINUOUS_RATIO
 from panelctl.model.panel import WRITES_A_TIMEOUT
 
@@ -79,13 +80,28 @@ def check_point(
         yield Problem(path, device, "is no device of this file")
         return
     known = map_of(file, device)
-    if known is not None and point not in known.points:
-        near = [name for name in known.points if name[-2:] == point[-2:]][:4]
+    name = point.removeprefix("-")
+    if known is not None and name not in known.points:
+        near = [one for one in known.points if one[-2:] == name[-2:]][:4]
         hint = f"; it has {', '.join(near)} …" if near else ""
         yield Problem(path, point, f"is no point of {device} ({known.model}){hint}")
-    elif known is not None and known.points[point].unit != UNITS[what]:
-        unit = known.points[point].unit or "no unit"
+    elif known is not None and known.points[name].unit != UNITS[what]:
+        unit = known.points[name].unit or "no unit"
         yield Problem(path, point, f"is in {unit}; a {what} in {UNITS[what]} is needed here")
+    elif known is not None and name != point:
+        yield from _turned(path, point, what, known.points[name])
+
+
+def _turned(path: str, text: str, what: str, point: Point) -> Iterator[Problem]:
+    """What is wrong with a point that is to be taken the other way."""
+    if what == "counter":
+        remedy = "a counter is not turned: name the one that counts the other way"
+        yield Problem(path, text, remedy)
+    elif what not in ("current", "power"):
+        yield Problem(path, text, f"a {what} has no direction: write {point.name}")
+    elif not has_sign(point):
+        remedy = f"is never below 0 and has no direction: write {point.name}"
+        yield Problem(path, text, remedy + ", and turn the power" * (what == "current"))
 
 
 def _metering(
@@ -102,7 +118,8 @@ def _metering(
         if leg not in circuit.legs:
             yield Problem(f"{path}.{leg}", str(given[leg]), f"the circuit is not on leg {leg}")
         yield from check_point(file, f"{path}.{leg}", meter.device, str(given[leg]), "current")
-        owner = points.setdefault((meter.device, str(given[leg])), circuit.id)
+        name = str(given[leg]).removeprefix("-")
+        owner = points.setdefault((meter.device, name), circuit.id)
         if owner != circuit.id:
             yield Problem(f"{path}.{leg}", str(given[leg]), f"is already the meter of {owner}")
     for n, name in enumerate(meter.power):

@@ -18,6 +18,7 @@ Amps = Annotated[float, Field(ge=0, le=1200, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
 Tier = Annotated[int, Field(ge=0, le=99)]
 Derate = Annotated[float, Field(gt=0.5, le=1)]
+Signed = Annotated[str, Field(description="a point; with a leading - it is taken the other way")]
 
 
 class Strict(BaseModel):
@@ -47,8 +48,8 @@ class UncontrolledTable(Strict):
 class MeterLegs(Strict):
     """The points of the mains meter for one leg."""
 
-    current: str
-    power: str
+    current: Signed
+    power: Signed
     voltage: str
 
 
@@ -157,6 +158,10 @@ class RelayTable(Strict):
 
     device: Ident
     output: Annotated[int, Field(ge=1, le=64)]
+    contact: Annotated[
+        Literal["no", "nc"],
+        Field(description="which the load is on; nc, normally closed: an output that is on opens"),
+    ] = "no"
     ops_per_day: Annotated[int, Field(ge=0, le=100_000)] = 60
 
 
@@ -164,9 +169,9 @@ class MeterTable(Strict):
     """The current transformers of a circuit: a point a leg, or a single one on a balanced load."""
 
     device: Ident
-    a: str | None = None
-    b: str | None = None
-    power: list[str] = []
+    a: Signed | None = None
+    b: Signed | None = None
+    power: list[Signed] = []
     energy: Annotated[list[str], Field(max_length=3)] = []
     balanced: bool = False
 
@@ -205,6 +210,10 @@ class CircuitTable(Strict):
     id: Ident
     name: Annotated[str, Field(min_length=1, max_length=40)]
     spaces: Annotated[list[Annotated[int, Field(ge=1, le=84)]], Field(min_length=1, max_length=2)]
+    tandem: Annotated[
+        Literal["A", "B", "AB", "BA", "AA", "BB"] | None,
+        Field(description="which half of each space, where tandem breakers share it"),
+    ] = None
     legs: Literal["a", "b", "ab"]
     breaker_a: Annotated[float, Field(gt=0, le=400)]
     role: Literal["always-on", "switched", "modulated", "monitored"]
@@ -219,6 +228,10 @@ class CircuitTable(Strict):
     max_off_s: Seconds = 0.0
     inrush_a: Annotated[float, Field(ge=0, le=4000)] = 0.0
     continuous: bool | None = None
+    noise_a: Annotated[
+        float,
+        Field(ge=0.05, le=5, description="what it may show with its relay open: a neighbour's"),
+    ] = 0.5
     safe_state: Literal["hold", "open"] = "open"
     curve: str | None = None
     derate: Derate = DEFAULT_DERATE
@@ -229,8 +242,8 @@ class FeederMeter(Strict):
     """The meter of a feeder: a point a leg that it has."""
 
     device: Ident
-    a: str | None = None
-    b: str | None = None
+    a: Signed | None = None
+    b: Signed | None = None
 
 
 class FeederTable(Strict):

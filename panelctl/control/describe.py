@@ -28,6 +28,7 @@ def describe_panel(panel: Panel, config: str, start: Start, shadow: bool = False
                 "id": c.id,
                 "name": c.name,
                 "spaces": list(c.spaces),
+                "half": c.half,
                 "legs": "".join(LEGS[leg] for leg in c.legs),
                 "breaker_a": c.breaker.rating_a,
                 "role": c.role.value,

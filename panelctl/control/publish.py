@@ -1,12 +1,12 @@
-"""From the engine's flat memory to a CycleRecord, and the events between two of them."""
+"""From the engine's flat memory to a CycleRecord."""
 
 from __future__ import annotations
 
 import logging
-from array import array
 from typing import cast
 
 from panelctl.control.bulk import Bulk
+from panelctl.control.events import LIMIT_NAMES, Events
 from panelctl.core.doubt.build import MAINS
 from panelctl.core.engine import Engine
 from panelctl.core.state.layout import LEG_ROWS, NO_LIMIT_MA
@@ -15,7 +15,6 @@ from panelctl.field.scan import Scanner
 from panelctl.model.command import Command, Verdict, command_to_plain
 from panelctl.model.doubt import Doubt
 from panelctl.model.limit import LimitName
-from panelctl.model.reason import Reason, State
 from panelctl.model.record import (
     VERSION,
     CommandRecord,
@@ -32,15 +31,11 @@ from panelctl.model.record import (
     UnitRecord,
     VerdictRecord,
 )
-from panelctl.model.relay import BY_HAND, Claim
 from panelctl.model.slots import LEGS
 from panelctl.units import NS_PER_S
 
 log = logging.getLogger("panelctl.field")
 LIMITS = tuple(LimitName)
-LIMIT_NAMES = tuple(name.name for name in LIMITS)
-DROPS = {(leg, Doubt.DROP) for leg in LEGS}  # every large load that stops is one
-FAULTS = {Reason.WELDED, Reason.STUCK_OPEN, Reason.IGNORES_BUDGET}
 
 
 class Publisher:
@@ -60,22 +55,16 @@ class Publisher:
         self._scanner = scanner
         self._orders = orders or Orders()
         self._shadow = shadow
-        self._circuits = {circuit.id for circuit in engine.panel.circuits}
         self._seq = 0
         self._cycle = 0
         self._decisions: list[DecisionRecord] = []
         self._events: list[EventRecord] = []
         self._commands: list[Command] = []
         self._verdicts: list[Verdict] = []
-        self._before: tuple[array[int], ...] = ()  # claims, closed, reason
-        self._state: State | None = None
-        self._binding: tuple[int, ...] = ()
-        self._doubts: set[tuple[str, Doubt]] = set()  # that have been told
         self._doubted: dict[str, list[Doubt]] = {}  # now
-        self._modulated = [i for i, load in enumerate(engine.loads) if load.modulation is not None]
-        self._ignoring: set[int] = set()  # that draw more than they are told
         self._stale_ns = int(engine.panel.timing.branch_stale_s * NS_PER_S)
         self._bulk = Bulk(engine, self._stale_ns)
+        self._changes = Events(engine, self._bulk)
         mains, sink = engine.slots.mains, engine.panel.heat_sink
         self._mains_a, self._mains_w, self._mains_mv = mains.currents, mains.powers, mains.voltages
         self._tank_slot = engine.slots.tank
@@ -86,7 +75,7 @@ class Publisher:
         self._cycle += 1
         self._decisions.append(self._bulk.decision(now_ns))
         self._doubted = self._engine.doubts
-        self._events += self._changed(self._doubted) + self._ignored(now_ns)
+        self._events += self._changes.since(now_ns, self._doubted)
         self._commands += commands
         self._verdicts += verdicts
         return bool(self._events or self._verdicts)
@@ -132,6 +121,7 @@ class Publisher:
             "units": units,
             "links": links,
             "orders": orders,
+            "faults": self._changes.faults(now_ns, orders),
             "timing": timing,
             "decisions": self._decisions,
         }
@@ -248,88 +238,6 @@ class Publisher:
             "max_w": circuit.modulation.max_w,
             "stop": bool(engine.state.claims[i]),
         }
-
-    def _changed(self, all_doubts: dict[str, list[Doubt]]) -> list[EventRecord]:
-        engine, state = self._engine, self._engine.state
-        events: list[EventRecord] = []
-        now = engine.now
-        if now is not self._state:
-            events.append({"what": "state", "text": now.name})
-            self._state = now
-        binding = tuple(state.binding[:LEG_ROWS])
-        if self._binding and binding != self._binding:
-            text = ", ".join(f"{LEGS[r]}: {LIMIT_NAMES[binding[r]]}" for r in range(LEG_ROWS))
-            events.append({"what": "limit", "text": text})
-        self._binding = binding
-        doubts = {(name, why) for name, all_of in all_doubts.items() for why in all_of}
-        doubts -= DROPS
-        for name, why in sorted(doubts - self._doubts):
-            doubt: EventRecord = {"what": "doubt", "text": str(why)}
-            if name in self._circuits:
-                doubt["circuit"] = name
-            else:
-                doubt["leg"] = name
-            events.append(doubt)
-        self._doubts = doubts
-        before, after = self._before, (state.claims[:], state.closed[:], state.reason[:])
-        if before != after:
-            self._before = after
-            for i in range(len(engine.loads)) if before else ():
-                old, new = (tuple(field[i] for field in fields) for fields in (before, after))
-                if old != new:
-                    events += self._changes(i, old, new)
-        return events
-
-    def _ignored(self, now_ns: int) -> list[EventRecord]:
-        """Modulated loads that draw more than they are told for so long that it is no delay."""
-        engine, state = self._engine, self._engine.state
-        events: list[EventRecord] = []
-        for i in self._modulated:
-            over_ns = state.over_ns[i]
-            ignores = over_ns != 0 and now_ns - over_ns >= engine.fixed.node_fault_ns[0]
-            if ignores is (i in self._ignoring):
-                continue
-            ident = engine.loads[i].id
-            if ignores:
-                self._ignoring.add(i)
-                drawn_a, told_a = self._bulk.most_ma(i) / 1000, state.set_ma[i] / 1000
-                text = f"draws {drawn_a:.1f} A, told {told_a:.1f} A"
-                events.append({"what": "ignores", "circuit": ident, "text": text})
-            else:
-                self._ignoring.discard(i)
-                events.append({"what": "obeys", "circuit": ident})
-        return events
-
-    def _changes(self, i: int, old: tuple[int, ...], new: tuple[int, ...]) -> list[EventRecord]:
-        state, ident = self._engine.state, self._engine.loads[i].id
-        (claims_before, closed_before, reason_before), (claims, closed, reason) = old, new
-        events: list[EventRecord] = []
-        asked_for = reason == Reason.LIMIT and state.reason_row[i] < 0  # opened and closed at once
-        if claims & ~claims_before & Claim.PCS and not claims_before and not asked_for:
-            event: EventRecord = {"what": "shed", "circuit": ident, "text": Reason(reason).name}
-            if state.reason_row[i] >= 0:
-                event["constraint"] = self._engine.rows[state.reason_row[i]].name
-                event["by_a"] = state.reason_ma[i] / 1000
-            events.append(event)
-        elif claims & ~claims_before & Claim.PCS and not claims_before:
-            events.append({"what": "release", "circuit": ident})
-        elif claims & ~claims_before and not claims_before & ~claims & BY_HAND:
-            named = Claim(claims & ~claims_before).named.name
-            text = Reason(reason).name if reason in FAULTS else str(named)
-            what = "fault" if claims & ~claims_before & Claim.FAULT else "open"
-            events.append({"what": what, "circuit": ident, "text": text})
-        elif claims_before & ~claims & BY_HAND:
-            events.append({"what": "release", "circuit": ident})
-        elif claims_before and not claims:
-            events.append({"what": "restore", "circuit": ident})
-        elif closed_before >= 0 and closed != closed_before:
-            events.append(
-                {"what": "relay", "circuit": ident, "text": "OPEN" if not closed else "CLOSED"}
-            )
-        modulated = self._engine.loads[i].modulation is not None
-        if modulated and not claims and reason == Reason.LIMIT != reason_before:
-            events.append({"what": "throttle", "circuit": ident})
-        return events
 
 
 def _command(command: Command) -> CommandRecord:

@@ -21,7 +21,7 @@ from panelctl.model.command import command_from_plain
 from panelctl.model.panel import Panel
 from panelctl.model.record import CycleRecord, DecisionRecord
 
-NOT_DECIDED = ("units", "links", "orders", "timing", "wall_s")
+NOT_DECIDED = ("units", "links", "orders", "faults", "timing", "wall_s")
 FIELD_EVENTS = ("link", "device", "order")  # what the wires did
 
 

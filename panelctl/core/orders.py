@@ -8,6 +8,7 @@ from panelctl.errors import CommandRefused
 from panelctl.model.circuit import Role
 from panelctl.model.command import (
     AcceptDevice,
+    AckFault,
     CloseRelay,
     Command,
     Envelope,
@@ -43,14 +44,25 @@ def _close(engine: Engine, command: CloseRelay, now_ns: int) -> None:
     claims = Claim(engine.state.claims[i])
     name = engine.loads[i].name
     engine.state.worn_ns[i] = 0  # a person asked: the relay does not rest
-    if claims & ~BY_HAND:
-        engine.core.release(i, int(BY_HAND), now_ns)
-        if claims & BY_HAND:
-            return
-        raise CommandRefused(f"{name} is held open by {claims.named.name}, not by a user")
     if not claims:
         raise CommandRefused(f"{name} is not open")
-    engine.core.release(i, int(BY_HAND), now_ns)
+    if claims & BY_HAND:
+        engine.core.release(i, int(BY_HAND), now_ns)
+    elif claims & Claim.FAULT:
+        fault = Reason(engine.state.fault[i]).name
+        raise CommandRefused(
+            f"{name} is held open by a fault ({fault}): look at it, then acknowledge it "
+            f"(panelctl fault ack {command.circuit})"
+        )
+    else:
+        raise CommandRefused(f"{name} is held open by {claims.named.name}, not by a user")
+
+
+def _acknowledge(engine: Engine, command: AckFault, now_ns: int) -> None:
+    i = _managed(engine, command.circuit)
+    if not engine.state.claims[i] & Claim.FAULT and not engine.state.fault[i]:
+        raise CommandRefused(f"{engine.loads[i].name} has no fault that waits for anybody")
+    engine.core.release(i, int(Claim.FAULT), now_ns)
 
 
 def _limit(engine: Engine, command: RequestLimit, now_ns: int) -> None:
@@ -128,6 +140,7 @@ def _managed(engine: Engine, ident: str) -> int:
 JUDGES = {
     OpenRelay: _open,
     CloseRelay: _close,
+    AckFault: _acknowledge,
     RequestLimit: _limit,
     LimitPower: _limit_power,
     SetTier: _tier,

@@ -21,6 +21,7 @@ from panelctl.core.doubt.energy import KeptCounts
 from panelctl.core.limits.power_limits import KeptPowerLimits
 from panelctl.core.state.layout import HOURS, LEG_ROWS, MAX_ROWS, MODULATED, STEP_BINS
 from panelctl.model.doubt import Doubt
+from panelctl.model.fault import Fault
 from panelctl.model.keys import (
     MAX_EXPIRY_S,
     MAX_IMPORT_W,
@@ -64,7 +65,7 @@ class Snapshot:
     breakers (fast and slow, in 2^-32); the envelope and the grid's state; what was in doubt about
     the mains; what people asked of circuits (power limits and tiers); since when the mains could
     not be seen (ns; 0: they could); the household's steps; and the energy counters with their
-    totals, as they stood at `at_s`, wall time.
+    totals, as they stood at `at_s`, wall time; and the faults of relays by circuit, each a Reason.
     """
 
     claims: dict[str, int] = field(default_factory=dict)
@@ -79,6 +80,7 @@ class Snapshot:
     steps: Learned = field(default_factory=dict)
     energy: KeptCounts = field(default_factory=dict)
     at_s: float = 0.0
+    faults: dict[str, int] = field(default_factory=dict)
 
     @property
     def settled(self) -> Snapshot:
@@ -123,6 +125,7 @@ class Snapshot:
         """State and heat, ready for JSON."""
         return {
             "claims": self.claims,
+            "faults": self.faults,
             "limit_a": self.limit_a,
             "until_ns": self.until_ns,
             "thermal": self.thermal,
@@ -150,6 +153,10 @@ class Snapshot:
                 str(name): int(claim)
                 for name, claim in dict(plain["claims"]).items()
                 if isinstance(claim, int) and 0 < claim <= MOST_CLAIM
+            },
+            faults={
+                str(name): int(Reason[Fault(Reason(code).name).name])
+                for name, code in dict(plain.get("faults", {})).items()  # earlier files have none
             },
             limit_a=None if limit_a is None else float(limit_a),
             until_ns=until_ns,
@@ -203,6 +210,7 @@ def capture(engine: Engine, now_ns: int, wall_s: float, before: Snapshot, parts:
         made = replace(
             made,
             claims={circuit.id: held for circuit, held in claims if held},
+            faults={engine.loads[i].id: code for i, code in enumerate(engine.state.fault) if code},
             limit_a=limit_a,
             until_ns=until_ns,
             limits=engine.limits.snapshot(),
@@ -224,6 +232,7 @@ def put(engine: Engine, kept: Snapshot, now_ns: int, wall_s: float) -> None:
     """
     ahead_ns = round(wall_s * NS_PER_S) - now_ns  # of the monotonic clock
     _put_claims(engine, kept.claims)
+    _put_faults(engine, kept, now_ns)
     for name, fast, slow, k in _poles(engine):  # none starts colder than without
         if name in kept.thermal:
             fast[k] = max(fast[k], kept.thermal[name][0])
@@ -251,6 +260,17 @@ def _put_claims(engine: Engine, claims: dict[str, int]) -> None:
             state.reason[i] = int(Reason.USER if claim & Claim.USER else Reason.LIMIT)
             if engine.fixed.kind[i] == MODULATED:
                 state.set_ma[i] = 0
+
+
+def _put_faults(engine: Engine, kept: Snapshot, now_ns: int) -> None:
+    """A claim of a fault that nobody has named ends as if its relay had not opened."""
+    state = engine.state
+    for i, circuit in enumerate(engine.loads):
+        claimed = state.claims[i] & Claim.FAULT
+        nameless = Reason.WELDED if circuit.relay_device is not None else Reason.IGNORES_BUDGET
+        code = kept.faults.get(circuit.id, nameless if claimed else Reason.NONE)
+        if code:
+            state.fault[i], state.fault_ns[i], state.fault_count[i] = int(code), now_ns, 1
 
 
 def _put_tiers(engine: Engine, tiers: Tiers) -> None:

@@ -24,7 +24,8 @@ from panelctl.field.frames import UNREACHED, Question
 from panelctl.field.strangers import Identity
 from panelctl.field.unit import BUSY_CODES, Unit
 from panelctl.modbus.busplan import LinkPlan, PlannedRead
-from panelctl.modbus.fields import Block, Field
+from panelctl.modbus.fields import Block
+from panelctl.modbus.filling import field_of
 from panelctl.modbus.shapes import Span
 from panelctl.modbus.sunspec import BASES, Model, walk
 from panelctl.units import NS_PER_MS
@@ -57,11 +58,8 @@ class Read:
             scale_at = -1
             if point.scale_point is not None:
                 scale_at = by_name[point.scale_point].address - block.span.address
-            inverted = planned.device.inverted and slot.unit in ("ma", "w")
             offset = point.address - block.span.address
-            fields.append(
-                Field(point, offset, slot.unit, index, slot.least, slot.most, scale_at, inverted)
-            )
+            fields.append(field_of(point, offset, index, slot, scale_at))
         self.into = Block(fields, image.next_value, image.next_quality, image.next_sampled_ns)
         self.ways: tuple[Question, ...] = ()
         self.sync: tuple[Question, ...] = ()

@@ -68,6 +68,17 @@ class Orders:
             after = self._orders[key] = Order(ordered, now_ns, told=before.told)
             after.reads, after.astray_ns = before.reads, before.astray_ns
 
+    def refused(self, key: Key) -> int:
+        """How often the device has refused it so far."""
+        order = self._orders.get(key)
+        return order.refused if order is not None else 0
+
+    def withdraw(self, key: Key) -> None:
+        """What is wanted now is what is: an order that never stood is none any more."""
+        order = self._orders.get(key)
+        if order is not None and order.open:
+            del self._orders[key]
+
     def acknowledge(self, key: Key) -> None:
         """The device has taken it."""
         if (order := self._orders.get(key)) is not None:

@@ -22,7 +22,7 @@ from functools import partial
 
 from panelctl.clock import Clock
 from panelctl.core.engine import Engine
-from panelctl.errors import FieldError
+from panelctl.errors import DeviceRefused, FieldError
 from panelctl.field.bus import Answer, BusLink, Turn
 from panelctl.field.frames import (
     Question,
@@ -39,6 +39,7 @@ from panelctl.modbus.codec import decode_value, encode_value
 from panelctl.modbus.maps import RegisterMap, load_map
 from panelctl.model.metering import Quality
 from panelctl.model.panel import Device, Panel
+from panelctl.model.reason import Reason
 from panelctl.model.relay import Claim
 from panelctl.units import NS_PER_MS
 
@@ -47,6 +48,7 @@ RETRY_MOST_NS = 2_000 * NS_PER_MS  # a dead board must not eat its line's time
 FAULT_RETRY_NS = 10_000 * NS_PER_MS  # a welded contact is not hammered
 NODE_REFRESH_NS = 400 * NS_PER_MS
 CURRENT_NS = 1_000 * NS_PER_MS  # an acknowledgement of this age is of what is wanted now
+HOPELESS = (Reason.WELDED, Reason.STUCK_OPEN)  # their boards do what they can
 RUN, STOP = 0, 1
 
 
@@ -158,12 +160,15 @@ class Outputs:
             if astray or other_order:
                 if image.sampled_ns[told] < state.order_ns[i] or other_order:
                     self.orders.give(key, "CLOSED" if closed else "OPEN", now_ns)
-                hopeless = state.claims[i] & Claim.FAULT and not other_order
+                fault = state.fault[i] if state.claims[i] & Claim.FAULT else Reason.NONE
+                hopeless = fault in HOPELESS and not other_order
                 wait_ns = FAULT_RETRY_NS if hopeless else RETRY_NS
-                if now_ns - ordered_ns >= wait_ns:
+                if now_ns - ordered_ns >= wait_ns and fault != Reason.MOVED:
                     self._ordered_ns[i] = now_ns
                     target.relays.add(i)
                     target.wake.set()
+            elif seen_ns > ordered_ns:
+                self.orders.withdraw(key)
         fresh = engine.mains_fresh(now_ns)
         for i, target in self._set_loads:
             circuit = engine.loads[i]
@@ -287,7 +292,12 @@ class Outputs:
         if closed >= 0:  # as it is ordered now, not as it was when it was queued
             address = target.map.relay.coil + circuit.relay_output - 1
             key = target.writing = (circuit.id, "relay")
-            answer = await self._write(target, relay_question(target, address, closed == 1))
+            on = (closed == 1) != circuit.relay_inverted
+            try:
+                answer = await self._write(target, relay_question(target, address, on))
+            except DeviceRefused:
+                self._refused(key, closed)
+                raise
             self.ledger.moved(circuit.id)
             self.orders.acknowledge(key)
             target.writing = None
@@ -304,6 +314,13 @@ class Outputs:
         ordered_ns = self._engine.state.order_ns[i]
         if image.next_value[slot] != closed or image.next_sampled_ns[slot] < ordered_ns:
             image.put(slot, closed, Quality.GOOD, now_ns)
+
+    def _refused(self, key: Key, closed: int) -> None:
+        """Tell the rules how often a board has refused this order."""
+        count = self.orders.refused(key) + 1
+        slot = self._engine.slots.circuit(key[0]).refused
+        now_ns = self._clock.now_ns()
+        self._engine.image.put(slot, count if closed else -count, Quality.GOOD, now_ns)
 
     async def _write_setpoint(self, target: Target) -> None:
         wish, setpoint, watch = target.wish, target.map.setpoint, target.watch

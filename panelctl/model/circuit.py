@@ -101,6 +101,7 @@ class Circuit:
     balanced: bool = False
     relay_device: str | None = None
     relay_output: int = 0
+    relay_inverted: bool = False  # on the normally closed contact: a coil that is driven opens it
     ops_per_day: float = 0.0  # how often its relay may move in the long run; 0: without a limit
     setpoint_device: str | None = None
     modulation: Modulation | None = None
@@ -112,6 +113,8 @@ class Circuit:
     safe_state: SafeState = SafeState.OPEN
     is_compute: bool = False
     source: Source | None = None
+    noise_a: float = 0.5  # what it may show with its relay open, and is not welded: a neighbour's
+    half: str = ""  # of its space, A or B, where tandem breakers share it: a letter for each space
 
     @property
     def controlled(self) -> bool:

@@ -47,6 +47,14 @@ class CloseRelay:
 
 
 @dataclass(frozen=True, slots=True)
+class AckFault:
+    """A person has looked at a managed circuit: its fault holds it open no longer."""
+
+    id: str
+    circuit: str
+
+
+@dataclass(frozen=True, slots=True)
 class RequestLimit:
     """Ask for a lower import limit (A per leg) until `expires_s` from now; None takes it back."""
 
@@ -134,6 +142,7 @@ class AcceptDevice:
 Command = (
     OpenRelay
     | CloseRelay
+    | AckFault
     | RequestLimit
     | SetTier
     | Envelope
@@ -196,12 +205,26 @@ COMMANDS = (
         "close",
         CloseRelay("x2", "dryer"),
         {"circuit": CIRCUIT},
-        means="take back what a user may take back: USER, FOUND, FAULT",
+        means="take back what a user may take back: USER and FOUND",
         verb="relay close",
         example="dryer",
         short="Take back your claim on a circuit.",
         long="Take back your claim on CIRCUIT.",
         done="{circuit}: your claim is taken back; it closes when there is room for it",
+    ),
+    Entry(
+        "ack",
+        AckFault("x10", "dryer"),
+        {"circuit": CIRCUIT},
+        means="a person has looked at a circuit's fault (FAULT): it holds it open no longer",
+        verb="fault ack",
+        example="dryer",
+        short="Say that you have looked at a circuit's fault.",
+        long="Say that you have looked at CIRCUIT's fault; it holds it open no longer.\n\n"
+        "Faults that end by themselves need nobody; docs/reference/faults.md has all of them. "
+        "What else holds the circuit open still does.",
+        done="{circuit}: its fault is acknowledged; it closes when nothing else holds it open and "
+        "there is room",
     ),
     Entry(
         "limit",

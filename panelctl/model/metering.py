@@ -17,10 +17,13 @@ class Quality(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class PointRef:
-    """One point of one device, by the names in the panel file and the register map."""
+    """One point of one device, by the names in the panel file and the register map. `turned`: it
+    is taken with the other sign, or a contact as the opposite of what its output is.
+    """
 
     device: str
     point: str
+    turned: bool = False
 
     def __str__(self) -> str:
         return f"{self.device}.{self.point}"

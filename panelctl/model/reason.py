@@ -31,6 +31,9 @@ class Reason(IntEnum):
     GAVE_WAY = 11  # opened so that a circuit of an earlier tier could close
     BACKUP = 12  # off the grid with a battery that runs low
     HOT = 13  # its own breaker was warm, or about to trip
+    REFUSED_OPEN = 14  # its relay board refused the order to open
+    REFUSED_CLOSE = 15  # its relay board refused the order to close
+    MOVED = 16  # its relay was moved by somebody else, or its board started anew
 
 
 class Wait(IntEnum):

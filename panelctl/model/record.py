@@ -199,6 +199,17 @@ class OrderRecord(TypedDict):
     error: NotRequired[str]
 
 
+class FaultRecord(TypedDict):
+    """A circuit that does not do as it is told: which fault (model/fault.py), since when. `holds`:
+    it holds the circuit open now. `since_s` counts back from now.
+    """
+
+    circuit: str
+    fault: str
+    since_s: float
+    holds: bool
+
+
 class TimingRecord(TypedDict):
     """How the cycles went since the record before: the latest begin after its tick and the longest
     work, in µs. `overruns` are ticks skipped since the start; `complete`: all fast reads were
@@ -290,6 +301,7 @@ class CycleRecord(TypedDict):
     units: dict[str, UnitRecord]
     links: dict[str, LinkRecord]
     orders: list[OrderRecord]
+    faults: list[FaultRecord]
     timing: TimingRecord
     decisions: list[DecisionRecord]
 
@@ -304,13 +316,15 @@ class HelloSetpoint(TypedDict):
 
 
 class HelloCircuit(TypedDict):
-    """What the panel file says of a circuit. `legs` is a, b or ab; `relay`: it has one of ours;
-    `counted`: it has energy counters; `source` is pv or battery; `set` is of a modulated one.
+    """What the panel file says of a circuit. `half` is A or B for each space of a tandem's, or
+    empty; `legs` is a, b or ab; `relay`: it has one of ours; `counted`: it has energy counters;
+    `source` is pv or battery; `set` is of a modulated one.
     """
 
     id: str
     name: str
     spaces: list[int]
+    half: str
     legs: str
     breaker_a: float
     role: str

@@ -35,4 +35,4 @@ class Claim(IntFlag):
 
 
 # What a user may take back. What then still holds a circuit open is its room.
-BY_HAND = Claim.USER | Claim.FOUND | Claim.FAULT
+BY_HAND = Claim.USER | Claim.FOUND

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, replace
 
 from panelctl.model.circuit import Circuit
 from panelctl.model.metering import PointRef
@@ -11,6 +11,7 @@ from panelctl.model.panel import Panel, Service
 
 LEGS = ("a", "b")
 IMPORTED, EXPORTED, TANK = "main.import_wh", "main.export_wh", "heat_sink.tank_mc"
+FEEDER_NOISE_MA = 500
 MOST_WH = 10**13  # more than any counter of a home shows
 
 
@@ -18,7 +19,8 @@ MOST_WH = 10**13  # more than any counter of a home shows
 class Slot:
     """One reading of the image: name, unit (`ma`, `mv`, `mc`, `w`, `wh`, `state`), source.
 
-    `least` and `most` bound what is plausible; a reading outside becomes IMPLAUSIBLE.
+    `least` and `most` bound what is plausible; a reading outside becomes IMPLAUSIBLE. `turned`:
+    what its source says is taken with the other sign, a `state` as its opposite.
     """
 
     name: str
@@ -26,6 +28,7 @@ class Slot:
     source: PointRef
     least: int
     most: int
+    turned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,8 @@ class MainsSlots:
 class CircuitSlots:
     """Where a circuit's readings lie. `currents` has one for each of its legs that is metered: a
     single CT on a balanced load is there for both. `acked` is the last order that its relay board
-    acknowledged. -1: there is none.
+    acknowledged, `refused` how often it refused the present one: to close, or below 0 to open.
+    -1: there is none.
     """
 
     legs: tuple[int, ...]
@@ -52,6 +56,7 @@ class CircuitSlots:
     counters: tuple[int, ...]
     relay: int
     acked: int
+    refused: int
 
     def current(self, leg: int) -> int:
         """The current of a leg, or -1."""
@@ -76,13 +81,15 @@ class FeederSlots:
 
 class Slots:
     """The slots of a panel's image, by what they are of. `read` come from devices; after them come
-    the last orders that relay boards acknowledged. Nobody else knows how a slot is called.
+    the last orders that relay boards acknowledged, and refused. Nobody else knows how a slot is
+    called.
     """
 
     def __init__(self, panel: Panel) -> None:
         self.read = image_slots(panel)
-        acked = [f"{c.id}.acked" for c in panel.circuits if c.relay_device is not None]
-        self.names = [slot.name for slot in self.read] + acked
+        boards = [c.id for c in panel.circuits if c.relay_device is not None]
+        of_boards = [f"{ident}.{what}" for what in ("acked", "refused") for ident in boards]
+        self.names = [slot.name for slot in self.read] + of_boards
         number = {name: n for n, name in enumerate(self.names)}
 
         def mains(unit: str) -> tuple[int, int]:
@@ -130,6 +137,7 @@ def _circuit_slots(circuit: Circuit, number: Mapping[str, int]) -> CircuitSlots:
         tuple(number[f"{circuit.id}.{n}_wh"] for n in range(len(circuit.energy))),
         number.get(f"{circuit.id}.relay", -1),
         number.get(f"{circuit.id}.acked", -1),
+        number.get(f"{circuit.id}.refused", -1),
     )
 
 
@@ -168,9 +176,31 @@ def image_slots(panel: Panel) -> list[Slot]:
         for index, source in enumerate(circuit.energy):
             slots.append(Slot(f"{circuit.id}.{index}_wh", "wh", source, -MOST_WH, MOST_WH))
         if circuit.relay_device is not None:
-            source = PointRef(circuit.relay_device, f"output_{circuit.relay_output}")
+            output, inverted = f"output_{circuit.relay_output}", circuit.relay_inverted
+            source = PointRef(circuit.relay_device, output, inverted)
             slots.append(Slot(f"{circuit.id}.relay", "state", source, 0, 1))
-    return slots
+    turned = {device.name for device in panel.devices if device.inverted}
+    # Loads only ever draw; so do feeders, which have no source behind them.
+    noise_ma = {c.id: round(c.noise_a * 1000) for c in panel.circuits if c.source is None}
+    noise_ma |= {feeder.id: FEEDER_NOISE_MA for feeder in panel.feeders}
+    return [_in_our_sense(slot, turned, noise_ma) for slot in slots]
+
+
+def _in_our_sense(slot: Slot, devices: Set[str], noise_ma: Mapping[str, int]) -> Slot:
+    """The slot, marked where what its source says is turned: by its own point, or by its device
+    (one of `devices`) as far as that has a direction. Both together leave it as it is.
+
+    A current of what only draws (one of `noise_ma`: what that may show for nothing) that is below 0
+    when it has been turned had no direction to begin with: to take it for nothing would hide a
+    load.
+    """
+    turns = slot.source.device in devices and slot.unit in ("ma", "w")
+    if turns == slot.source.turned:
+        return slot
+    owner, least = slot.name.partition(".")[0], slot.least
+    if slot.unit == "ma" and owner in noise_ma:
+        least = -noise_ma[owner]
+    return replace(slot, turned=True, least=least)
 
 
 def energy_counters(service: Service) -> list[tuple[str, PointRef]]:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from panelctl.model.fault import FAULTS, NOTHING_ENDS, Fault
 from panelctl.model.limit import LimitName
 from panelctl.model.reason import Reason, Wait
-from panelctl.model.record import CircuitRecord, CycleRecord, HelloRecord
+from panelctl.model.record import CircuitRecord, CycleRecord, FaultRecord, HelloRecord
 from panelctl.model.relay import Claim
 from panelctl.model.wording import CLAIMS, LIMITS, ORDERS, REASONS, WAITS, place
 
@@ -21,6 +22,7 @@ class Why:
     """An explanation. A and s; `constraint` and what follows are None where none was to
     blame.
 
+    `faults` are those of its orders (model/fault.py), the one that holds it open first.
     `off` is what its relay reads, or a set-point of 0; `relay` may be UNKNOWN. `order` says in what
     the order differs from what is, and why; empty where it does not. `change` says what would have
     to change for the circuit to get more than it has.
@@ -41,6 +43,7 @@ class Why:
     limit_a: float | None = None
     binding: str | None = None
     source: str | None = None
+    faults: tuple[str, ...] = ()
 
 
 def explain(hello: HelloRecord, record: CycleRecord, circuit: str) -> Why:
@@ -63,6 +66,10 @@ def explain(hello: HelloRecord, record: CycleRecord, circuit: str) -> Why:
     constraint = entry.get("constraint")
     carried = {**record["legs"], **record["constraints"]}.get(constraint or "")
     binding = carried["binding"] if carried is not None else None
+    faults = sorted(
+        (f for f in record["faults"] if f["circuit"] == circuit), key=lambda f: not f["holds"]
+    )
+    holding = faults[0] if faults and faults[0]["holds"] else None
     source = next((x["source"] for x in record["limits"] if x["name"] == binding), None)
     off = entry["relay"] == "OPEN" or entry.get("set_a") == 0
     short_a = entry.get("wait_a", entry.get("by_a")) if constraint else None
@@ -72,17 +79,27 @@ def explain(hello: HelloRecord, record: CycleRecord, circuit: str) -> Why:
         off=off,
         relay=entry["relay"],
         order=_order(record, entry),
-        why=REASONS[reason].sentence,
+        why=FAULTS[Fault(holding["fault"])].sentence if holding else REASONS[reason].sentence,
         who=claims[0].name or "" if claims else "import limit" if reason is Reason.LIMIT else "",
-        since_s=entry.get("since_s"),
+        since_s=holding["since_s"] if holding else entry.get("since_s"),
+        faults=tuple(fault["fault"] for fault in faults),
         constraint=constraint,
         short_a=short_a,
         flows_a=carried["a"] if carried is not None else None,
         limit_a=carried["limit_a"] if carried is not None else None,
         binding=binding,
         source=source,
-        change=_change(entry, reason, claims, constraint, short_a),
+        change=_mended(holding, circuit)
+        if holding
+        else _change(entry, reason, claims, constraint, short_a),
     )
+
+
+def _mended(fault: FaultRecord, circuit: str) -> str:
+    """What ends a fault that holds a circuit open."""
+    kind = FAULTS[Fault(fault["fault"])]
+    ends = "" if kind.ends == NOTHING_ENDS else f"{kind.ends}; or "
+    return f"{ends}somebody has to look at it: panelctl fault ack {circuit}"
 
 
 def _order(record: CycleRecord, entry: CircuitRecord) -> str:
@@ -145,6 +162,9 @@ def sentence(why: Why) -> str:
             f"{place(why.constraint).capitalize()} carried {why.flows_a:.1f} A of the "
             f"{why.limit_a:.1f} A that {by} allows{source}{short}."
         )
+    for fault in why.faults[1:] if why.who == "FAULT" else why.faults:
+        kind = FAULTS[Fault(fault)]
+        lines.append(f"It has a fault: {kind.sentence}. What ends it: {kind.ends}.")
     if why.order:
         lines.append(f"{why.order[:1].upper()}{why.order[1:]}.")
     if why.who:

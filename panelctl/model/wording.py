@@ -5,13 +5,14 @@ A code that has none here fails a test, and so does a view that shows a code its
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from panelctl.model.doubt import Doubt
+from panelctl.model.fault import FAULTS, Fault
 from panelctl.model.limit import LimitName
 from panelctl.model.reason import Reason, State, Wait
-from panelctl.model.record import CircuitRecord, EventRecord
+from panelctl.model.record import CircuitRecord, EventRecord, FaultRecord
 from panelctl.model.relay import Claim
 
 
@@ -29,11 +30,11 @@ REASONS = {
     Reason.USER: Wording("opened by its user", "a user opened it"),
     Reason.FOUND_OPEN: Wording("was open at start", "it was open when the controller started"),
     Reason.BLIND: Wording("mains not readable", "the mains could not be read"),
-    Reason.WELDED: Wording(
-        "WELDED: does not open", "its relay was told to open and did not, or current still flowed"
-    ),
-    Reason.STUCK_OPEN: Wording("STUCK: does not close", "its relay was told to close and did not"),
-    Reason.IGNORES_BUDGET: Wording("FAULT: ignores its budget", "it drew more than it was allowed"),
+    **{
+        Reason[name]: Wording(kind.short, kind.sentence)
+        for name, kind in FAULTS.items()
+        if name in Reason.__members__
+    },
     Reason.RAMP: Wording("on its way up", "it is on its way up"),
     Reason.UNREAD: Wording("relay not read yet", "its relay has not been read back yet"),
     Reason.STALE: Wording("its meter is not read", "its own meter was not read"),
@@ -82,7 +83,7 @@ LIMITS = {
 # Who holds it open, and what has to happen before it may close.
 CLAIMS = {
     Claim.FAULT: Wording(
-        "a fault", "somebody has to look at its relay or its load, and then close it by hand"
+        "a fault", "its fault has to end, or somebody to look at it and acknowledge it"
     ),
     Claim.CONFIGURATION: Wording("the installer", "an installer has to unlock it"),
     Claim.PCS: Wording("the import limit", "there has to be room for it"),
@@ -111,6 +112,8 @@ EVENTS = {
     "open": "opened",
     "release": "claim taken back",
     "fault": "FAULT",
+    "cleared": "fault is over",
+    "moved": "moved by somebody else",
     "restore": "restored",
     "relay": "relay",
     "throttle": "throttled",
@@ -127,6 +130,7 @@ _CODES = {
     **{str(doubt): text for doubt, text in DOUBTS.items()},
     **{str(claim.name): f"held by {wording.short}" for claim, wording in CLAIMS.items()},
     **{reason.name: wording.short for reason, wording in REASONS.items()},
+    **{name.value: kind.short for name, kind in FAULTS.items()},
 }
 
 
@@ -177,10 +181,13 @@ def event_text(event: EventRecord, names: Mapping[str, str]) -> str:
     return " · ".join(parts)
 
 
-def reason_text(circuit: CircuitRecord) -> str:
-    """Why a circuit is as it is and what it waits for, in a few words."""
+def reason_text(circuit: CircuitRecord, faults: Sequence[FaultRecord] = ()) -> str:
+    """Why a circuit is as it is and what it waits for, in few words; `faults` are the record's."""
     reason = Reason[circuit.get("why", "NONE")]
-    parts = [REASONS[reason].short] if reason is not Reason.NONE else []
+    mine = [fault for fault in faults if fault["circuit"] == circuit["id"]]
+    parts = [FAULTS[Fault(fault["fault"])].short for fault in mine]
+    if reason is not Reason.NONE and reason.name not in [fault["fault"] for fault in mine]:
+        parts.append(REASONS[reason].short)
     constraint = circuit.get("constraint")
     if "wait" in circuit:
         wait = WAITS[Wait[circuit["wait"]]].short

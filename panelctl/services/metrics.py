@@ -67,13 +67,14 @@ def _of_record(gateway: Gateway) -> Iterator[Metric]:
     watts = GaugeMetricFamily("panelctl_circuit_watts", "Power.", labels=["circuit"])
     closed = GaugeMetricFamily("panelctl_circuit_closed", "1 while closed.", labels=["circuit"])
     faults = GaugeMetricFamily("panelctl_circuit_fault", "1 while at fault.", labels=["circuit"])
+    wrong = {fault["circuit"] for fault in record["faults"]}
     for circuit in record["circuits"]:
         if circuit["fresh"]:
             watts.add_metric([circuit["id"]], circuit["w"])
         if circuit["relay"] in ("OPEN", "CLOSED"):
             closed.add_metric([circuit["id"]], float(circuit["relay"] == "CLOSED"))
         if "why" in circuit:
-            faults.add_metric([circuit["id"]], float("FAULT" in circuit.get("claims", ())))
+            faults.add_metric([circuit["id"]], float(circuit["id"] in wrong))
     yield from (watts, closed, faults)
     node = record["compute"]
     if node is not None:

@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable
 
 from panelctl.modbus.codec import decode_value, encode_value
+from panelctl.modbus.filling import has_sign
 from panelctl.modbus.identity import SERIAL
 from panelctl.modbus.maps import Point, RegisterMap, load_map
 from panelctl.model.metering import PointRef
@@ -24,7 +25,8 @@ ILLEGAL_VALUE = 3
 METER_WINDOW_S = 0.02
 MODEL_CODE = (1760).to_bytes(2, "big")  # of an EM540
 NODE_MARK = (0x504E, 1)  # "PN", and the map's version
-Show = Callable[[PointRef, Callable[[], float]], None]
+Source = Callable[[], float]
+Show = Callable[[PointRef, Source, Source], None]  # a point; what it shows; and what backwards
 NOISE_RATIO = 0.001  # a class 0.5 meter's noise, well inside its error
 
 
@@ -60,7 +62,7 @@ class SimDevice:
         """Registers or bits, as they go over the wire. Raises Refusal."""
         raise Refusal(ILLEGAL_ADDRESS)
 
-    def write_coil(self, address: int, closed: bool) -> None:
+    def write_coil(self, address: int, on: bool) -> None:
         """Drive a coil. Raises Refusal."""
         raise Refusal(ILLEGAL_ADDRESS)
 
@@ -130,12 +132,22 @@ class SimMeter(SimDevice):
 
 
 class SimRelayBoard(SimDevice):
-    """A relay board: coils drive contacts, discrete inputs show where the contacts really are."""
+    """A relay board: coils drive contacts, discrete inputs show where the contacts really are.
 
-    def __init__(self, device: Device, contacts: dict[int, Contact]) -> None:
+    `contacts` are those of the loads, by output; a load whose output is one of `closed_by_rest` is
+    on the normally closed contact, and open while its coil is driven.
+    """
+
+    def __init__(
+        self,
+        device: Device,
+        contacts: dict[int, Contact],
+        closed_by_rest: frozenset[int] = frozenset(),
+    ) -> None:
         super().__init__(device)
         assert self.map.relay is not None
         self.contacts = contacts
+        self._closed_by_rest = closed_by_rest
         self._outputs = self.map.relay.outputs
         self._coil = self.map.relay.coil
         self._state = self.map.points["output_1"].address
@@ -154,8 +166,10 @@ class SimRelayBoard(SimDevice):
             raise Refusal(ILLEGAL_ADDRESS)
         bits = 0
         for n in range(count):
-            contact = self._contact(address - first + n + 1)
-            bits |= (contact.ordered if table == "coil" else contact.closed) << n
+            output = address - first + n + 1
+            contact = self._contact(output)
+            closed = contact.ordered if table == "coil" else contact.closed
+            bits |= (closed != (output in self._closed_by_rest)) << n
         return bits.to_bytes((count + 7) // 8, "little")
 
     def _read_serial(self, table: str, address: int, count: int) -> bytes:
@@ -166,13 +180,18 @@ class SimRelayBoard(SimDevice):
             raise Refusal(ILLEGAL_ADDRESS)
         return b"".join(words[n].to_bytes(2, "big") for n in range(address, address + count))
 
-    def write_coil(self, address: int, closed: bool) -> None:
+    def write_coil(self, address: int, on: bool) -> None:
         """Drive an output."""
         if not self._coil <= address < self._coil + self._outputs:
             raise Refusal(ILLEGAL_ADDRESS)
-        if not closed:
+        output = address - self._coil + 1
+        if on == (output in self._closed_by_rest):
             self.on_open()
-        self._contact(address - self._coil + 1).order(closed)
+        self.drive(output, on)
+
+    def drive(self, output: int, on: bool) -> None:
+        """Let current through the coil of an output, or take it away."""
+        self._contact(output).order(on != (output in self._closed_by_rest))
 
 
 class SimCharger(SimMeter):
@@ -290,10 +309,14 @@ def _show_told(device: SimMeter, table: str, value: float) -> None:
 
 def build_devices(panel: Panel, plant: Plant, seed: int) -> dict[str, SimDevice]:
     """A simulated device for every device of the panel, showing this plant."""
-    shown: dict[str, dict[str, Callable[[], float]]] = {d.name: {} for d in panel.devices}
+    shown: dict[str, dict[str, Source]] = {d.name: {} for d in panel.devices}
 
-    def add(source: PointRef, value: Callable[[], float]) -> None:
+    def add(source: PointRef, value: Source, backwards: Source | None = None) -> None:
         shown[source.device][source.point] = value
+        device = panel.device(source.device)
+        signed = has_sign(load_map(device.map).points[source.point])
+        if backwards is not None and signed and source.turned != device.inverted:
+            shown[source.device][source.point] = backwards
 
     for leg in (0, 1):
         _show_leg(panel, plant, leg, add)
@@ -311,12 +334,10 @@ def build_devices(panel: Panel, plant: Plant, seed: int) -> dict[str, SimDevice]
     for device in panel.devices:
         known = load_map(device.map)
         if known.relay is not None:
-            contacts = {
-                c.relay_output: plant.circuits[c.id].contact
-                for c in panel.circuits
-                if c.relay_device == device.name
-            }
-            devices[device.name] = SimRelayBoard(device, contacts)
+            mine = [c for c in panel.circuits if c.relay_device == device.name]
+            contacts = {c.relay_output: plant.circuits[c.id].contact for c in mine}
+            by_rest = frozenset(c.relay_output for c in mine if c.relay_inverted)
+            devices[device.name] = SimRelayBoard(device, contacts, by_rest)
             continue
         owner = next((c for c in panel.circuits if c.setpoint_device == device.name), None)
         fed = plant.circuits[owner.id] if owner else None
@@ -331,28 +352,41 @@ def build_devices(panel: Panel, plant: Plant, seed: int) -> dict[str, SimDevice]
 
 def _show_leg(panel: Panel, plant: Plant, leg: int, add: Show) -> None:
     service = panel.service
-    add(service.currents[leg], lambda: abs(plant.legs_a[leg]))  # the power has the direction
-    add(service.powers[leg], lambda: plant.legs_a[leg] * plant.volts)
-    add(service.voltages[leg], lambda: plant.volts)
+
+    def watts() -> float:
+        return plant.legs_a[leg] * plant.volts
+
+    # A current is without a sign, the power has the direction; a meter that turns it has both.
+    add(service.currents[leg], lambda: abs(plant.legs_a[leg]), lambda: -plant.legs_a[leg])
+    add(service.powers[leg], watts, lambda: -watts())
+    add(service.voltages[leg], lambda: plant.volts, lambda: plant.volts)
 
 
 def _show_feeder(item: PlantFeeder, add: Show) -> None:
     for leg, current in zip(item.feeder.legs, item.feeder.currents, strict=False):
-        add(current, lambda leg=leg: abs(item.leg_a(leg)))  # type: ignore[misc]  # a default argument
+        add(
+            current,
+            lambda leg=leg: abs(item.leg_a(leg)),  # type: ignore[misc]  # a default argument
+            lambda leg=leg: -item.leg_a(leg),  # type: ignore[misc]
+        )
 
 
 def _show_circuit(item: PlantCircuit, add: Show) -> None:
     circuit = item.circuit
     for meter in circuit.currents:
-        add(meter.current, lambda: abs(item.current_a))
+        add(meter.current, lambda: abs(item.current_a), lambda: -item.current_a)
     share = 1.0 / len(circuit.power) if circuit.power else 0.0
     if circuit.balanced:
         share /= 2.0  # a single CT is measured against one leg's voltage
     for source in circuit.power:
-        add(source, lambda: item.power_w * share)
+        add(source, lambda: item.power_w * share, lambda: -item.power_w * share)
     single = circuit.balanced and len(circuit.energy) == 1
+
+    def counted() -> float:
+        return abs(item.energy_wh) / (2 if single else len(circuit.energy))
+
     for source in circuit.energy:
-        add(source, lambda: abs(item.energy_wh) / (2 if single else len(circuit.energy)))
+        add(source, counted, counted)
 
 
 def _node_points(node: Node) -> dict[str, Callable[[], float]]:

@@ -22,6 +22,7 @@ from panelctl.sim.server import Fault, answer_pdu, refusal
 from panelctl.sim.storm.run import plan, run
 from panelctl.sim.storm.strike import Pace
 from tests.baseline.stream import projection
+from tests.baseline.then import as_then
 
 SEEDS = range(1, 23)
 STORM_S = 150.0
@@ -96,7 +97,7 @@ def storm(seed: int) -> str:
     panel, chain = read_panel(path), hashlib.blake2b(digest_size=8)
 
     def listen(app: App) -> None:
-        step = app.engine.step
+        step = as_then(app.engine).step
 
         def heard(now_ns: int, commands: Any = ()) -> Any:
             verdicts = step(now_ns, commands)
@@ -119,7 +120,7 @@ def home(name: str) -> str:
         panel, plant, HomePlayer(read_home(Path(f"fixtures/homes/{name}.toml"), plant), plant)
     )
     chain = hashlib.blake2b(digest_size=8)
-    engine: Engine = day.engine
+    engine: Engine = as_then(day.engine)
     for _ in range(HOME_STEPS):
         day.step()
         chain.update(projection(engine, engine.state.step_ns[0], engine.doubts))

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from panelctl.core.decide.interpreted import Core as Interpreted
-from panelctl.core.state.layout import SCRATCH, Changing, Fixed
+from panelctl.core.state.layout import Changing, Fixed
+from panelctl.core.state.scratch import SCRATCH
 from tests.contract.generated_c import ROOT, c_source
 from tools.rules import MODULES, rules_source
 

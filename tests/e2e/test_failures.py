@@ -17,7 +17,7 @@ from panelctl.config.load import read_panel
 from panelctl.errors import SocketError
 from panelctl.link.client import ControlClient
 from panelctl.model.circuit import Role
-from panelctl.model.command import LimitPower, OpenRelay, SetTier
+from panelctl.model.command import AckFault, CloseRelay, LimitPower, OpenRelay, SetTier
 from panelctl.model.record import EventRecord
 from panelctl.model.why import explain, sentence
 from tests.e2e.rig import DEMO, PanelRig, Record, circuit, events, node, open_circuits
@@ -213,8 +213,6 @@ def test_controller_killed_and_restarted(rig: PanelRig) -> None:
 def test_found_open_stays_open_until_a_user_closes_it(tmp_path: object) -> None:
     from pathlib import Path
 
-    from panelctl.model.command import CloseRelay
-
     made = PanelRig(Path(str(tmp_path)))
     try:
         made.bench.ask(do="contact", circuit="dryer", closed=False)
@@ -277,6 +275,8 @@ def test_a_board_that_refuses_orders_is_told_of_within_three_seconds(rig: PanelR
     assert event["text"].startswith("REFUSED: relay OPEN: the device refused with exception code 4")
     assert (told["t_ns"] - given["t_ns"]) / 1e9 < 3.0, "from before it was asked for"
     assert given["orders"] == []
+    (fault,) = rig.until(lambda r: r["faults"], 3)["faults"]
+    assert (fault["circuit"], fault["fault"], fault["holds"]) == (asked_of.id, "REFUSED_OPEN", True)
     (order,) = told["orders"]
     assert (order["circuit"], order["of"], order["state"]) == (asked_of.id, "relay", "REFUSED")
     shown = circuit(told, asked_of.id)
@@ -290,6 +290,9 @@ def test_a_board_that_refuses_orders_is_told_of_within_three_seconds(rig: PanelR
     assert order_events(over, asked_of.id)[0]["text"] == "ACKNOWLEDGED: relay OPEN"
     rig.until(lambda r: asked_of.id in open_circuits(r), 5)
     rig.until(lambda r: r["orders"] == [], 5)
+    assert rig.client.command(AckFault("a", asked_of.id)).accepted
+    rig.until(lambda r: r["faults"] == [], 5)
+    assert "USER" in circuit(rig.until(lambda r: True, 2), asked_of.id)["claims"]
 
 
 def test_a_node_that_takes_no_write_is_told_of(rig: PanelRig) -> None:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from panelctl.model.metering import Quality
-from panelctl.model.relay import BY_HAND
+from panelctl.model.relay import BY_HAND, Claim
 from tests.core_cases import MS, Load, More, Rig, loads, mores
 
 EVENTS = st.lists(
@@ -28,6 +28,9 @@ EVENTS = st.lists(
                 "tier",
                 "run",
                 "run",
+                "refuse",
+                "moved",
+                "ack",
             ]
         ),
         st.integers(0, 9),
@@ -77,6 +80,9 @@ def test_same_memory_after_every_step(
         elif what == "tier":
             for rig in rigs:
                 rig.state.tier[i] = which
+        elif what == "ack":
+            for rig in rigs:
+                rig.core.release(i, int(Claim.FAULT), rig.now_ns)
         if what == "run":
             steps = 1 + amount % 30
         elif what == "step":
@@ -99,6 +105,10 @@ def test_same_memory_after_every_step(
                     rig.value[slot], rig.sampled_ns[slot] = value, sampled
                 for k, closed in enumerate(kept):
                     rig.state.closed[k] = closed
+                if what == "refuse" and panel:
+                    rig.read(rig.fixed.refused_slot[i], amount % 7 - 3)
+                if what == "moved" and panel:
+                    rig.read(rig.fixed.relay_slot[i], amount % 2)
                 rig.step(gap)
             assert rigs[0].state.dump() == rigs[1].state.dump()
             assert rigs[0].fixed.dump() == rigs[1].fixed.dump()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import struct
 from array import array
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -13,8 +14,10 @@ from hypothesis import strategies as st
 
 from panelctl.modbus.codec import FLOATS, INNER, decode_value, encode_value, raw_unsigned
 from panelctl.modbus.fields import Block, Field
+from panelctl.modbus.filling import field_of, has_sign
 from panelctl.modbus.maps import Point
-from panelctl.model.metering import Quality
+from panelctl.model.metering import PointRef, Quality
+from panelctl.model.slots import Slot
 from panelctl.sim.registers import Shown, Window, Words
 
 SCALES = [Fraction(1), Fraction(1, 10), Fraction(1, 100), Fraction(1, 1000), Fraction(10)]
@@ -52,6 +55,36 @@ def words_for(point: Point) -> st.SearchStrategy[list[int]]:
     halves = st.integers(-999, 999).map(lambda n: n / 2000)  # a unit's half is half a milli-unit
     numbers = halves | st.floats(-1e6, 1e6, width=32) | st.floats(-(2.0**40), 2.0**40, width=32)
     return anything | numbers.map(lambda number: encode_value(plain, Fraction(number)))
+
+
+@settings(max_examples=300)
+@given(st.data())
+def test_a_turned_slot_is_turned_once_and_only_where_there_is_a_sign(data: st.DataObject) -> None:
+    point = data.draw(points())
+    words = data.draw(words_for(point))
+    slot = Slot("s", UNITS[point.unit], PointRef("d", "p"), -(1 << 62), 1 << 62)
+    as_it_is = field_of(point, 0, 0, slot).decode(words)
+    turned = field_of(point, 0, 0, replace(slot, turned=True)).decode(words)
+    if as_it_is is None:
+        assert turned is None
+    elif has_sign(point):
+        assert turned is not None
+        assert abs(turned + as_it_is) <= 1, "a half is rounded upwards both times"
+    else:
+        assert turned == as_it_is
+
+
+@pytest.mark.parametrize(("table", "form"), [("discrete", "bit"), ("holding", "u16")])
+def test_a_turned_contact_is_the_opposite(table: str, form: str) -> None:
+    value, quality, sampled_ns = (array("q", [7]) for _ in range(3))
+    slot = Slot("c.relay", "state", PointRef("board", "output_1"), 0, 1, turned=True)
+    field = field_of(Point("output_1", table, 96, form), 1, 0, slot)
+    block = Block([field], value, quality, sampled_ns)
+    for word, wanted in ((0, 1), (1, 0)):
+        block.store([9, word], 5)
+        assert (value[0], quality[0]) == (wanted, Quality.GOOD)
+    block.store([9, 2], 6)
+    assert (value[0], quality[0]) == (0, Quality.IMPLAUSIBLE), "neither on nor off"
 
 
 @settings(max_examples=1000)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -17,6 +17,8 @@ from panelctl.core.engine import Engine
 from panelctl.core.snapshot import Part, Snapshot
 from panelctl.field.ledger import Ledger
 from panelctl.model.panel import Panel
+from panelctl.model.reason import Reason
+from panelctl.model.relay import Claim
 from tests.baseline.homes import panel_of
 from tests.baseline.world import World
 
@@ -90,6 +92,23 @@ def test_parts_that_are_not_asked_for_stay_as_they_were() -> None:
         whole.power_limits,
         whole.doubts,
     )
+
+
+def test_a_fault_keeps_its_name_over_a_restart() -> None:
+    engine, now_ns = lived(5, 300)
+    dryer = 0
+    engine.state.claims[dryer] = int(Claim.FAULT | Claim.USER)
+    engine.state.fault[dryer] = int(Reason.REFUSED_OPEN)
+    plain = json.loads(json.dumps(engine.snapshot(now_ns, 1e9).state_to_plain()))
+    kept = Snapshot.state_from_plain(plain)
+    again = Engine(engine.panel)
+    again.resume(kept, now_ns, 1e9)
+    assert again.state.fault[dryer] == Reason.REFUSED_OPEN
+    nameless = Engine(engine.panel)
+    nameless.resume(replace(kept, faults={}), now_ns, 1e9)
+    assert nameless.state.fault[dryer] == Reason.WELDED, "it ends when it is seen open"
+    with pytest.raises(ValueError, match="LIMIT"):
+        Snapshot.state_from_plain({**plain, "faults": {"dryer": int(Reason.LIMIT)}})
 
 
 def test_files_of_an_earlier_version_are_read(tmp_path: Path) -> None:

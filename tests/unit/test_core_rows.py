@@ -6,7 +6,7 @@ import pytest
 
 from panelctl.model.limit import LimitName
 from panelctl.model.reason import Reason, State, Wait
-from panelctl.model.relay import BY_HAND
+from panelctl.model.relay import Claim
 from tests.core_cases import MS, Heat, Load, More, Rig, Row, S, compute_load, evse_load
 
 
@@ -245,8 +245,8 @@ def test_a_relay_that_dropped_out_keeps_its_minimum_off_time(compiled: bool) -> 
         rig.read_all((10_000, 10_000), [0])
         rig.read(rig.fixed.relay_slot[0], 0)
         rig.step()
-    assert rig.state.reason[0] == Reason.STUCK_OPEN
-    rig.core.release(0, int(BY_HAND), rig.now_ns)
+    assert rig.state.reason[0] == Reason.MOVED
+    assert rig.state.claims[0] == Claim.PCS, "it is followed"
     run(rig, 15, (10_000, 10_000), [0])
     assert closed(rig) == [0]
     assert rig.state.promoted[0] == 0

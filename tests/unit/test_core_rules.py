@@ -389,16 +389,6 @@ def test_an_outage_makes_no_false_fault(compiled: bool) -> None:
     assert rig.state.closed.tolist()[:2] == [1, 1], "and they are restored by themselves"
 
 
-def test_a_relay_that_moves_by_itself_is_a_fault(compiled: bool) -> None:
-    rig = Rig([Load(), compute_load()], compiled)
-    run(rig, 5)
-    for _ in range(3):
-        rig.read_all(HOUSE, draws_of(rig, {}))
-        rig.read(rig.fixed.relay_slot[0], 0)
-        rig.step()
-    assert rig.state.reason[0] == Reason.STUCK_OPEN
-
-
 @pytest.mark.parametrize("permille", [1000, 1010, 1029])
 def test_a_restore_comes_through_though_the_node_draws_a_hair_more(
     compiled: bool, permille: int

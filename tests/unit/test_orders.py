@@ -100,6 +100,20 @@ def test_a_budget_that_changes_all_the_time_is_one_order() -> None:
     assert (given.wrong[0]["refused"], given.wrong[0]["lost"]) == (15, 15)
 
 
+def test_an_order_that_is_wanted_no_more_is_none() -> None:
+    given = Given()
+    given.give()
+    given.fail(REFUSED, 3)
+    assert given.orders.refused(KEY) == 3
+    assert len(given.told()) == 1
+    given.orders.withdraw(KEY)
+    assert (given.told(), given.wrong, given.orders.refused(KEY)) == ([], [], 0)
+    given.give()
+    given.orders.acknowledge(KEY)
+    given.orders.withdraw(KEY)
+    assert given.told() == [], "one that stands is not withdrawn"
+
+
 def test_another_order_after_one_that_was_taken_is_counted_anew() -> None:
     given = Given()
     given.give()

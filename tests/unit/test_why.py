@@ -88,9 +88,12 @@ def test_room_that_is_missing_is_what_has_to_change() -> None:
 
 
 def test_people_and_faults_come_before_room() -> None:
-    why = explain(HELLO, record(**{**SHED, "claims": ["FAULT", "PCS"], "why": "WELDED"}), "dryer")
-    assert why.who == "FAULT"
-    assert "by hand" in why.change
+    made = record(**{**SHED, "claims": ["FAULT", "PCS"], "why": "LIMIT"})
+    made["faults"] = [{"circuit": "dryer", "fault": "WELDED", "since_s": 9.0, "holds": True}]
+    why = explain(HELLO, made, "dryer")
+    assert (why.who, why.since_s, why.faults) == ("FAULT", 9.0, ("WELDED",))
+    assert why.why == REASONS[Reason.WELDED].sentence, "whatever else holds it open"
+    assert "panelctl fault ack dryer" in why.change
     user = explain(HELLO, record(**{**SHED, "claims": ["USER"], "why": "USER"}), "dryer")
     assert user.change == "its user has to close it"
 
@@ -118,7 +121,7 @@ def test_every_code_has_its_words() -> None:
         if code not in (Wait.NONE,):
             assert f"`{code.name}`" in page, f"{code!r} is not in the page of the control socket"
     text = "".join(path.read_text() for path in Path("panelctl").rglob("*.py"))
-    assert set(EVENTS) == set(re.findall(r'"what": "(\w+)"', text)) | {"fault", "open"}
+    assert set(EVENTS) == set(re.findall(r'"what": "(\w+)"', text))
     for what in EVENTS:
         assert f"`{what}`" in page
 
@@ -134,7 +137,7 @@ def test_no_view_shows_a_code_itself(reason: Reason, wait: Wait) -> None:
     facts = next(c for c in read_facts(HELLO).circuits if c.id == "dryer")
     (words,) = (p for p in _decision(facts).properties if p.id == "text")
     for said in (reason_text(entry), sentence(why), str(words.text(RecordView(made)))):
-        for code in {reason.name, wait.name} - {"NONE", "WELDED", "STUCK_OPEN"}:
+        for code in {reason.name, wait.name} - {"NONE", "WELDED"}:
             assert code not in said
 
 

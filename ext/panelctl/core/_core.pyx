@@ -13,7 +13,7 @@ from panelctl.core._ladder cimport MAX_ENTRIES, MAX_ROWS, Entry, Rung, Rungs
 from panelctl.core._ladder cimport serve as serve_ladder
 
 from panelctl.core.decide.cells import scratch_size
-from panelctl.core.state.layout import SCRATCH
+from panelctl.core.state.scratch import SCRATCH
 
 include "_rules.pxi"
 include "_serve.pxi"

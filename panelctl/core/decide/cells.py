@@ -9,7 +9,8 @@ from __future__ import annotations
 from array import array
 from typing import TypeAlias
 
-from panelctl.core.state.layout import SCRATCH, Changing, Fixed
+from panelctl.core.state.layout import Changing, Fixed
+from panelctl.core.state.scratch import SCRATCH
 
 Words: TypeAlias = "array[int]"  # a field of the memory, or a scratch one
 

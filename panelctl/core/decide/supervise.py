@@ -1,7 +1,7 @@
 """Relays and set-points against what they were told; and the fail-safe.
 
 Rules
-- A relay is judged only after its board acknowledged the order and `relay_confirm_ns` went by.
+- Whether a relay that does not follow is at fault is judged in faults.py.
 - A modulated load is judged against the highest set-point of its last one to two settling times.
 - Whoever may be drawing is charged as drawing.
 """
@@ -10,6 +10,13 @@ from __future__ import annotations
 
 from panelctl.core.decide.arith import floordiv
 from panelctl.core.decide.cells import Cells
+from panelctl.core.decide.faults import (
+    forget_fault,
+    judge_relay,
+    note_fault,
+    refusals,
+    watch_fault,
+)
 from panelctl.core.decide.thermal import branch_top
 from panelctl.core.decide.words import (
     above,
@@ -25,7 +32,6 @@ from panelctl.core.state.layout import LEG_ROWS, MODULATED, SWITCHED
 from panelctl.model.reason import Reason, State, Wait
 from panelctl.model.relay import Claim
 
-NEVER_NS = 1 << 61
 AT_LIMIT_MA, AT_LIMIT_PERCENT = 500, 3  # so near to its set-point a load uses all of it
 FOLLOW_PERCENT = 5  # above its draw an idle load's set-point stays
 
@@ -42,6 +48,7 @@ def follow_relays(m: Cells, now_ns: int) -> None:
         if m.s_closed[i] >= 0:
             follow_order(m, i, seen, position, now_ns)
             judge_relay(m, i, seen, position, now_ns)
+            watch_fault(m, i, seen, position, now_ns)
         elif seen:
             adopt(m, i, position, now_ns)
 
@@ -52,30 +59,12 @@ def follow_order(m: Cells, i: int, seen: bool, position: int, now_ns: int) -> No
     late = now_ns - m.s_order_ns[i] > m.f_relay_confirm_ns[0]
     if m.s_opening[i]:
         shown = seen and position == 0 and seen_ns > m.s_order_ns[i]
-        if (shown and rows_newer(m, i, seen_ns)) or late:
+        if (shown and rows_newer(m, i, seen_ns)) or late or refusals(m, i):
             m.s_opening[i] = 0
     if m.s_order_pending[i] and seen and position == m.s_closed[i]:
         m.s_order_pending[i] = 1 if seen_ns <= m.s_order_ns[i] else 0
         if late and not position and not m.s_order_pending[i]:
             m.s_opened_ns[i] = now_ns  # its board could not be reached: it rests from now on
-
-
-def judge_relay(m: Cells, i: int, seen: bool, position: int, now_ns: int) -> None:
-    """A relay that has had its time and is elsewhere, or carries current, is at fault."""
-    settled_ns = told_ns(m, i) + m.f_relay_confirm_ns[0]
-    if m.s_claims[i] & Claim.FAULT or now_ns <= settled_ns:
-        return
-    if seen and m.sampled_ns[m.f_relay_slot[i]] > settled_ns and position != m.s_closed[i]:
-        fault(m, i, Reason.WELDED if position else Reason.STUCK_OPEN, now_ns)
-    elif m.s_closed[i] == 0 and not m.s_stale[i]:
-        for r in range(m.rows):
-            k = i * m.rows + r
-            slot = m.f_slot[k]
-            if slot < 0 or m.sampled_ns[slot] <= settled_ns:
-                continue
-            if m.s_meas_ma[k] > m.f_welded_ma[0]:
-                fault(m, i, Reason.WELDED, now_ns)
-                return
 
 
 def rows_newer(m: Cells, i: int, sampled_ns: int) -> bool:
@@ -87,19 +76,6 @@ def rows_newer(m: Cells, i: int, sampled_ns: int) -> bool:
         if on_it and m.s_row_seen_ns[r] <= sampled_ns:
             return False
     return True
-
-
-def told_ns(m: Cells, i: int) -> int:
-    """When the relay was told its present order; in the far future while it may not know it.
-
-    A relay that was found where it is, or has followed once, knows its order.
-    """
-    slot = m.f_acked_slot[i]
-    if slot < 0 or not m.s_order_pending[i]:
-        return m.s_order_ns[i]
-    if m.sampled_ns[slot] < m.s_order_ns[i] or m.value[slot] != m.s_closed[i]:
-        return NEVER_NS
-    return m.sampled_ns[slot]
 
 
 def adopt(m: Cells, i: int, position: int, now_ns: int) -> None:
@@ -119,19 +95,6 @@ def adopt(m: Cells, i: int, position: int, now_ns: int) -> None:
         if not m.s_claims[i]:
             m.s_claims[i] = Claim.FOUND
             explain(m, i, Reason.FOUND_OPEN, -1, 0, now_ns, 0)
-
-
-def fault(m: Cells, i: int, reason: int, now_ns: int) -> None:
-    """Hold load `i` open until a person has looked at it."""
-    m.s_claims[i] |= Claim.FAULT
-    if m.s_closed[i] != 0:
-        m.s_opened_ns[i] = now_ns
-    m.s_closed[i] = 0
-    m.s_opening[i] = 0
-    m.s_room_since_ns[i] = 0
-    if m.f_kind[i] == MODULATED:
-        lower(m, i, 0)
-    explain(m, i, reason, -1, 0, now_ns, 0)
 
 
 def watch_budgets(m: Cells, now_ns: int) -> None:
@@ -163,6 +126,7 @@ def stop(m: Cells, i: int, now_ns: int) -> None:
         m.s_opened_ns[i] = now_ns
         m.s_claims[i] |= Claim.FAULT
         lower(m, i, 0)
+        note_fault(m, i, Reason.IGNORES_BUDGET, now_ns)
         explain(m, i, Reason.IGNORES_BUDGET, -1, 0, now_ns, 0)
     patience_ns = m.f_node_open_ns[0] - m.f_node_fault_ns[0]
     if m.f_relay_slot[i] >= 0 and now_ns - m.s_stop[i] >= patience_ns:
@@ -194,7 +158,7 @@ def stop_and_open(m: Cells, now_ns: int) -> None:
         if m.f_kind[i] != MODULATED or m.f_relay_slot[i] < 0 or m.s_closed[i] != 1:
             continue
         if m.s_claims[i] & Claim.USER:
-            idle = not m.s_stale[i] and draw(m, i) <= m.f_welded_ma[0]
+            idle = not m.s_stale[i] and draw(m, i) <= m.f_welded_ma[i]
             if idle or now_ns - m.s_opened_ns[i] >= m.f_stop_wait_ns[0]:
                 order_open(m, i, now_ns)
 
@@ -237,6 +201,8 @@ def claim(m: Cells, i: int, claims: int, reason: int, now_ns: int) -> None:
 
 def release(m: Cells, i: int, claims: int, now_ns: int) -> None:
     """Take these claims back. What then holds load `i` open is its room."""
+    if claims & Claim.FAULT:
+        forget_fault(m, i)
     held = m.s_claims[i] & ~claims
     if m.s_claims[i] == held:
         return

@@ -28,7 +28,10 @@ TOLERANCE_A = 0.5  # how far above its set-point any load may draw
 ERROR_RATIO = 0.01  # how much more than it shows a current meter of class 1 may measure
 IDLE_MARGIN_A = 2.0  # how much above its draw the set-point of an idle load stays
 IDLE_S = 5.0  # an idle load keeps its set-point for so long
-WELDED_A = 0.5  # a circuit that carries more with its relay open has a welded contact
+PHANTOM_A = 1.0  # a current that fell to a twentieth, and to less than this, has been switched off
+HEAL_S = 10.0  # a relay that was at fault has to look healthy for so long
+MOVES_MOST = 3  # somebody else may move a relay so often before nobody fights for it,
+MOVES_S = 600.0  # counted from the first of them for so long
 STOP_WAIT_S = 60.0  # lower, ask to stop, and only then open
 HIGH_VOLTAGE_RATIO = 1.06  # highest service voltage (254 V of 240 V, ANSI C84.1 range B)
 MOST_RAMP_MA_S = 9_000_000  # as good as at once, and a quarter of an hour of it fits int64
@@ -164,19 +167,22 @@ class Memory:
             ("node_open_ns", timing.node_open_s),
             ("stop_wait_ns", STOP_WAIT_S),
             ("idle_ns", IDLE_S),
+            ("heal_ns", HEAL_S),
+            ("moves_ns", MOVES_S),
         ):
             getattr(fixed, name)[0] = ns_from_s(seconds)
         for name, amps in (
             ("setpoint_margin_ma", timing.setpoint_margin_a),
             ("restore_margin_ma", timing.restore_margin_a),
             ("relief_ma", RELIEF_A),
+            ("phantom_ma", PHANTOM_A),
             ("tolerance_ma", TOLERANCE_A),
             ("idle_margin_ma", IDLE_MARGIN_A),
-            ("welded_ma", WELDED_A),
         ):
             getattr(fixed, name)[0] = ma_from_a(amps)
         fixed.error_ppm[0] = round(ERROR_RATIO * 1_000_000)
         fixed.good_needed[0] = GOOD_NEEDED
+        fixed.moves_most[0] = MOVES_MOST
 
     def _row(self, r: int, row: Row) -> None:
         fixed, timing = self.fixed, self._panel.timing
@@ -246,6 +252,8 @@ class Memory:
         fixed.compute[i] = circuit.is_compute
         fixed.relay_slot[i] = self._slots.circuit(circuit.id).relay
         fixed.acked_slot[i] = self._slots.circuit(circuit.id).acked
+        fixed.refused_slot[i] = self._slots.circuit(circuit.id).refused
+        fixed.welded_ma[i] = ma_from_a(circuit.noise_a)
         tolerance = NODE_TOLERANCE_RATIO if circuit.is_compute else CAR_TOLERANCE_RATIO
         fixed.tolerance_ppm[i] = round(tolerance * 1_000_000)
         fixed.min_on_ns[i] = ns_from_s(circuit.min_on_s)

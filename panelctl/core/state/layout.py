@@ -40,6 +40,8 @@ FIXED_PER_LOAD: Final = (
     "weight",
     "relay_slot",  # image slot of the read-back, -1 without a relay
     "acked_slot",  # image slot of the last acknowledged order, -1 where orders need none
+    "refused_slot",  # image slot of how often its board refused to close (below 0: to open), or -1
+    "welded_ma",  # more than that with its relay open, and its contact is welded
     "tolerance_ppm",  # how far above its set-point it may draw
     "stale_ns",
     "min_on_ns",
@@ -123,10 +125,13 @@ FIXED_SCALARS: Final = (
     "error_ppm",  # how much more than it shows a meter may have measured
     "idle_margin_ma",
     "idle_ns",
-    "welded_ma",
     "node_fault_ns",
     "node_open_ns",
     "stop_wait_ns",
+    "phantom_ma",  # what a fall may leave behind at most, and is not welded
+    "heal_ns",  # for so long a relay that was at fault has to look healthy; 0: it never heals
+    "moves_most",  # so often somebody else may move a relay
+    "moves_ns",  # within so long, before that is a fault; `moves_most` 0: it is at once
 )
 
 # What changes from step to step.
@@ -140,6 +145,12 @@ STATE_PER_LOAD: Final = (
     "opened_ns",
     "closed_ns",
     "order_pending",  # ordered by us, not yet seen to have followed
+    "fault",  # the Reason that people are told, whoever else holds it open; 0: none
+    "fault_ns",
+    "fault_count",  # how often it came, each within an hour
+    "healthy_ns",  # the sample since which it looks healthy; 0: it does not
+    "moves",  # how often somebody else moved its relay
+    "moves_ns",  # since then
     "stale",  # it cannot be decided on: its own meter or that of a row it is on is old
     "unread",  # its own meter is old
     "measured",  # its meter has been read at least once
@@ -229,33 +240,6 @@ STATE_SCALARS: Final = (
     "hour",  # of the present window; -1 before the first
     "hour_offset_ns",  # so that hours of learning are hours of the day; it only adds to a margin
 )
-
-# What a step puts down for itself: nothing of it is read before it is written in the same step.
-SCRATCH: Final = {
-    "order": "load",  # the loads that the ladder serves, in order
-    "key": "load",  # what they are sorted by
-    "rank": "load",
-    "size": "load",
-    "worth": "load",
-    "taken": "load",  # what the ladder gave
-    "later": "load",  # who might give way,
-    "way": "load",  # and who does
-    "limit_coef": "load_row",
-    "house": "row",  # what flows without the modulated loads
-    "room": "row",
-    "before": "row",  # the room before the ladder took from it
-    "ahead": "row",  # what a node on its way down takes above its floor
-    "least": "row",  # what one load can be brought down to
-    "reserve": "row",  # kept free for loads on their way up
-    "opening": "row",  # ordered open, not yet seen
-    "margin": "row",
-    "top": "row",
-    "drawn": "row",
-    "left": "row",
-    "missing": "row",
-    "setpoint_room": "row",
-    "extra": "row",
-}
 
 
 def _zeros(count: int) -> array[int]:

@@ -50,6 +50,8 @@ def device(facts: Facts, circuit: CircuitFacts) -> Device:
         _pcs(circuit),
     ]
     nodes.insert(1, _switch(circuit))
+    if circuit.half:  # eBus has no word for half a space, and clients read `spaces` as numbers
+        nodes.append(node("place", text("label", circuit.places), vendor=True))
     if circuit.controlled:
         nodes.append(_decision(circuit))
     nodes.append(_load_shed(facts, circuit))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from panelctl import __version__
+from panelctl.model.fault import FAULTS, Fault
 from panelctl.model.limit import LimitName
 from panelctl.model.reason import State
 from panelctl.services.ebus import commands
@@ -231,21 +232,16 @@ def _island(seen: RecordView) -> str:
     return "OFF_GRID" if seen.islanded else "ON_GRID"
 
 
-def _faults(seen: RecordView) -> list[str]:
-    return [c["id"] for c in seen.record["circuits"] if "FAULT" in c.get("claims", ())]
-
-
 def _fault(seen: RecordView) -> str:
-    return "FAULT" if _faults(seen) else "OK"
+    return "FAULT" if seen.record["faults"] else "OK"
 
 
 def _alerts(seen: RecordView) -> str:
-    alerts = [f"{ident}: fault" for ident in _faults(seen)]
-    alerts += [f"{name}: does not answer" for name, u in seen.record["units"].items() if u["dead"]]
-    alerts += [
-        f"{order['circuit']}: {order['of']} {order['ordered']} {order['state'].lower()}"
-        for order in seen.record["orders"]
+    alerts = [
+        f"{fault['circuit']}: {FAULTS[Fault(fault['fault'])].short}"
+        for fault in seen.record["faults"]
     ]
+    alerts += [f"{name}: does not answer" for name, u in seen.record["units"].items() if u["dead"]]
     doubts = seen.record["doubts"].items()
     alerts += [f"{name}: {', '.join(why)}" for name, why in doubts if set(why) != {"DROP"}]
     return "; ".join(alerts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from panelctl.model.record import HelloRecord
 from panelctl.services.homie import homie_id
@@ -11,7 +12,8 @@ from panelctl.services.homie import homie_id
 @dataclass(frozen=True, slots=True)
 class CircuitFacts:
     """A circuit. `device` is its Homie id, `volts` are across its load at nominal voltage; currents
-    in A per leg; `filed_tier` is its tier in the panel file.
+    in A per leg; `filed_tier` is its tier in the panel file; `half`: which of its spaces' halves it
+    has, where tandem breakers share them.
     """
 
     id: str
@@ -32,6 +34,13 @@ class CircuitFacts:
     max_w: float
     volts: float
     filed_tier: int
+    half: str = ""
+
+    @property
+    def places(self) -> str:
+        """Its spaces as the panel's label names them: 12A."""
+        pairs = zip_longest(self.spaces, self.half, fillvalue="")
+        return ",".join(f"{space}{half}" for space, half in pairs)
 
     @property
     def controlled(self) -> bool:
@@ -110,6 +119,7 @@ def read_facts(hello: HelloRecord) -> Facts:
                 limits["max_w"],
                 hello["voltage_v"] * len(plain["legs"]) / 2,
                 plain["tier"],
+                plain.get("half", ""),  # a controller that is older than we does not say
             )
         )
     return Facts(

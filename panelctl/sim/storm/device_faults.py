@@ -101,8 +101,8 @@ def board_reset(world: World, strike: Strike) -> Undo:
     board = world.devices[strike.target]
     assert isinstance(board, SimRelayBoard)
     world.look()
-    for contact in board.contacts.values():
-        contact.order(strike.amount < 0.5)
+    for output in board.contacts:
+        board.drive(output, strike.amount < 0.5)
     world.resets.append((world.now_s, strike.target))
     return nothing
 

@@ -165,7 +165,8 @@ async def _storm(
                 continue
             for circuit in world.panel.circuits:
                 if circuit.controlled:
-                    world.say(do="close", id=f"end-{circuit.id}", circuit=circuit.id)
+                    for do in ("ack", "close"):  # a fault is acknowledged, a claim taken back
+                        world.say(do=do, id=f"{do}-{circuit.id}", circuit=circuit.id)
     else:
         watch.finish(duration_s / 86_400.0, rested=rest_s > 0.0)
     storming.cancel()
