@@ -144,6 +144,7 @@ def _device(file: PanelFile, index: int, fast: set[str]) -> Device:
         fast=table.name in fast,
         inverted=table.invert,
         writes_per_day=table.writes_per_day,
+        comm_timeout_s=table.comm_timeout_s or 0.0,
         unverified_accepted=table.accept_unverified,
         failsafe_accepted=bool(table.accept_failsafe),
     )

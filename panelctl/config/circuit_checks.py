@@ -9,6 +9,7 @@ from panelctl.errors import ConfigError, Problem
 from panelctl.modbus.filling import has_sign
 from panelctl.modbus.maps import Point, RegisterMap, load_map
 from panelctl.model.breaker import CONTINUOUS_RATIO
+from panelctl.model.panel import WRITES_A_TIMEOUT
 
 
 def map_of(file: PanelFile, name: str) -> RegisterMap | None:
@@ -22,6 +23,7 @@ def map_of(file: PanelFile, name: str) -> RegisterMap | None:
     return None
 
 
+DAY_S = 86_400
 UNITS = {"current": "A", "power": "W", "voltage": "V", "temperature": "°C", "counter": "Wh"}
 
 
@@ -64,6 +66,11 @@ def check_circuits(file: PanelFile) -> Iterator[Problem]:
                     circuit.setpoint.device,
                     f"already takes the set-point of {owner}",
                 )
+    for table in file.device:
+        if table.comm_timeout_s is not None and table.name not in told:
+            remedy = "no circuit is told anything by this device: leave it out"
+            path = f"device {table.name}.comm_timeout_s"
+            yield Problem(path, f"{table.comm_timeout_s:g}", remedy)
 
 
 def check_point(
@@ -199,6 +206,31 @@ def _relay(
         yield Problem(f"{path}.output", str(relay.output), f"is already the relay of {owner}")
 
 
+def _timer(file: PanelFile, name: str, known: RegisterMap) -> Iterator[Problem]:
+    """What the timer of a set-point's device asks for, and its register can stand."""
+    assert known.setpoint is not None
+    device = next(table for table in file.device if table.name == name)
+    timeout_s, path = device.comm_timeout_s, f"device {name}"
+    if timeout_s is not None and known.setpoint.lease:
+        remedy = f"a {known.model} is told its own lease: set timing.lease_s, and leave this out"
+        yield Problem(f"{path}.comm_timeout_s", f"{timeout_s:g}", remedy)
+    elif timeout_s is not None and timeout_s / WRITES_A_TIMEOUT < 1 / file.timing.rate_hz:
+        remedy = (
+            f"cannot be kept: it takes {WRITES_A_TIMEOUT} writes, and there are "
+            f"{file.timing.rate_hz:g} cycles a second; set a longer one in the device and here"
+        )
+        yield Problem(f"{path}.comm_timeout_s", f"{timeout_s:g}", remedy)
+    timer_s = known.timer_s(timeout_s or 0.0)
+    if not device.writes_per_day or not timer_s:
+        return
+    times = f"{DAY_S / (timer_s / WRITES_A_TIMEOUT):,.0f} writes a day"
+    remedy = (
+        "is not for a device whose timer has to be fed by writes: leave it out"
+        f" ({timer_s:g} s of it take {times})"
+    )
+    yield Problem(f"{path}.writes_per_day", str(device.writes_per_day), remedy)
+
+
 def _setpoint(file: PanelFile, circuit: CircuitTable) -> Iterator[Problem]:
     given = circuit.setpoint
     assert given is not None
@@ -216,11 +248,7 @@ def _setpoint(file: PanelFile, circuit: CircuitTable) -> Iterator[Problem]:
         remedy = f"the set-point of a {known.model} is in EEPROM, which its writes would wear out"
         yield Problem(f"{path}.device", given.device, remedy)
         return
-    device = next((table for table in file.device if table.name == given.device), None)
-    fed = known.failsafe is not None or known.setpoint.lease
-    if device is not None and device.writes_per_day and fed:
-        remedy = "is not for a device whose timer has to be fed by writes: leave it out"
-        yield Problem(f"device {device.name}.writes_per_day", str(device.writes_per_day), remedy)
+    yield from _timer(file, given.device, known)
     in_watts = known.setpoint.point.unit == "W"
     low, high = (given.floor_w, given.max_w) if in_watts else (given.min_a, given.max_a)
     is_compute = file.compute is not None and file.compute.circuit == circuit.id

@@ -140,6 +140,13 @@ class DeviceTable(Strict):
     writes_per_day: Annotated[
         int, Field(ge=0, le=1_000_000, description="what its set-point's register stands; 0: any")
     ] = 0
+    comm_timeout_s: (
+        Annotated[
+            float,
+            Field(ge=1, le=86_400, description="its timer, where it is set shorter than the map's"),
+        ]
+        | None
+    ) = None
     accept_unverified: bool = False
     accept_failsafe: Annotated[
         str, Field(description="why the board's own fail-safe is acceptable here")

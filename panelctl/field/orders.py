@@ -1,10 +1,13 @@
-"""What became of each order: given, acknowledged, refused or lost; and what people are told of it.
+"""What became of each order: given, acknowledged, refused, lost or contradicted; and what people
+are told of it.
 
 Rules
 - What is ordered, what was acknowledged and what is are three things. This is the second; the first
   is the engine's, the third is what is read back.
 - A device that refuses says so itself: told with the second refusal of one order. One that says
   nothing may be starting anew: told after LOST_NS.
+- One that was acknowledged and is not followed is CONTRADICTED: whoever compares (setpoints.py)
+  says so, and when it is over.
 - What was told is told once more when it is over. Nothing here decides anything.
 """
 
@@ -32,12 +35,14 @@ class Order:
     refused: int = 0
     lost: int = 0
     error: str = ""
+    reads: str = ""  # what its device says or does instead, since `astray_ns`
+    astray_ns: int = 0
     told: str = ""  # the state that people were told of
 
     def state(self, now_ns: int) -> str:
-        """PENDING, ACKNOWLEDGED, REFUSED or LOST."""
+        """PENDING, ACKNOWLEDGED, CONTRADICTED, REFUSED or LOST."""
         if not self.open:
-            return "ACKNOWLEDGED"
+            return "CONTRADICTED" if self.reads else "ACKNOWLEDGED"
         if self.refused >= REFUSALS:
             return "REFUSED"
         return "LOST" if now_ns - self.since_ns >= LOST_NS else "PENDING"
@@ -48,6 +53,7 @@ class Orders:
 
     def __init__(self) -> None:
         self._orders: dict[Key, Order] = {}
+        self._remarks: list[EventRecord] = []
 
     def give(self, key: Key, ordered: str, now_ns: int) -> None:
         """This is what is wanted now, and does not stand yet. One that comes before the last was
@@ -59,7 +65,8 @@ class Orders:
         elif before.open:
             before.ordered = ordered
         else:
-            self._orders[key] = Order(ordered, now_ns, told=before.told)
+            after = self._orders[key] = Order(ordered, now_ns, told=before.told)
+            after.reads, after.astray_ns = before.reads, before.astray_ns
 
     def refused(self, key: Key) -> int:
         """How often the device has refused it so far."""
@@ -77,6 +84,20 @@ class Orders:
         if (order := self._orders.get(key)) is not None:
             order.open = False
 
+    def compare(self, key: Key, reads: str | None, now_ns: int) -> None:
+        """What its device says or does instead of what it has taken; None when it follows."""
+        if (order := self._orders.get(key)) is None:
+            return
+        if reads is None:
+            order.reads = ""
+        else:
+            order.astray_ns = order.astray_ns if order.reads else now_ns
+            order.reads = reads
+
+    def remark(self, event: EventRecord) -> None:
+        """Something of an output that people are to hear once."""
+        self._remarks.append(event)
+
     def fail(self, key: Key, error: FieldError) -> None:
         """The device has refused it, or nothing was heard."""
         order = self._orders.get(key)
@@ -89,17 +110,19 @@ class Orders:
         order.error = str(error)[:MOST_TEXT]
 
     def records(self, now_ns: int) -> tuple[list[OrderRecord], list[EventRecord]]:
-        """The orders that are refused or lost, and the events since the last call."""
+        """The orders that do not stand, and the events since the last call."""
         records: list[OrderRecord] = []
-        events: list[EventRecord] = []
+        events, self._remarks = self._remarks, []
         for (circuit, of), order in self._orders.items():
             state = order.state(now_ns)
-            wrong = state in ("REFUSED", "LOST")
+            wrong = state in ("REFUSED", "LOST", "CONTRADICTED")
             if wrong:
                 records.append(_record(circuit, of, order, state, now_ns))
             if wrong and order.told != state:
                 order.told = state
                 why = f": {order.error}" if order.error else ""
+                if state == "CONTRADICTED":
+                    why = f", the device reads {order.reads}"
                 text = f"{state}: {of} {order.ordered}{why}"
                 events.append({"what": "order", "circuit": circuit, "text": text})
             elif state == "ACKNOWLEDGED" and order.told:
@@ -110,15 +133,19 @@ class Orders:
 
 
 def _record(circuit: str, of: str, order: Order, state: str, now_ns: int) -> OrderRecord:
+    contradicted = state == "CONTRADICTED"
+    since_ns = order.astray_ns if contradicted else order.since_ns
     record: OrderRecord = {
         "circuit": circuit,
         "of": of,
         "ordered": order.ordered,
         "state": state,
-        "since_s": round((now_ns - order.since_ns) / NS_PER_S, 1),
+        "since_s": round((now_ns - since_ns) / NS_PER_S, 1),
         "refused": order.refused,
         "lost": order.lost,
     }
-    if order.error:
+    if contradicted:
+        record["reads"] = order.reads
+    elif order.error:
         record["error"] = order.error
     return record

@@ -4,8 +4,10 @@ Rules
 - One task a device, fed with the latest wish: a dead charger never holds the cycle, and what is
   written is always the newest decision.
 - A relay is written only when its read-back differs from its order, and read back at once.
-- A set-point is written when it changes and when the device's own timer asks for it. The compute
-  lease is renewed only on a fresh mains reading.
+- A set-point is written when it changes, when the device's own timer asks for it, and when what
+  is read back or drawn contradicts it (setpoints.py). The compute lease is renewed only on a fresh
+  mains reading.
+- It is read back by a task of its own (setpoint_wire.py): no write waits for it.
 - What became of each order is noted (orders.py): what is ordered is not what was acknowledged.
 - Everything that is written is counted, by register and by relay; a register of limited life is
   raised only while its budget lasts (ledger.py).
@@ -16,6 +18,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import partial
 
 from panelctl.clock import Clock
 from panelctl.core.engine import Engine
@@ -25,30 +28,32 @@ from panelctl.field.frames import (
     Question,
     write_coil_question,
     write_register_question,
-    write_registers_question,
 )
 from panelctl.field.ledger import Budget, Ledger
 from panelctl.field.orders import Key, Orders
 from panelctl.field.scan import Scanner
+from panelctl.field.setpoint_wire import Reader, pause_question, read_back, setpoint_question
+from panelctl.field.setpoints import SetpointWatch, watch_of
 from panelctl.field.tasks import Tasks
-from panelctl.modbus.codec import encode_value
+from panelctl.modbus.codec import decode_value, encode_value
 from panelctl.modbus.maps import RegisterMap, load_map
 from panelctl.model.metering import Quality
 from panelctl.model.panel import Device, Panel
 from panelctl.model.reason import Reason
 from panelctl.model.relay import Claim
-from panelctl.units import NS_PER_MS, ns_from_s
+from panelctl.units import NS_PER_MS
 
 RETRY_NS = 250 * NS_PER_MS
 RETRY_MOST_NS = 2_000 * NS_PER_MS  # a dead board must not eat its line's time
-PATIENCE_NS: dict[
-    int, int
-] = {  # between two orders to a relay at fault: a welded contact is not hammered,
+# Between two orders to a relay at fault: its contact is not hammered, and nobody fights with who
+# else has a say.
+PATIENCE_NS: dict[int, int] = {
     Reason.WELDED: 10_000 * NS_PER_MS,
     Reason.STUCK_OPEN: 10_000 * NS_PER_MS,
-    Reason.MOVED: 600_000 * NS_PER_MS,  # and nobody fights with who else has a say
+    Reason.MOVED: 600_000 * NS_PER_MS,
 }
 NODE_REFRESH_NS = 400 * NS_PER_MS
+CURRENT_NS = 1_000 * NS_PER_MS  # an acknowledgement of this age is of what is wanted now
 RUN, STOP = 0, 1
 
 
@@ -79,7 +84,9 @@ class Target:
     unsure: bool = False  # and whether a later write may have been obeyed all the same
     written_ns: int = 0
     writing: Key | None = None  # the order that is under way
-    sets: str = ""  # the circuit whose set-point it has
+    sets: str = ""  # the circuit whose set-point it has,
+    watch: SetpointWatch | None = None  # whether it follows it,
+    reader: Reader | None = None  # and who reads it back, where it can be
     retry_ns: int = 0
     backoff_ns: int = RETRY_NS
     sequence: int = 0
@@ -118,12 +125,20 @@ class Outputs:
             if circuit.setpoint_device is not None:
                 target = self._target(panel, circuit.setpoint_device, links)
                 target.sets = circuit.id
+                assert circuit.modulation is not None
+                watch = watch_of(target.map, target.device, circuit.modulation)
+                target.watch, back = watch, read_back(target.map, target.device.unit)
+                if back is not None:
+                    target.reader = Reader(target.device, back, target.link, scanner, watch, clock)
                 self._set_loads.append((i, target))
 
     def start(self) -> None:
         """Start one task a device."""
         for name, target in self.targets.items():
             self._tasks.start(self._serve(target), f"writer {name}")
+            if target.reader is not None:
+                heard = partial(self._heard, target)
+                self._tasks.start(target.reader.run(heard), f"set-point of {name}")
 
     async def stop(self) -> None:
         """Stop the writers."""
@@ -168,14 +183,33 @@ class Outputs:
                 request = STOP if state.claims[i] else RUN
                 wish = Wish(watts, request, NODE_REFRESH_NS if fresh else 0)
             else:
-                failsafe = target.map.failsafe
-                refresh_ns = ns_from_s(failsafe.timeout_s / 3) if failsafe else 0
-                wish = Wish(engine.setpoint_a(i), RUN, refresh_ns)
+                assert target.watch is not None
+                wish = Wish(engine.setpoint_a(i), RUN, target.watch.refresh_ns(now_ns))
             target.wish = wish
+            self._compare(i, target, now_ns)
             if self._due(target, now_ns):
                 if target.written != (wish.value, wish.request):
                     self.orders.give((circuit.id, "set-point"), shown(target, wish), now_ns)
                 target.wake.set()
+
+    def _compare(self, i: int, target: Target, now_ns: int) -> None:
+        """Look at whether a set-point that was acknowledged is followed, and tell people."""
+        watch, wish = target.watch, target.wish
+        assert watch is not None
+        assert wish is not None
+        state, rows = self._engine.state, self._engine.fixed.rows
+        stands = target.written == (wish.value, wish.request)
+        if self._engine.loads[i].is_compute:  # a budget changes and is acknowledged all the time
+            stands = now_ns - target.written_ns <= CURRENT_NS
+        drawn_ma = max(state.meas_ma[i * rows : (i + 1) * rows])
+        watch.drawn(
+            state.over_ns[i] if stands and not target.unsure else 0, drawn_ma / 1000, now_ns
+        )
+        if target.reader is not None:
+            target.reader.look(now_ns)
+        for text in watch.remarks():
+            self.orders.remark({"what": "foreign", "circuit": target.sets, "text": text})
+        self.orders.compare((target.sets, "set-point"), watch.told(now_ns), now_ns)
 
     async def flush(self, timeout_s: float) -> None:
         """Wait until every wish has been written once, or give up after `timeout_s`."""
@@ -208,7 +242,18 @@ class Outputs:
         if target.unsure or target.written != (wish.value, wish.request):
             raises = target.written is not None and wish.value > target.written[0]
             return not raises or target.budget is None or target.budget.allows(now_ns)
+        # A lease that is not renewed is to run out, whatever contradicts it.
+        leased = target.map.setpoint is not None and target.map.setpoint.lease
+        if not (leased and not wish.refresh_ns) and self._again(target, now_ns):
+            return True
         return bool(wish.refresh_ns) and now_ns - target.written_ns >= wish.refresh_ns
+
+    def _again(self, target: Target, now_ns: int) -> bool:
+        """Whether the same is to be written once more, because it is not followed."""
+        watch = target.watch
+        if watch is None or not watch.again(now_ns):
+            return False
+        return watch.lowers or target.budget is None or target.budget.allows(now_ns)
 
     async def _serve(self, target: Target) -> None:
         while True:
@@ -232,6 +277,15 @@ class Outputs:
                     target.wake.set()
             else:
                 target.backoff_ns = RETRY_NS
+
+    def _heard(self, target: Target, value: float, asked_ns: int) -> None:
+        """What a device says that it was told."""
+        if target.unsure or target.watch is None:
+            return  # a write is on its way
+        now_ns = self._clock.now_ns()
+        target.watch.read(value, asked_ns, now_ns)
+        if self._due(target, now_ns):
+            target.wake.set()
 
     async def _write_relay(self, target: Target) -> None:
         # One that is refused every time must not keep the others waiting.
@@ -273,7 +327,8 @@ class Outputs:
         self._engine.image.put(slot, count if closed else -count, Quality.GOOD, now_ns)
 
     async def _write_setpoint(self, target: Target) -> None:
-        wish, setpoint = target.wish, target.map.setpoint
+        wish, setpoint, watch = target.wish, target.map.setpoint, target.watch
+        again = watch is not None and not target.unsure and watch.again(self._clock.now_ns())
         if target.budget is not None:
             target.budget.wrote()
         key = target.writing = (target.sets, "set-point")
@@ -283,20 +338,25 @@ class Outputs:
         paused, pause = wish.value < setpoint.least, target.map.pause
         value = min(wish.value, setpoint.most) if not paused else 0.0
         if paused and pause is not None:
-            await self._write(target, pause_question(target, pause.stop))
+            await self._write(target, pause_question(target.device.unit, target.map, pause.stop))
+            shows = None
         else:
             words = encode_value(setpoint.point, Fraction(value).limit_denominator(1000))
+            shows = decode_value(setpoint.point, words)
             if setpoint.lease:
                 target.sequence = target.sequence % 65535 + 1
                 words += [self._lease_ms, wish.request, target.sequence]
-            await self._write(target, setpoint_question(target, words))
+            await self._write(target, setpoint_question(target.device.unit, target.map, words))
             was_paused = target.written is None or target.written[0] < setpoint.least
             if pause is not None and was_paused:
-                await self._write(target, pause_question(target, pause.run))
+                await self._write(target, pause_question(target.device.unit, target.map, pause.run))
+        again = again and target.written == (wish.value, wish.request)
         target.written, target.unsure = (wish.value, wish.request), False
         self.orders.acknowledge(key)
         target.writing = None
         target.written_ns = self._clock.now_ns()
+        if watch is not None:
+            watch.acknowledged(None if shows is None else float(shows), again, target.written_ns)
 
     async def _write(self, target: Target, question: Question) -> Answer:
         answer = await target.link.ask(question, target.device.timeout_ms, Turn.WRITE)
@@ -320,24 +380,3 @@ def relay_question(target: Target, address: int, closed: bool) -> Question:
         return write_coil_question(target.device.unit, address, closed)
     word = board.close if closed else board.open
     return write_register_question(target.device.unit, address, word)
-
-
-def setpoint_question(target: Target, words: list[int]) -> Question:
-    """The write of a set-point, by the function that the device takes."""
-    setpoint = target.map.setpoint
-    assert setpoint is not None
-    unit, address = target.device.unit, setpoint.point.address
-    if setpoint.function == 6:
-        return write_register_question(unit, address, words[0])
-    return write_registers_question(unit, address, words)
-
-
-def pause_question(target: Target, word: int) -> Question:
-    """The write that stops a load or lets it run, where it has a register or coil for that."""
-    pause = target.map.pause
-    assert pause is not None
-    if pause.table == "coil":
-        return write_coil_question(target.device.unit, pause.address, word != 0)
-    if pause.function == 6:
-        return write_register_question(target.device.unit, pause.address, word)
-    return write_registers_question(target.device.unit, pause.address, [word])

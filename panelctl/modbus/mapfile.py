@@ -246,6 +246,9 @@ class SetpointTable(Strict):
         description="eeprom wears out: refused for control"
     )
     lease_ms: bool = Field(default=False, description="whether lease, request and number follow it")
+    readback: str | None = Field(
+        default=None, description="point that shows what it was told, in the same `unit`"
+    )
 
     @field_validator("function")
     @classmethod

@@ -39,7 +39,8 @@ def read_map(text: str, file: str) -> RegisterMap:
         raise ConfigError(file, problems_of(error.errors(), plain, meaning)) from None
     points = list(_points(given))
     by_name = {point.name: point for point in points}
-    if problems := list(_wrong(points, by_name)):
+    problems = [*_wrong(points, by_name), *_wrong_readback(given, by_name)]
+    if problems:
         raise ConfigError(file, problems)
     return _loaded(given, by_name)
 
@@ -102,6 +103,22 @@ def _wrong(points: list[Point], by_name: Mapping[str, Point]) -> Iterator[Proble
             yield Problem(f"{path}.type", point.type, remedy)
 
 
+def _wrong_readback(given: MapFile, by_name: Mapping[str, Point]) -> Iterator[Problem]:
+    """A set-point is compared with what is read back, number by number."""
+    setpoint = given.setpoint
+    if setpoint is None or setpoint.readback is None:
+        return
+    name = setpoint.readback
+    point = by_name.get(name)
+    if point is None:
+        yield Problem("setpoint.readback", name, "names no point of this map")
+    elif point.unit != setpoint.unit:
+        remedy = f"is in {point.unit or 'no unit'}, and the set-point in {setpoint.unit}"
+        yield Problem("setpoint.readback", name, remedy)
+    elif point.scale_point is not None:
+        yield Problem("setpoint.readback", name, "its scale must be fixed, not read from a point")
+
+
 def _loaded(given: MapFile, points: dict[str, Point]) -> RegisterMap:
     read, relay, pause = given.read, given.relay, given.pause
     return RegisterMap(
@@ -139,13 +156,13 @@ def _loaded(given: MapFile, points: dict[str, Point]) -> RegisterMap:
         sunspec_models=tuple(given.sunspec_models),
         sunspec_bases=tuple(given.sunspec_bases),
         relay=Relay(relay.outputs, relay.coil, relay.close, relay.open) if relay else None,
-        setpoint=_setpoint(given.setpoint, read) if given.setpoint else None,
+        setpoint=_setpoint(given.setpoint, read, points) if given.setpoint else None,
         pause=Pause(**pause.model_dump()) if pause else None,
         failsafe=_failsafe(given.failsafe) if given.failsafe else None,
     )
 
 
-def _setpoint(item: SetpointTable, read: ReadTable) -> Setpoint:
+def _setpoint(item: SetpointTable, read: ReadTable, points: Mapping[str, Point]) -> Setpoint:
     point = Point(
         name="setpoint",
         table="holding",
@@ -156,7 +173,8 @@ def _setpoint(item: SetpointTable, read: ReadTable) -> Setpoint:
         low_first=(item.word_order or read.word_order) == "low_first",
     )
     wears = item.persistence == "eeprom"
-    return Setpoint(point, item.least, item.most, item.lease_ms, item.function, wears)
+    back = points[item.readback] if item.readback is not None else None
+    return Setpoint(point, item.least, item.most, item.lease_ms, item.function, wears, back)
 
 
 def _failsafe(item: FailSafeTable) -> FailSafe:
@@ -166,6 +184,7 @@ def _failsafe(item: FailSafeTable) -> FailSafe:
     assert default is not None  # the schema asks for one of them
     return FailSafe(
         timeout_s=default,
+        settable=patience.fixed is None,
         timeout_at=patience.address,
         safe_state_at=safe.address,
         safe_state_default=safe.default,

@@ -24,6 +24,7 @@ from panelctl.errors import ConfigError, Problem
 
 OWN_MAPS = Path("/etc/panelctl/maps")  # and the folders in $PANELCTL_MAPS
 MOST_BYTES = 1_000_000
+UNSAID_S = 10.0  # no installer sets a shorter timer without a word in the panel file
 # The tables of a device, and how many registers (or bits) Modbus reads of one at once.
 MAX_REGISTERS: Final = {"holding": 125, "input": 125, "coil": 2000, "discrete": 2000}
 # Registers that a value takes; a text takes as many as its `registers` say.
@@ -83,7 +84,8 @@ class Relay:
 class Setpoint:
     """Where a set-point is written, in `point.unit`: 0 for a pause, or `least` to `most`.
 
-    `wears` tells a register of limited life, which panelctl never writes in its loop.
+    `wears` tells a register of limited life, which panelctl never writes in its loop. `readback`
+    is the point that shows what the device was told, None where it shows it nowhere.
     """
 
     point: Point
@@ -92,6 +94,7 @@ class Setpoint:
     lease: bool
     function: int = 16
     wears: bool = False
+    readback: Point | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +112,13 @@ class Pause:
 class FailSafe:
     """What the device does by itself when nobody polls or writes it.
 
-    `timeout_s` is its default or fixed patience; the addresses, where known, tell what it is set
-    to: `timeout_at`, `safe_state_at` (per output) and `behaviour_at` (holding registers).
+    `timeout_s` is its default or fixed patience, `settable` that it can be set to another; the
+    addresses, where known, tell what it is set to: `timeout_at`, `safe_state_at` (per output) and
+    `behaviour_at` (holding registers).
     """
 
     timeout_s: float
+    settable: bool = False
     timeout_at: int | None = None
     safe_state_at: int | None = None
     behaviour_at: int | None = None
@@ -164,6 +169,20 @@ class RegisterMap:
     setpoint: Setpoint | None = None
     pause: Pause | None = None
     failsafe: FailSafe | None = None
+
+    def timer_s(self, set_s: float) -> float:
+        """How long a device of this map surely keeps a set-point, 0 for ever. `set_s` is what its
+        timer is set to, 0 where nobody says.
+
+        A timer that can be set may be set shorter than it is delivered: where nobody says, it is
+        taken for UNSAID_S. Feeding it too often costs next to nothing.
+        """
+        timers_s = [set_s] if set_s else []
+        if self.failsafe is not None and self.failsafe.timeout_s:
+            timers_s.append(self.failsafe.timeout_s)
+            if self.failsafe.settable and not set_s:
+                timers_s.append(UNSAID_S)
+        return min(timers_s, default=0.0)
 
 
 def parse_map(text: str, file: str) -> RegisterMap:

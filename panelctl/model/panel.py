@@ -8,6 +8,8 @@ from panelctl.model.breaker import Breaker
 from panelctl.model.circuit import Circuit, Role
 from panelctl.model.metering import PointRef
 
+WRITES_A_TIMEOUT = 3  # a device's timer is fed so often, so that one write may be lost
+
 
 @dataclass(frozen=True, slots=True)
 class Link:
@@ -60,6 +62,7 @@ class Device:
     fast: bool = False  # read in every cycle
     inverted: bool = False  # it counts export as positive: its currents and powers are turned
     writes_per_day: int = 0  # what the register of its set-point stands in the long run; 0: any
+    comm_timeout_s: float = 0.0  # as set in it: what it was told so long ago is void; 0: unsaid
     unverified_accepted: bool = False
     failsafe_accepted: bool = False
 

@@ -183,8 +183,9 @@ class UnitRecord(TypedDict):
 
 
 class OrderRecord(TypedDict):
-    """An order that its device refuses, or that was lost: `of` relay or set-point, what is
-    `ordered`, REFUSED or LOST, for how long it has been given, and how often each happened.
+    """An order that its device refuses or does not follow, or that was lost: `of` relay or
+    set-point, what is `ordered`, REFUSED, LOST or CONTRADICTED, for how long it has been given (or
+    contradicted: then `reads` is what the device says or does), and how often each happened.
     """
 
     circuit: str
@@ -194,6 +195,7 @@ class OrderRecord(TypedDict):
     since_s: float
     refused: int
     lost: int
+    reads: NotRequired[str]
     error: NotRequired[str]
 
 

@@ -96,6 +96,8 @@ ORDERS = {
     "REFUSED": "its device refuses the {of}'s order ({ordered}), {refused} times in "
     "{since_s:.0f} s",
     "LOST": "the {of}'s order ({ordered}) has not been acknowledged for {since_s:.0f} s",
+    "CONTRADICTED": "the {of} is ordered {ordered}, and the device reads {reads}, "
+    "for {since_s:.0f} s",
 }
 STATES = {
     State.NORMAL: "the mains are seen",
@@ -116,6 +118,7 @@ EVENTS = {
     "relay": "relay",
     "throttle": "throttled",
     "order": "ORDER",
+    "foreign": "FOREIGN: somebody else wrote",
     "ignores": "FAULT: does not do as it is told",
     "obeys": "does as it is told again",
     "doubt": "not believed",

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from panelctl.sim.devices import SimCharger
 from panelctl.sim.judge import Judge
 from panelctl.sim.plant import Plant
 from panelctl.sim.segment import Segment
@@ -99,6 +100,8 @@ class BenchSocket:
             charger = self._plant.circuits[message["circuit"]].charger
             assert charger is not None
             charger.car_a = float(message["a"])
+        elif verb == "charger":
+            self._charger(message)
         elif verb == "contact":
             contact = self._plant.circuits[message["circuit"]].contact
             contact.welded = bool(message.get("welded", False))
@@ -113,6 +116,18 @@ class BenchSocket:
         else:
             raise ValueError(f"do = {verb!r} is not known at this bench")
         return {"done": verb}
+
+    def _charger(self, message: dict[str, Any]) -> None:
+        """What a charger does with its set-points (devices.py), or what somebody else writes."""
+        found = [unit for wire in self._wires for unit in wire.units.values()]
+        charger = next(unit for unit in found if unit.device.name == message["device"])
+        if not isinstance(charger, SimCharger):
+            raise ValueError(f"{message['device']} is no charger")
+        charger.keeps = bool(message.get("keeps", charger.keeps))
+        charger.rounds_a = float(message.get("rounds_a", charger.rounds_a))
+        charger.refuses = int(message.get("refuses", charger.refuses))
+        if "overwrite_a" in message:
+            charger.overwrite(float(message["overwrite_a"]))
 
     def _fault(self, message: dict[str, Any]) -> None:
         kind = message["kind"]

@@ -11,6 +11,8 @@ from typing import Any
 from panelctl.config.load import read_panel
 from panelctl.control.app import App
 from panelctl.core.engine import Engine
+from panelctl.field import outputs
+from panelctl.field.setpoints import SetpointWatch
 from panelctl.sim import devices, gateway, segment
 from panelctl.sim.devices import SimDevice
 from panelctl.sim.direct import DirectRun
@@ -76,13 +78,20 @@ def as_it_was(device: SimDevice, pdu: bytes, time_s: float, struck: Fault | None
 
 @contextmanager
 def the_world_of_then() -> Iterator[None]:
-    """Simulated devices as they were when the recording was made."""
-    now = vars(gateway)["answered"]
+    """Simulated devices as they were when the recording was made, and nobody who looks whether a
+    set-point is followed: each question and write more moves all that follow it on the wire.
+    """
+    now, read_back = vars(gateway)["answered"], vars(outputs)["read_back"]
+    drawn = SetpointWatch.drawn
     for module in (gateway, segment):
         vars(module)["answered"] = as_it_was
+    vars(outputs)["read_back"] = lambda known, unit: None
+    SetpointWatch.drawn = lambda *said: None  # type: ignore[method-assign]  # put back below
     try:
         yield
     finally:
+        vars(outputs)["read_back"] = read_back
+        SetpointWatch.drawn = drawn  # type: ignore[method-assign]  # as it was
         for module in (gateway, segment):
             vars(module)["answered"] = now
 

@@ -1,9 +1,10 @@
 """`python -m tests.bench`: measure, print the table, write build/bench.json.
 
 Exit code 1 when a target is missed. `--seconds 60` shortens the two runs of the controller, which
-take ten minutes each otherwise; `--only core` (or `house`, `waist`, `bus`, `vices`, `storm`, `run`,
-`serve`) omits others. `--only test` measures how long `make test` takes, and is never done unasked.
-`--docs` measures nothing and writes docs/reference/performance.md from the last build/bench.json.
+take ten minutes each otherwise; `--only core` (or `house`, `waist`, `bus`, `vices`, `orders`,
+`storm`, `run`, `serve`) omits others. `--only test` measures how long `make test` takes, and is
+never done unasked. `--docs` measures nothing and writes docs/reference/performance.md from the last
+build/bench.json.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from tests.bench.bus_bench import bus_rows
 from tests.bench.core_bench import step_rows
 from tests.bench.house_bench import house_rows, test_seconds_row
 from tests.bench.mismatch import mismatch_rows
+from tests.bench.orders_bench import orders_rows
 from tests.bench.panel48 import panel48_rows
 from tests.bench.rows import Row, machine, page, write
 from tests.bench.run_bench import run_rows
@@ -27,7 +29,7 @@ from tests.bench.vice_bench import vice_rows
 from tests.bench.waist_bench import waist_rows
 
 OUT = Path("build/bench.json")
-PARTS = ("core", "house", "waist", "bus", "vices", "storm", "run", "serve")
+PARTS = ("core", "house", "waist", "bus", "vices", "orders", "storm", "run", "serve")
 PAGE = Path("docs/reference/performance.md")
 
 
@@ -47,6 +49,7 @@ def main() -> None:
         "house": house_rows,
         "bus": lambda: bus_rows() + panel48_rows(options.seconds),
         "vices": vice_rows,
+        "orders": orders_rows,
         "storm": storm_rows,
         "run": lambda: run_rows(options.seconds),
         "serve": serve_rows,

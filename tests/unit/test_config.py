@@ -106,6 +106,44 @@ def test_a_charger_is_not_given_less_than_it_runs_at() -> None:
     assert "at least 6 A" in problems(text)["circuit evse.setpoint.min_a"]
 
 
+@pytest.mark.parametrize(
+    ("device", "more", "key", "says"),
+    [
+        ("charger", "comm_timeout_s = 0.5", "device[11] (charger).comm_timeout_s", "equal to 1"),
+        ("charger", "comm_timeout_s = nan", "device[11] (charger).comm_timeout_s", "equal to"),
+        ("node", "comm_timeout_s = 10", "device node.comm_timeout_s", "set timing.lease_s"),
+        ("mains", "comm_timeout_s = 10", "device mains.comm_timeout_s", "no circuit is told"),
+        ("charger", "writes_per_day = 50", "device charger.writes_per_day", "8,640 writes a day"),
+        (
+            "charger",
+            "writes_per_day = 50\ncomm_timeout_s = 10",
+            "device charger.writes_per_day",
+            "25,920 writes a day",
+        ),
+    ],
+)
+def test_a_devices_timer_is_one_that_can_be_fed(
+    device: str, more: str, key: str, says: str
+) -> None:
+    found = problems(changed(f'name = "{device}"\nlink', f'name = "{device}"\n{more}\nlink'))
+    assert key in found, found
+    assert says in found[key]
+
+
+def test_a_timer_shorter_than_three_cycles_is_refused() -> None:
+    text = changed("rate_hz = 10", "rate_hz = 2").replace(
+        'name = "charger"\nlink', 'name = "charger"\ncomm_timeout_s = 1\nlink'
+    )
+    assert "3 writes" in problems(text)["device charger.comm_timeout_s"]
+
+
+def test_a_charger_that_knows_no_timer_may_be_told_one() -> None:
+    text = changed('map = "abb_terra_ac"', 'map = "phoenix_charx"\ncomm_timeout_s = 10')
+    panel = parse_panel(text, "panel.toml")
+    assert panel.device("charger").comm_timeout_s == 10.0
+    assert panel.device("node").comm_timeout_s == 0.0
+
+
 def test_a_circuit_that_could_never_be_restored() -> None:
     text = changed("demand_a = 42", "demand_a = 60").replace(
         "control_setting_a = 160", "control_setting_a = 66"

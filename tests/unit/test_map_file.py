@@ -141,6 +141,21 @@ def test_everything_is_said_at_once() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("point", "told"),
+    [
+        ("", "setpoint.readback = a: names no point of this map"),
+        (POINT + 'unit = "W"\n', "setpoint.readback = a: is in W, and the set-point in A"),
+        (
+            POINT + 'unit = "A"\nscale_point = "b"\n' + POINT.replace("a", "b", 1),
+            "setpoint.readback = a: its scale must be fixed, not read from a point",
+        ),
+    ],
+)
+def test_a_setpoint_is_read_back_where_its_number_can_be_compared(point: str, told: str) -> None:
+    assert said(SETPOINT + 'readback = "a"\n' + point) == [told]
+
+
 def test_what_only_the_whole_map_shows_is_said_at_once() -> None:
     text = POINT + 'scale_point = "b"\n[point.c]\naddress = 65535\ntype = "u32"\n'
     assert said(text + '[point.d]\naddress = 1\ntype = "bit"\n') == [

@@ -1,0 +1,113 @@
+"""When a set-point is read back: behind everything else, when it is time to, after a reopening."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+from panelctl.config.load import read_panel
+from panelctl.core.engine import Engine
+from panelctl.errors import ReplyTimeout
+from panelctl.field.bus import Answer, LinkCounts, Turn, Ways
+from panelctl.field.frames import Question
+from panelctl.field.scan import Scanner
+from panelctl.field.setpoint_wire import Reader, read_back
+from panelctl.field.setpoints import READ_NS, REGISTER_NS, SetpointWatch
+from panelctl.modbus.codec import encode_value
+from panelctl.modbus.maps import load_map
+from panelctl.units import NS_PER_S
+from tests.unit.test_outputs import HandClock
+
+PANEL = read_panel(Path("panelctl/sim/demo.toml"))
+BACK = read_back(load_map("abb_terra_ac"), 1)
+
+
+class Shows:
+    """A charger that shows 10 A; `deaf`: its replies are lost."""
+
+    def __init__(self, clock: HandClock) -> None:
+        self.counts = LinkCounts()
+        self.deaf = False
+        self.asked: list[Turn] = []
+        self._clock = clock
+
+    def meet(self, unit: int, gap_ms: float, late_ms: float) -> None: ...
+
+    def when(self, ways: Ways) -> int:
+        return 0
+
+    async def ask(
+        self, ways: Ways, timeout_ms: float, turn: Turn, sync: Sequence[Question] = ()
+    ) -> Answer:
+        assert BACK is not None
+        question = ways if isinstance(ways, Question) else ways[0]
+        self.asked.append(turn)
+        if self.deaf:
+            raise ReplyTimeout("no reply")
+        return Answer(encode_value(BACK.point, 10.0), self._clock.ns, question, 0)
+
+    async def close(self) -> None: ...
+
+
+class Rig:
+    """A reader, looked at by hand."""
+
+    def __init__(self) -> None:
+        assert BACK is not None
+        self.clock = HandClock()
+        self.link = Shows(self.clock)
+        self.watch = SetpointWatch(1.0, NS_PER_S)
+        self.heard: list[float] = []
+        scanner = Scanner([], {}, Engine(PANEL).image, self.clock)
+        device = PANEL.device("charger")
+        self.reader = Reader(device, BACK, self.link, scanner, self.watch, self.clock)
+
+    def look(self, after_ns: int) -> int:
+        """One cycle, so much later; how often it was asked in it."""
+        self.clock.ns += after_ns
+        before = len(self.link.asked)
+
+        async def one() -> None:
+            self.reader.look(self.clock.ns)
+            task = asyncio.create_task(self.reader.run(lambda value, _: self.heard.append(value)))
+            for _ in range(5):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+        asyncio.run(one())
+        return len(self.link.asked) - before
+
+
+def test_it_is_asked_after_the_acknowledgement_and_then_now_and_again() -> None:
+    rig = Rig()
+    assert rig.look(NS_PER_S) == 0, "nothing was written yet"
+    rig.watch.acknowledged(10.0, False, rig.clock.ns)
+    assert rig.look(REGISTER_NS - 1) == 0
+    assert rig.look(1) == 1
+    assert rig.look(READ_NS - 1) == 0
+    assert rig.look(1) == 1
+    assert set(rig.link.asked) == {Turn.SLOW}
+    assert rig.heard == [10.0, 10.0]
+
+
+def test_it_is_asked_at_once_when_its_link_was_opened_anew() -> None:
+    rig = Rig()
+    rig.watch.acknowledged(10.0, False, rig.clock.ns)
+    assert rig.look(REGISTER_NS) == 1
+    rig.link.counts.reopened += 1
+    assert rig.look(1) == 1
+    assert rig.look(1) == 0
+
+
+def test_one_that_does_not_answer_is_asked_less_often() -> None:
+    rig = Rig()
+    rig.watch.acknowledged(10.0, False, rig.clock.ns)
+    rig.link.deaf = True
+    assert rig.look(REGISTER_NS) == 1
+    assert rig.look(READ_NS) == 0
+    assert rig.look(READ_NS) == 1
+    assert rig.look(3 * READ_NS) == 0
+    assert rig.look(READ_NS) == 1
+    assert rig.heard == []
