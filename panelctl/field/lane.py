@@ -129,10 +129,16 @@ class Lane:
         self._go = asyncio.Event()
         self._clock = clock
 
+        usual: dict[str, list[Span]] = {}
+        for planned in (*plan.fast, *plan.slow, *plan.counters):
+            usual.setdefault(planned.device.name, []).append(planned.block.span)
+
         def read_of(planned: PlannedRead) -> Read:
-            name = planned.device.name
+            device = planned.device
+            name = device.name
             if name not in self.units:
-                unit = self.units[name] = Unit(planned.device, planned.map, link, clock)
+                unit = Unit(device, planned.map, link, clock, usual[name])
+                self.units[name] = unit
                 self.identities[name] = Identity(unit, link, clock)
             return Read(planned, self.units[name], image)
 

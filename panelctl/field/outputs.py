@@ -127,7 +127,9 @@ class Outputs:
                 target.sets = circuit.id
                 assert circuit.modulation is not None
                 watch = watch_of(target.map, target.device, circuit.modulation)
-                target.watch, back = watch, read_back(target.map, target.device.unit)
+                lane = scanner.lane_of(target.device.name)
+                usual = lane.units[target.device.name].usual if lane is not None else ()
+                target.watch, back = watch, read_back(target.map, target.device.unit, usual)
                 if back is not None:
                     target.reader = Reader(target.device, back, target.link, scanner, watch, clock)
                 self._set_loads.append((i, target))

@@ -7,7 +7,7 @@ waits for it, and it is started when the fast lane is through.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from panelctl.clock import Clock
@@ -64,8 +64,10 @@ class ReadBack:
         return None if value is None else float(value)
 
 
-def read_back(known: RegisterMap, unit: int) -> ReadBack | None:
-    """How a device of this map is asked, None where it shows its set-point nowhere."""
+def read_back(known: RegisterMap, unit: int, usual: Sequence[Span] = ()) -> ReadBack | None:
+    """How a device of this map is asked, None where it shows its set-point nowhere. `usual` is what
+    it is asked besides.
+    """
     setpoint = known.setpoint
     if setpoint is None or setpoint.readback is None:
         return None
@@ -78,7 +80,7 @@ def read_back(known: RegisterMap, unit: int) -> ReadBack | None:
 
     asked = questions(spans)
     shifts = {q.pdu: point.address - s.address for q, s in zip(asked, spans, strict=True)}
-    return ReadBack(point, asked, questions(other_shapes(known, spans)), shifts)
+    return ReadBack(point, asked, questions(other_shapes(known, spans, usual)), shifts)
 
 
 class Reader:

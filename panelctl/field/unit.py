@@ -35,9 +35,17 @@ MOST_ERROR = 120  # characters that are kept of an error
 class Unit:
     """What is known of one device at this moment. Times in ns."""
 
-    def __init__(self, device: Device, known: RegisterMap, link: BusLink, clock: Clock) -> None:
+    def __init__(
+        self,
+        device: Device,
+        known: RegisterMap,
+        link: BusLink,
+        clock: Clock,
+        usual: Sequence[Span] = (),
+    ) -> None:
         self.device = device
         self.map = known
+        self.usual = usual  # what it is asked again and again
         self.patience = Patience(device.timeout_ms)
         self.misses = 0
         self.busy = 0  # times running that it asked for patience
@@ -76,7 +84,7 @@ class Unit:
         """Questions whose answers look like none to these spans."""
         return tuple(
             read_question(self.device.unit, span.table, self.base + span.address, span.count)
-            for span in other_shapes(self.map, spans)
+            for span in other_shapes(self.map, spans, self.usual)
         )
 
     async def ask(

@@ -89,22 +89,27 @@ def _alone(device: RegisterMap, point: Point) -> bool:
     return point.address in device.isolated and point.count == 1
 
 
-def other_shapes(device: RegisterMap, asked: Sequence[Span]) -> tuple[Span, ...]:
+def other_shapes(
+    device: RegisterMap, asked: Sequence[Span], usual: Sequence[Span] = ()
+) -> tuple[Span, ...]:
     """Harmless reads, at most two and of two shapes, whose replies look like none of `asked`.
 
     What answers one of them in turn has nothing older left to say. Empty where the device has no
-    such read: then only the wait for what is late keeps its replies apart.
+    such read: then only the wait for what is late keeps its replies apart. `usual` is what the
+    device is asked anyway: of a shape that is among these, that very read is taken, so that its
+    reply, however late, says the same as the one that it could be taken for.
     """
     board = device.relay
     spans = [_whole(device, point) for point in device.points.values()]
     if board is not None and board.close is None:
         spans.insert(0, Span("coil", board.coil, board.outputs))
     taken = {reply_shape(span) for span in asked}
+    own = {reply_shape(span): span for span in usual}
     found: dict[tuple[str, int], Span] = {}
     for span in spans:
         shape = reply_shape(span)
         if shape not in taken and len(found) < 2:
-            found.setdefault(shape, span)
+            found.setdefault(shape, own.get(shape, span))
     return tuple(found.values())
 
 

@@ -83,6 +83,14 @@ def test_a_relay_boards_outputs_are_asked_in_one_way() -> None:
     )
 
 
+def test_what_is_asked_in_between_is_what_is_asked_anyway() -> None:
+    """One output alone comes back as one byte like all six: late, it was taken for them."""
+    board = load_map("wirenboard_wb_mr6cu")
+    serial, outputs = Span("input", 270, 2), Span("discrete", 96, 6)
+    assert outputs in other_shapes(board, [serial], [outputs, serial])
+    assert reply_shape(Span("discrete", 96, 1)) == reply_shape(outputs)
+
+
 def test_a_reply_of_bits_is_told_by_its_bytes() -> None:
     """Eight coils and one coil come back as one byte: nothing tells such replies apart."""
     assert reply_shape(Span("coil", 0, 8)) == reply_shape(Span("coil", 0, 1)) == ("coil", 1)
