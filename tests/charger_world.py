@@ -77,7 +77,7 @@ class ChargerWorld:
 
         def heard(address: int, words: list[int]) -> None:
             write(address, words)
-            self.told.append((self.world.now_s, self.charger._charger.setpoint_a))
+            self.told.append((self.world.now_s, self.charger.charger.setpoint_a))
 
         self.charger.write_registers = heard  # type: ignore[method-assign]  # to listen
 
@@ -98,7 +98,7 @@ class ChargerWorld:
     @property
     def drawn_a(self) -> float:
         """What the car draws."""
-        return self.charger._charger.draw_a
+        return self.charger.charger.draw_a
 
     @property
     def ordered_a(self) -> float:
@@ -156,8 +156,8 @@ def charger_world(
     with tempfile.TemporaryDirectory() as folder:
         world = World(parse_panel(text, "panel.toml"), text, seed, Path(folder))
         found = ChargerWorld(world)
-        found.charger._charger.fallback_a = SAFE_A
-        found.charger._charger.car_a = 32.0
+        found.charger.charger.fallback_a = SAFE_A
+        found.charger.charger.car_a = 32.0
         world.start()
         listener = world.loop.create_task(world.listen())
         try:
@@ -185,7 +185,7 @@ def ceiling(
     of 80 A: told to pause beside a household that leaves no room, or, with less of the range, 6 A.
     """
     with charger_world(known, more) as home:
-        charger = home.charger._charger
+        charger = home.charger.charger
         charger.patience_s = patience_s
         for ident, watts in {
             "range": range_a * 240, "heating_1": 40 * 240, "exterior": 4 * 120, "lights": 4 * 120,

@@ -206,7 +206,7 @@ class SimCharger(SimMeter):
         self, device: Device, shown: dict[str, Callable[[], float]], seed: int, charger: Charger
     ) -> None:
         super().__init__(device, shown, seed)
-        self._charger = charger
+        self.charger = charger
         self.on_lower: Callable[[], None] = lambda: None
         self.keeps = False
         self.rounds_a = 0.0
@@ -219,7 +219,7 @@ class SimCharger(SimMeter):
     @property
     def told_a(self) -> float:
         """What it goes by: what it was told last, or its safe current when that is long ago."""
-        charger = self._charger
+        charger = self.charger
         return charger.setpoint_a if charger.quiet_s < charger.patience_s else charger.fallback_a
 
     def read(self, table: str, address: int, count: int, time_s: float) -> bytes:
@@ -263,9 +263,9 @@ class SimCharger(SimMeter):
 
     def _tell(self) -> None:
         value_a = 0.0 if self.stopped else self._kept_a
-        if value_a < self._charger.setpoint_a:
+        if value_a < self.charger.setpoint_a:
             self.on_lower()
-        self._charger.tell(value_a)
+        self.charger.tell(value_a)
 
 
 class SimNode(SimMeter):

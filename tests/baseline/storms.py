@@ -37,7 +37,7 @@ HOMES = {
 HOME_STEPS = 20_000  # seconds
 LATER_KINDS = {  # of faults, that came after the recording
     *("writes_refused", "writes_lost", "writes_ignored", "somebody_switches", "board_reboots"),
-    *("phantom", "standstill"),
+    *("phantom", "standstill", "charger_keeps", "charger_forgets", "somebody_sets"),
 }
 WRITERS = (devices.SimRelayBoard, devices.SimCharger, devices.SimNode)
 

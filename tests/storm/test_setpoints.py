@@ -34,8 +34,8 @@ def writes(home: ChargerWorld, from_s: float) -> list[float]:
 
 def steady(home: ChargerWorld, others_a: float = 10.0) -> float:
     """Nothing changes, whatever the charger is told: the car takes 8 A. What it is told."""
-    home.charger._charger.patience_s = 1e9
-    home.charger._charger.car_a = 8.0
+    home.charger.charger.patience_s = 1e9
+    home.charger.charger.car_a = 8.0
     home.draws("range", others_a * 240)
     home.run(60.0)
     assert home.drawn_a == pytest.approx(8.0, abs=0.1)
@@ -75,7 +75,7 @@ def test_a_timer_that_nobody_knows_is_learnt_from_one_fall(range_a: float) -> No
 
 def test_a_timer_in_the_panel_file_is_kept_to() -> None:
     with charger_world(more="comm_timeout_s = 6") as home:
-        home.charger._charger.patience_s = 6.0
+        home.charger.charger.patience_s = 6.0
         settled(home)
         began_s = home.world.now_s
         home.run(20.0)
@@ -85,7 +85,7 @@ def test_a_timer_in_the_panel_file_is_kept_to() -> None:
 
 def test_a_charger_without_a_timer_is_left_alone() -> None:
     with charger_world("phoenix_charx") as home:
-        home.charger._charger.patience_s = 1e9
+        home.charger.charger.patience_s = 1e9
         settled(home)
         began_s = home.world.now_s
         home.run(40.0)
@@ -158,7 +158,7 @@ def test_one_that_rounds_down_inside_a_step_contradicts_nothing() -> None:
 def test_one_that_takes_steps_of_seven_amps_is_told_of_and_costs_nothing() -> None:
     with charger_world("phoenix_charx") as home:
         home.charger.rounds_a = 7.0
-        home.charger._charger.patience_s = 1e9
+        home.charger.charger.patience_s = 1e9
         home.until(lambda: told(home, "CONTRADICTED"), 90.0)
         home.run(60.0)
         assert home.events("foreign") == []
@@ -179,7 +179,7 @@ def test_a_charger_that_refuses_every_set_point_is_refused_not_contradicted() ->
 def test_a_foreign_writer_is_told_of_once_and_written_over(value_a: float) -> None:
     """Somebody's tool writes a value of its own, once: less than the car takes, or more."""
     with charger_world("phoenix_charx") as home:
-        home.charger._charger.patience_s = 1e9
+        home.charger.charger.patience_s = 1e9
         crowded(home)
         home.run(60.0)
         if value_a > home.ordered_a:
@@ -198,7 +198,7 @@ def test_a_foreign_writer_is_told_of_once_and_written_over(value_a: float) -> No
 
 def test_a_foreign_value_that_is_drawn_at_once_is_written_over_before_it_is_read() -> None:
     with charger_world("phoenix_charx") as home:
-        home.charger._charger.patience_s = 1e9
+        home.charger.charger.patience_s = 1e9
         crowded(home)
         home.run(60.0)
         home.over_s = 0.0

@@ -2,7 +2,7 @@
 
 O1 what is shown of a relay is where it is, or that it is unknown, within 3 s
 O2 no relay is called faulty that does as it is told
-O3 an order that is not followed is told of within 3 s
+O3 an order that is not followed is told of within 3 s; a charger has its settling time besides
 """
 
 from __future__ import annotations
@@ -16,8 +16,11 @@ from panelctl.sim.storm.exemptions import Exemptions
 from panelctl.sim.storm.figures import Figures
 from panelctl.sim.storm.strike import Strike
 from panelctl.sim.storm.world import World
+from panelctl.units import ns_from_s
 
 TOLD_S = 3.0
+CAR_RATIO, CAR_A = 0.10, 1.0  # so much more than it is told a charger may draw
+OLDEST_S = 5.0  # no reading is so old and counts: of a contact that stood so long it is right
 ASK_S = 1.5  # from then on each record is read for it
 BEAT_S = 0.25  # between two records, and a step of the plant
 LATELY_S = 12.0  # what a fault leaves behind is over by then
@@ -25,6 +28,8 @@ OF_RELAY = frozenset({"welded", "stuck_open", "chatter", "somebody_switches"})
 OF_BOARD = frozenset({"writes_refused", "writes_ignored", "busy", "refused", "block_refused"})
 JUDGED = frozenset({"WELDED", "STUCK_OPEN", "REFUSED_OPEN", "REFUSED_CLOSE", "MOVED"})
 TELLS = frozenset({"order", "fault", "moved"})
+RELAY, SETPOINT = "relay", "set-point"
+Order = tuple[str, str]  # the circuit, and which of the two
 Found = Callable[[str, str], None]
 
 
@@ -44,8 +49,15 @@ class Obedience:
             for name, item in world.plant.circuits.items()
             if item.circuit.relay_device is not None and item.circuit.controlled
         }
-        self._against_s: dict[str, float] = {}  # since when a relay is not where it is ordered
-        self._told: set[str] = set()  # of these
+        self._stale_ns = ns_from_s(world.panel.timing.branch_stale_s)
+        self._chargers = {
+            name: item
+            for name, item in world.plant.circuits.items()
+            if item.charger is not None and item.circuit.controlled
+        }
+        self._against_s: dict[Order, float] = {}  # since when an order is not followed, by circuit
+        self._told: set[Order] = set()  # of these
+        self._stood: dict[str, tuple[bool | None, float]] = {}  # where a contact is, since when
         self._wrong_s: dict[str, float] = {}  # since when a relay is shown where it is not
         self._ended_s: dict[tuple[str, str], float] = {}  # by kind and target
 
@@ -66,46 +78,73 @@ class Obedience:
         engine = app.engine
         for event in record["events"] if record is not None else ():
             name = event.get("circuit", "")
-            if event["what"] in TELLS and name in self._against_s:
-                self._tell(name, now_s)
+            for order in ((name, RELAY), (name, SETPOINT)) if event["what"] in TELLS else ():
+                if order in self._against_s:
+                    self._tell(order, now_s)
             if event["what"] == "fault" and event.get("text") in JUDGED:
                 self._judge(name, str(event["text"]))
         for name, item in self._relays.items():
             i = engine.index[name]
             ordered, closed = engine.state.closed[i], item.contact.closed
             if ordered < 0 or bool(ordered) == closed:
-                self._against_s.pop(name, None)
-                self._told.discard(name)
-            elif now_s - self._against_s.setdefault(name, now_s) > ASK_S and name not in self._told:
-                self._must_be_told(name, line, now_s)
+                self._follows((name, RELAY))
+            else:
+                self._does_not((name, RELAY), now_s, line)
             self._compare(name, item, line, now_s)
+        for name, item in self._chargers.items():
+            self._draws(name, item, line, now_s)
 
-    def _tell(self, name: str, now_s: float) -> None:
-        if name not in self._told:
-            self._told.add(name)
-            untold_s = now_s - self._against_s[name]
+    def _draws(self, name: str, item: PlantCircuit, line: bytes, now_s: float) -> None:
+        """Whether a charger draws more than it is told, and people know."""
+        assert self._app is not None
+        assert item.charger is not None
+        engine, modulation = self._app.engine, item.circuit.modulation
+        assert modulation is not None
+        told_a = engine.setpoint_a(engine.index[name])
+        if item.charger.draw_a <= told_a * (1.0 + CAR_RATIO) + CAR_A:
+            self._follows((name, SETPOINT))
+        else:
+            self._does_not((name, SETPOINT), now_s, line, modulation.settle_s)
+
+    def _follows(self, order: Order) -> None:
+        self._against_s.pop(order, None)
+        self._told.discard(order)
+
+    def _does_not(self, order: Order, now_s: float, line: bytes, settle_s: float = 0.0) -> None:
+        since_s = self._against_s.setdefault(order, now_s + settle_s)
+        if now_s - since_s > ASK_S and order not in self._told:
+            self._must_be_told(order, line, now_s)
+
+    def _tell(self, order: Order, now_s: float) -> None:
+        if order not in self._told:
+            self._told.add(order)
+            untold_s = now_s - self._against_s[order]
             self._figures.untold_s = max(self._figures.untold_s, untold_s)
 
-    def _must_be_told(self, name: str, line: bytes, now_s: float) -> None:
-        record = _read(line)
+    def _must_be_told(self, order: Order, line: bytes, now_s: float) -> None:
+        record, name = _read(line), order[0]
         said = [*record["orders"], *record["faults"]]
         shown = next(c["relay"] for c in record["circuits"] if c["id"] == name)
         if shown == "UNKNOWN" or any(each["circuit"] == name for each in said):
-            self._tell(name, now_s)
-        elif now_s - self._against_s[name] > TOLD_S + BEAT_S:
-            self._told.add(name)
-            self._figures.untold_s = max(self._figures.untold_s, now_s - self._against_s[name])
-            self._found("O3", f"{name} does not follow its order, and nobody is told")
+            self._tell(order, now_s)
+        elif now_s - self._against_s[order] > TOLD_S + BEAT_S:
+            self._tell(order, now_s)
+            self._found("O3", f"the {order[1]} of {name} does not follow, and nobody is told")
 
     def _compare(self, name: str, item: PlantCircuit, line: bytes, now_s: float) -> None:
         """Whether what is read of a relay is where it is."""
         assert self._app is not None
         engine = self._app.engine
-        value = engine.image.value[engine.slots.circuit(name).relay]
-        if (value != 0) == item.contact.closed:
+        image, slot = engine.image, engine.slots.circuit(name).relay
+        if item.contact.closed != self._stood.get(name, (None, 0.0))[0]:
+            self._stood[name] = (item.contact.closed, now_s)
+        known = image.good(slot, self._world.loop.now_ns, self._stale_ns)
+        if not known or (image.value[slot] != 0) == item.contact.closed:
             self._wrong_s.pop(name, None)
             return
         if now_s - self._wrong_s.setdefault(name, now_s) <= TOLD_S + BEAT_S:
+            if now_s - self._stood[name][1] > OLDEST_S and self._wrong_s[name] == now_s:
+                self._found("V1", f"the relay of {name} is read wrongly")
             return
         record = _read(line)
         shown = next(c["relay"] for c in record["circuits"] if c["id"] == name)

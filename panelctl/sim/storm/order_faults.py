@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from panelctl.sim.devices import SimRelayBoard
+from panelctl.sim.devices import SimCharger, SimRelayBoard
 from panelctl.sim.server import Fault
 from panelctl.sim.storm.device_faults import the_contact
 from panelctl.sim.storm.strike import Strike, Undo, nothing
@@ -54,3 +54,33 @@ def board_reboots(world: World, strike: Strike) -> Undo:
         world.resets.append((world.now_s, strike.target))
 
     return undo
+
+
+def the_charger(world: World, strike: Strike) -> SimCharger:
+    charger = world.devices[strike.target]
+    assert isinstance(charger, SimCharger)
+    return charger
+
+
+def charger_keeps(world: World, strike: Strike) -> Undo:
+    """It acknowledges each set-point and stays at the one before."""
+    return world.hold(the_charger(world, strike), "keeps", True)
+
+
+def charger_forgets(world: World, strike: Strike) -> Undo:
+    """It goes back to its safe current sooner than its map says."""
+    return world.hold(the_charger(world, strike).charger, "patience_s", 3.0 + 9.0 * strike.amount)
+
+
+def somebody_sets(world: World, strike: Strike) -> Undo:
+    """Somebody else tells a charger another set-point: once, or again and again."""
+    charger = the_charger(world, strike)
+
+    def write() -> None:
+        world.look()
+        charger.overwrite(round(6.0 + 26.0 * strike.amount, 1))
+
+    if strike.amount < 0.5:
+        write()
+        return nothing
+    return world.every(max(1.0, strike.for_s / MOST_MOVES), write)

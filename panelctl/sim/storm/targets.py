@@ -42,6 +42,10 @@ def boards(world: World) -> list[str]:
     return [n for n, d in world.devices.items() if isinstance(d, SimRelayBoard)]
 
 
+def chargers(world: World) -> list[str]:
+    return [n for n, d in world.devices.items() if isinstance(d, SimCharger)]
+
+
 def written(world: World) -> list[str]:
     """What is written to: boards, chargers, nodes."""
     return [
