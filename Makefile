@@ -7,7 +7,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 FOREIGN := tests/contract/test_foreign_servers.py
 SOURCES := $(shell find ext -name '*.p[xy][xdi]') $(wildcard panelctl/core/decide/*.py panelctl/*/*_text.py) \
-  panelctl/core/state/layout.py tools/rules.py setup.py pyproject.toml
+  panelctl/core/state/layout.py panelctl/core/state/scratch.py panelctl/model/reason.py \
+  panelctl/model/relay.py tools/rules.py setup.py pyproject.toml
 
 .PHONY: demo test lint broker foreign hass bench storm campaign build clean setup
 

@@ -147,7 +147,8 @@ def rules_source() -> str:
                 written.functions.append(_function(source, function, written))
     struct = "\n".join(f"    cells {name}" for name in fields)
     memory = f"cdef struct Memory:\n{struct}\n    i64 n, rows, limits, source_legs\n"
-    parts = [HEADER, _constants(written.constants), memory, *written.functions]
+    order = f"FIELDS = {fields!r}\n"  # what a core was built for, to be held against what it gets
+    parts = [HEADER, order, _constants(written.constants), memory, *written.functions]
     return "\n\n".join(parts)
 
 

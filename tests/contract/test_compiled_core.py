@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import importlib
 import re
+from array import array
 from pathlib import Path
 
 import pytest
 
+from panelctl.config.load import read_panel
+from panelctl.core._core import Core as Compiled
 from panelctl.core.decide.interpreted import Core as Interpreted
+from panelctl.core.engine import Engine
 from panelctl.core.state.layout import Changing, Fixed
 from panelctl.core.state.scratch import SCRATCH
 from tests.contract.generated_c import ROOT, c_source
+from tests.records import DEMO
 from tools.rules import MODULES, rules_source
 
 # Of the CPython API, of its own run-time and of allocation; in Cython's C each has such a name.
@@ -56,6 +61,15 @@ def test_the_compiled_rules_are_those_of_the_package() -> None:
     fixed = [f"f_{name}" for name in Fixed.names]
     changing = [f"s_{name}" for name in Changing.names]
     assert fields[3:] == fixed + changing + [f"x_{name}" for name in SCRATCH]
+
+
+def test_a_core_of_another_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its memory was laid out otherwise: it would read and write anywhere."""
+    engine = Engine(read_panel(DEMO))
+    names = (*Changing.names[1:], Changing.names[0])
+    monkeypatch.setattr(Changing, "names", names)
+    with pytest.raises(RuntimeError, match="build it anew"):
+        Compiled(engine.fixed, engine.state, array("q"), array("q"), array("q"))
 
 
 def test_the_interpreted_rules_are_read_from_their_text() -> None:

@@ -40,6 +40,14 @@ cdef class Core:
             raise ValueError("too many loads or rows")
         if sum(1 for number in fixed.limit_coef if number) > MAX_ENTRIES:
             raise ValueError(f"the loads are on more than {MAX_ENTRIES} rows in all")
+        names = ["value", "quality", "sampled_ns"]
+        names += [f"f_{name}" for name in fixed.names] + [f"s_{name}" for name in state.names]
+        names += [f"x_{name}" for name in SCRATCH]
+        if names != FIELDS:
+            raise RuntimeError(
+                "the compiled core was built of another version of the rules, whose memory is "
+                "laid out otherwise: build it anew (make setup), or set PANELCTL_PURE=1"
+            )
         fields = [value, quality, sampled_ns]
         fields += [getattr(fixed, name) for name in fixed.names]
         fields += [getattr(state, name) for name in state.names]
