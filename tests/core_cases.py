@@ -39,6 +39,7 @@ SCALARS = {
     "node_fault_ns": 2 * S,
     "node_open_ns": 5 * S,
     "stop_wait_ns": 60 * S,
+    "stopped_ma": 500,
     "heal_ns": 10 * S,
     "moves_most": 3,
     "moves_ns": 600 * S,
@@ -219,7 +220,7 @@ class Rig:
             fixed.safe_open[i] = load.safe_open
             fixed.can_pause[i] = load.can_pause
             fixed.relay_slot[i] = fixed.acked_slot[i] = fixed.refused_slot[i] = -1
-            fixed.welded_ma[i] = 500
+            fixed.noise_ma[i] = 500
             fixed.tolerance_ppm[i] = 30_000 if load.compute else 100_000
             state.tier[i] = load.tier
             state.closed[i] = -1

@@ -138,8 +138,10 @@ class Events:
             if came != Claim.FAULT:  # told as `fault`
                 named = str((Claim(came) & ~Claim.FAULT).named.name)
                 events.append({"what": "open", "circuit": ident, "text": named})
-        elif claims_before & ~claims & (BY_HAND | Claim.FAULT):
+        elif claims_before & ~claims & BY_HAND:
             events.append({"what": "release", "circuit": ident})
+        elif claims_before & ~claims & Claim.FAULT:
+            pass  # told as `cleared`
         elif claims_before and not claims:
             events.append({"what": "restore", "circuit": ident})
         elif closed_before >= 0 and closed != closed_before:

@@ -22,7 +22,7 @@ from panelctl.model.panel import Panel
 from panelctl.model.record import CycleRecord, DecisionRecord
 
 NOT_DECIDED = ("units", "links", "orders", "faults", "timing", "wall_s")
-FIELD_EVENTS = ("link", "device", "order")  # what the wires did
+FIELD_EVENTS = ("link", "device", "order", "foreign")  # what the wires did
 
 
 @dataclass(frozen=True, slots=True)

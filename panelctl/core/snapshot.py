@@ -19,34 +19,38 @@ from typing import TYPE_CHECKING, Any
 
 from panelctl.core.doubt.energy import KeptCounts
 from panelctl.core.limits.power_limits import KeptPowerLimits
+from panelctl.core.plain import (
+    MOST_COUNT,
+    below,
+    counts,
+    fault_code,
+    limits,
+    monotonic_ns,
+    whole,
+)
 from panelctl.core.state.layout import HOURS, LEG_ROWS, MAX_ROWS, MODULATED, STEP_BINS
 from panelctl.model.doubt import Doubt
-from panelctl.model.fault import Fault
 from panelctl.model.keys import (
     MAX_EXPIRY_S,
-    MAX_IMPORT_W,
     MAX_LIMIT_A,
-    MAX_NUMBER,
     MAX_TIER,
-    MAX_WINDOWS,
 )
 from panelctl.model.limit import Amount, KeptLimits, LimitName
 from panelctl.model.reason import Reason, State
 from panelctl.model.relay import Claim
-from panelctl.model.slots import LEGS, MOST_WH
+from panelctl.model.slots import LEGS
 from panelctl.units import NS_PER_S, ns_from_s
 
 if TYPE_CHECKING:
     from panelctl.core.engine import Engine
 
 Learned = dict[str, dict[str, dict[str, int]]]  # by row, hour and bin: the household's steps
+Faults = dict[str, tuple[int, int, int]]  # a Reason (0: none now), how often, others' moves
 Tiers = dict[str, tuple[int, int]]  # by circuit: the panel file's tier, and what a person made it
 
 MOST_CLAIM = 63
+MAX_FAULTS = 1_000
 MOST_THERMAL = 64 << 32
-MOST_NS = 1 << 62
-MOST_COUNT = 1 << 50
-MOST_COUNTERS = 10_000
 MOST_S = 9e9  # a wall time of this century or two, and in ns within int64
 
 
@@ -65,7 +69,7 @@ class Snapshot:
     breakers (fast and slow, in 2^-32); the envelope and the grid's state; what was in doubt about
     the mains; what people asked of circuits (power limits and tiers); since when the mains could
     not be seen (ns; 0: they could); the household's steps; and the energy counters with their
-    totals, as they stood at `at_s`, wall time; and the faults of relays by circuit, each a Reason.
+    totals, as they stood at `at_s`, wall time; and the faults of relays by circuit.
     """
 
     claims: dict[str, int] = field(default_factory=dict)
@@ -80,7 +84,7 @@ class Snapshot:
     steps: Learned = field(default_factory=dict)
     energy: KeptCounts = field(default_factory=dict)
     at_s: float = 0.0
-    faults: dict[str, int] = field(default_factory=dict)
+    faults: Faults = field(default_factory=dict)
 
     @property
     def settled(self) -> Snapshot:
@@ -101,15 +105,15 @@ class Snapshot:
     def moved(self, by_ns: int) -> Snapshot:
         """The same, with every end so much later. What was blind before says nothing of now."""
         windows = [
-            (_time(start_ns + by_ns), _time(end_ns + by_ns), limit_a, import_w)
+            (monotonic_ns(start_ns + by_ns), monotonic_ns(end_ns + by_ns), limit_a, import_w)
             for start_ns, end_ns, limit_a, import_w in self.limits.windows
         ]
         return replace(
             self,
-            until_ns=_time(self.until_ns + by_ns),
+            until_ns=monotonic_ns(self.until_ns + by_ns),
             limits=replace(self.limits, windows=windows),
             power_limits={
-                ident: (limit_w, _time(end_ns + by_ns))
+                ident: (limit_w, monotonic_ns(end_ns + by_ns))
                 for ident, (limit_w, end_ns) in self.power_limits.items()
             },
             blind_ns=0,
@@ -143,7 +147,7 @@ class Snapshot:
     @classmethod
     def state_from_plain(cls, plain: dict[str, Any]) -> Snapshot:
         """What `state_to_plain` made of it. Raises ValueError, KeyError or TypeError."""
-        limit_a, until_ns = plain["limit_a"], _time(plain["until_ns"])
+        limit_a, until_ns = plain["limit_a"], monotonic_ns(plain["until_ns"])
         power_limits = plain["power_limits"] if "power_limits" in plain else plain["caps"]  # of old
         thermal = plain["thermal"] if "thermal" in plain else plain["heat"]
         if limit_a is None or not 0 <= float(limit_a) <= MAX_LIMIT_A:
@@ -155,9 +159,9 @@ class Snapshot:
                 if isinstance(claim, int) and 0 < claim <= MOST_CLAIM
             },
             faults={
-                str(name): int(Reason[Fault(Reason(code).name).name])
-                for name, code in dict(plain.get("faults", {})).items()  # earlier files have none
-            },
+                str(name): (fault_code(code), whole(count, MAX_FAULTS), whole(moves, MAX_FAULTS))
+                for name, (code, count, moves) in dict(plain.get("faults", {})).items()
+            },  # earlier files have none
             limit_a=None if limit_a is None else float(limit_a),
             until_ns=until_ns,
             thermal={
@@ -165,17 +169,17 @@ class Snapshot:
                 for row, (fast, slow) in dict(thermal).items()
                 if 0 <= int(fast) <= MOST_THERMAL and 0 <= int(slow) <= MOST_THERMAL
             },
-            limits=_limits(plain["limits"]),
+            limits=limits(plain["limits"]),
             doubts=tuple(Doubt(name) for name in plain["doubts"]),
             power_limits={
-                str(ident): (_whole(limit_w), _time(until_ns))
+                str(ident): (whole(limit_w), monotonic_ns(until_ns))
                 for ident, (limit_w, until_ns) in dict(power_limits).items()
             },
             tiers={
-                str(ident): (_whole(filed, MAX_TIER), _whole(tier, MAX_TIER))
+                str(ident): (whole(filed, MAX_TIER), whole(tier, MAX_TIER))
                 for ident, (filed, tier) in dict(plain["tiers"]).items()
             },
-            blind_ns=_whole(plain["blind_ns"]),
+            blind_ns=whole(plain["blind_ns"]),
         )
 
     @classmethod
@@ -187,15 +191,15 @@ class Snapshot:
             raise ValueError("that is no history")
         learned = {
             str(row): {
-                str(_below(hour, HOURS)): {
-                    str(_below(number, STEP_BINS)): _below(count, MOST_COUNT)
+                str(below(hour, HOURS)): {
+                    str(below(number, STEP_BINS)): below(count, MOST_COUNT)
                     for number, count in dict(bins).items()
                 }
                 for hour, bins in dict(hours).items()
             }
             for row, hours in steps.items()
         }
-        return cls(steps=learned, energy=_energy(plain.get("energy", {})), at_s=at_s)
+        return cls(steps=learned, energy=counts(plain.get("energy", {})), at_s=at_s)
 
 
 # -- taken from an engine, and put back -----------------------------------------------------------
@@ -210,7 +214,7 @@ def capture(engine: Engine, now_ns: int, wall_s: float, before: Snapshot, parts:
         made = replace(
             made,
             claims={circuit.id: held for circuit, held in claims if held},
-            faults={engine.loads[i].id: code for i, code in enumerate(engine.state.fault) if code},
+            faults=_faults(engine),
             limit_a=limit_a,
             until_ns=until_ns,
             limits=engine.limits.snapshot(),
@@ -267,10 +271,21 @@ def _put_faults(engine: Engine, kept: Snapshot, now_ns: int) -> None:
     state = engine.state
     for i, circuit in enumerate(engine.loads):
         claimed = state.claims[i] & Claim.FAULT
-        nameless = Reason.WELDED if circuit.relay_device is not None else Reason.IGNORES_BUDGET
-        code = kept.faults.get(circuit.id, nameless if claimed else Reason.NONE)
-        if code:
-            state.fault[i], state.fault_ns[i], state.fault_count[i] = int(code), now_ns, 1
+        nameless = Reason.WELDED if circuit.modulation is None else Reason.IGNORES_BUDGET
+        unsaid = (int(nameless), 1, 0) if claimed else (0, 0, 0)
+        code, count, moves = kept.faults.get(circuit.id, unsaid)
+        if code or count:
+            state.fault[i], state.fault_ns[i], state.fault_count[i] = code, now_ns, max(count, 1)
+        if claimed:
+            state.reason[i] = code
+        if moves:
+            state.moves[i], state.moves_ns[i] = moves, now_ns
+
+
+def _faults(engine: Engine) -> Faults:
+    state, loads = engine.state, engine.loads
+    told = zip(state.fault, state.fault_count, state.moves, strict=True)
+    return {loads[i].id: known for i, known in enumerate(told) if any(known)}
 
 
 def _put_tiers(engine: Engine, tiers: Tiers) -> None:
@@ -330,61 +345,3 @@ def _put_learned(engine: Engine, steps: Learned, hour_offset_ns: int) -> None:
             for number, count in bins.items():
                 place = (r * HOURS + int(hour)) * STEP_BINS + int(number)
                 engine.state.steps[place] = count
-
-
-# -- what plain data may be ------------------------------------------------------------------------
-
-
-def _limits(plain: Any) -> KeptLimits:
-    def amount(value: Any, most: float) -> float | None:
-        number = None if value is None else float(value)
-        if number is not None and not 0 <= number <= most:
-            raise ValueError(f"{number}: is no limit")
-        return number
-
-    windows: list[tuple[int, int, float | None, float | None]] = []
-    if len(plain["windows"]) > MAX_WINDOWS:
-        raise ValueError(f"more than {MAX_WINDOWS} windows")
-    for start_ns, end_ns, limit_a, import_w in plain["windows"]:
-        times = (_time(start_ns), _time(end_ns))
-        if times[0] > times[1] or (windows and times[0] < windows[-1][1]):
-            raise ValueError("a window ends before it starts, or starts before the last has ended")
-        windows.append((*times, amount(limit_a, MAX_LIMIT_A), amount(import_w, MAX_IMPORT_W)))
-    return KeptLimits(
-        plain["off_grid"] is True,
-        plain["shedding"] is True,
-        str(plain["source"])[:64],
-        windows,
-        _whole(plain["lease_number"], MAX_NUMBER),
-    )
-
-
-def _energy(given: Any) -> KeptCounts:
-    """Counters and totals by slot."""
-    if len(given) > MOST_COUNTERS:
-        raise ValueError(f"{len(given)} counters: at most {MOST_COUNTERS}")
-    for raw, total in given.values():
-        if type(raw) is not int or type(total) is not int or abs(raw) > MOST_WH:
-            raise ValueError(f"{raw!r}, {total!r}: no counter and its total")
-        _below(total, MOST_COUNT)
-    return {str(slot): [raw, total] for slot, (raw, total) in given.items()}
-
-
-def _time(value: Any) -> int:
-    """A monotonic time, ns: below 0 what was before the machine started. Raises ValueError."""
-    return _whole(value, MOST_NS, -MOST_NS)
-
-
-def _whole(value: Any, most: int = MOST_NS, least: int = 0) -> int:
-    """A whole number in these bounds. Raises ValueError."""
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise ValueError(f"{value!r}: is no whole number from {least} to {most}")
-    return value
-
-
-def _below(given: object, most: int) -> int:
-    """A whole number from 0 up to `most`, maybe as the text that a key of JSON is."""
-    number = int(given) if isinstance(given, int | str) else -1
-    if not 0 <= number < most:
-        raise ValueError(f"{given!r} is not below {most}")
-    return number

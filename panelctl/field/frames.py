@@ -38,6 +38,7 @@ READS: dict[str, Any] = {
 READ_FUNCTIONS = {1, 2, 3, 4}
 MANY = 16  # a write of several registers: its acknowledgement does not say what was written
 UNREACHED = (10, 11)  # a gateway's own refusals: no path, no answer
+BUSY_CODES = (5, 6)  # acknowledge (it is at it), busy
 CRC_BYTES = 2
 EXCEPTION_FRAME = 5  # unit, function, code, CRC
 MOST_BUFFERED = 1024  # more than three frames of garbage: the line is not talking to us

@@ -20,9 +20,9 @@ from panelctl.clock import Clock
 from panelctl.core.state.image import Image
 from panelctl.errors import DeviceRefused, FieldError
 from panelctl.field.bus import BusLink, Turn
-from panelctl.field.frames import UNREACHED, Question
+from panelctl.field.frames import BUSY_CODES, UNREACHED, Question
 from panelctl.field.strangers import Identity
-from panelctl.field.unit import BUSY_CODES, Unit
+from panelctl.field.unit import Unit
 from panelctl.modbus.busplan import LinkPlan, PlannedRead
 from panelctl.modbus.fields import Block
 from panelctl.modbus.filling import field_of

@@ -37,7 +37,7 @@ class Budget:
 
     def wrote(self) -> None:
         """A write was made."""
-        self.left_ns -= self._cost_ns
+        self.left_ns = max(self.left_ns - self._cost_ns, -DAY_NS)  # a day later it may be raised
 
     @property
     def _cost_ns(self) -> int:

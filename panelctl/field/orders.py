@@ -16,6 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from panelctl.errors import DeviceRefused, FieldError
+from panelctl.field.frames import BUSY_CODES, UNREACHED
 from panelctl.model.record import EventRecord, OrderRecord
 from panelctl.units import NS_PER_MS, NS_PER_S
 
@@ -48,6 +49,13 @@ class Order:
         return "LOST" if now_ns - self.since_ns >= LOST_NS else "PENDING"
 
 
+def refuses(error: FieldError) -> bool:
+    """Whether the device itself refuses: neither a gateway that does not reach it, nor one that is
+    busy and may do it yet.
+    """
+    return isinstance(error, DeviceRefused) and error.code not in (*UNREACHED, *BUSY_CODES)
+
+
 class Orders:
     """The orders of a panel's outputs."""
 
@@ -78,6 +86,9 @@ class Orders:
         order = self._orders.get(key)
         if order is not None and order.open:
             del self._orders[key]
+            if order.told:
+                text = f"WITHDRAWN: {key[1]} {order.ordered}"
+                self._remarks.append({"what": "order", "circuit": key[0], "text": text})
 
     def acknowledge(self, key: Key) -> None:
         """The device has taken it."""
@@ -103,7 +114,7 @@ class Orders:
         order = self._orders.get(key)
         if order is None:
             return
-        if isinstance(error, DeviceRefused):
+        if refuses(error):
             order.refused += 1
         else:
             order.lost += 1

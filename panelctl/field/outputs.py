@@ -3,7 +3,7 @@
 Rules
 - One task a device, fed with the latest wish: a dead charger never holds the cycle, and what is
   written is always the newest decision.
-- A relay is written only when its read-back differs from its order, and read back at once.
+- Which relays have to be written is said in relays.py; each is read back at once.
 - A set-point is written when it changes, when the device's own timer asks for it, and when what
   is read back or drawn contradicts it (setpoints.py). The compute lease is renewed only on a fresh
   mains reading.
@@ -16,82 +16,31 @@ Rules
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 
 from panelctl.clock import Clock
 from panelctl.core.engine import Engine
-from panelctl.errors import DeviceRefused, FieldError
+from panelctl.errors import FieldError
 from panelctl.field.bus import Answer, BusLink, Turn
-from panelctl.field.frames import (
-    Question,
-    write_coil_question,
-    write_register_question,
-)
+from panelctl.field.frames import Question
 from panelctl.field.ledger import Budget, Ledger
-from panelctl.field.orders import Key, Orders
+from panelctl.field.orders import Orders, refuses
+from panelctl.field.relays import Relays, relay_question
 from panelctl.field.scan import Scanner
 from panelctl.field.setpoint_wire import Reader, pause_question, read_back, setpoint_question
-from panelctl.field.setpoints import SetpointWatch, watch_of
+from panelctl.field.setpoints import watch_of
+from panelctl.field.target import RETRY_MOST_NS, RETRY_NS, Target, Wish
 from panelctl.field.tasks import Tasks
 from panelctl.modbus.codec import decode_value, encode_value
-from panelctl.modbus.maps import RegisterMap, load_map
-from panelctl.model.metering import Quality
-from panelctl.model.panel import Device, Panel
-from panelctl.model.reason import Reason
-from panelctl.model.relay import Claim
+from panelctl.modbus.maps import load_map
+from panelctl.model.panel import Panel
 from panelctl.units import NS_PER_MS
 
-RETRY_NS = 250 * NS_PER_MS
-RETRY_MOST_NS = 2_000 * NS_PER_MS  # a dead board must not eat its line's time
-# Between two orders to a relay at fault: its contact is not hammered, and nobody fights with who
-# else has a say.
-PATIENCE_NS: dict[int, int] = {
-    Reason.WELDED: 10_000 * NS_PER_MS,
-    Reason.STUCK_OPEN: 10_000 * NS_PER_MS,
-    Reason.MOVED: 600_000 * NS_PER_MS,
-}
 NODE_REFRESH_NS = 400 * NS_PER_MS
 CURRENT_NS = 1_000 * NS_PER_MS  # an acknowledgement of this age is of what is wanted now
 RUN, STOP = 0, 1
-
-
-@dataclass(slots=True)
-class Wish:
-    """What a device's set-point shall be: the value in its map's unit, and the request to a node.
-
-    `refresh_ns` is how often it is repeated unchanged, 0 for never.
-    """
-
-    value: float
-    request: int
-    refresh_ns: int
-
-
-@dataclass(slots=True)
-class Target:
-    """A device that is written to."""
-
-    device: Device
-    map: RegisterMap
-    link: BusLink
-    wake: asyncio.Event = field(default_factory=asyncio.Event)
-    relays: set[int] = field(default_factory=set)  # loads whose relay does not stand as ordered
-    tried: int = -1  # the last of these that was written to
-    wish: Wish | None = None
-    written: tuple[float, int] | None = None  # as acknowledged,
-    unsure: bool = False  # and whether a later write may have been obeyed all the same
-    written_ns: int = 0
-    writing: Key | None = None  # the order that is under way
-    sets: str = ""  # the circuit whose set-point it has,
-    watch: SetpointWatch | None = None  # whether it follows it,
-    reader: Reader | None = None  # and who reads it back, where it can be
-    retry_ns: int = 0
-    backoff_ns: int = RETRY_NS
-    sequence: int = 0
-    errors: int = 0
-    budget: Budget | None = None
 
 
 class Outputs:
@@ -114,14 +63,11 @@ class Outputs:
         self._clock = clock
         self._lease_ms = round(panel.timing.lease_s * 1000)
         self._tasks = Tasks()
-        self._ordered_ns: dict[int, int] = {}
-        self._relay_loads: list[tuple[int, Target, int, int]] = []
+        self.relays = Relays(engine, self.orders)
         self._set_loads: list[tuple[int, Target]] = []
         for i, circuit in enumerate(engine.loads):
             if circuit.relay_device is not None:
-                target = self._target(panel, circuit.relay_device, links)
-                slots = engine.slots.circuit(circuit.id)
-                self._relay_loads.append((i, target, slots.relay, slots.acked))
+                self.relays.add(i, circuit, self._target(panel, circuit.relay_device, links))
             if circuit.setpoint_device is not None:
                 target = self._target(panel, circuit.setpoint_device, links)
                 target.sets = circuit.id
@@ -152,29 +98,8 @@ class Outputs:
 
     def apply(self, now_ns: int) -> None:
         """Hand the writers what the engine decided. Returns at once."""
-        engine = self._engine
-        state, image = engine.state, engine.image
-        for i, target, slot, told in self._relay_loads:
-            closed = state.closed[i]
-            if closed < 0:
-                continue
-            seen_ns = image.sampled_ns[slot]
-            ordered_ns = self._ordered_ns.get(i, 0)
-            astray = (image.value[slot] != 0) != (closed == 1) and seen_ns > ordered_ns
-            # A contact that stuck must not follow, when it comes loose, what is no longer wanted.
-            other_order = image.sampled_ns[told] > 0 and image.value[told] != closed
-            key = (engine.loads[i].id, "relay")
-            if astray or other_order:
-                if image.sampled_ns[told] < state.order_ns[i] or other_order:
-                    self.orders.give(key, "CLOSED" if closed else "OPEN", now_ns)
-                fault = state.fault[i] if state.claims[i] & Claim.FAULT else Reason.NONE
-                wait_ns = RETRY_NS if other_order else PATIENCE_NS.get(fault, RETRY_NS)
-                if now_ns - ordered_ns >= wait_ns:
-                    self._ordered_ns[i] = now_ns
-                    target.relays.add(i)
-                    target.wake.set()
-            elif seen_ns > ordered_ns:
-                self.orders.withdraw(key)
+        engine, state = self._engine, self._engine.state
+        self.relays.apply(now_ns)
         fresh = engine.mains_fresh(now_ns)
         for i, target in self._set_loads:
             circuit = engine.loads[i]
@@ -187,12 +112,22 @@ class Outputs:
             else:
                 assert target.watch is not None
                 wish = Wish(engine.setpoint_a(i), RUN, target.watch.refresh_ns(now_ns))
-            target.wish = wish
+            target.wish = self._affordable(target, wish, now_ns)
             self._compare(i, target, now_ns)
             if self._due(target, now_ns):
+                wish = target.wish
                 if target.written != (wish.value, wish.request):
                     self.orders.give((circuit.id, "set-point"), shown(target, wish), now_ns)
                 target.wake.set()
+
+    def _affordable(self, target: Target, wish: Wish, now_ns: int) -> Wish:
+        """The wish; or what the device has, where it would be a raise that its register cannot
+        stand yet.
+        """
+        budget, written = target.budget, target.written
+        if budget is None or written is None or target.unsure or wish.value <= written[0]:
+            return wish
+        return wish if budget.allows(now_ns) else replace(wish, value=written[0])
 
     def _compare(self, i: int, target: Target, now_ns: int) -> None:
         """Look at whether a set-point that was acknowledged is followed, and tell people."""
@@ -203,10 +138,9 @@ class Outputs:
         stands = target.written == (wish.value, wish.request)
         if self._engine.loads[i].is_compute:  # a budget changes and is acknowledged all the time
             stands = now_ns - target.written_ns <= CURRENT_NS
-        drawn_ma = max(state.meas_ma[i * rows : (i + 1) * rows])
-        watch.drawn(
-            state.over_ns[i] if stands and not target.unsure else 0, drawn_ma / 1000, now_ns
-        )
+        if stands and not target.unsure:  # else the meter says nothing of what it was told
+            drawn_ma = max(state.meas_ma[i * rows : (i + 1) * rows])
+            watch.drawn(state.over_ns[i], drawn_ma / 1000, now_ns)
         if target.reader is not None:
             target.reader.look(now_ns)
         for text in watch.remarks():
@@ -290,43 +224,33 @@ class Outputs:
             target.wake.set()
 
     async def _write_relay(self, target: Target) -> None:
-        # One that is refused every time must not keep the others waiting.
-        i = min((n for n in target.relays if n > target.tried), default=min(target.relays))
-        target.tried = i
-        circuit, closed = self._engine.loads[i], self._engine.state.closed[i]
+        """Write the relay whose turn it is. Raises FieldError when the board did not answer."""
+        output = self.relays.next(target)
+        closed = self._engine.state.closed[output.i]
         assert target.map.relay is not None
         if closed >= 0:  # as it is ordered now, not as it was when it was queued
-            address = target.map.relay.coil + circuit.relay_output - 1
-            key = target.writing = (circuit.id, "relay")
-            on = (closed == 1) != circuit.relay_inverted
+            address = target.map.relay.coil + output.circuit.relay_output - 1
+            on = (closed == 1) != output.circuit.relay_inverted
+            target.writing = output.key
             try:
                 answer = await self._write(target, relay_question(target, address, on))
-            except DeviceRefused:
-                self._refused(key, closed)
-                raise
-            self.ledger.moved(circuit.id)
-            self.orders.acknowledge(key)
+            except FieldError as error:
+                if not refuses(error):
+                    self.relays.doubt(output)
+                    raise
+                target.errors += 1
+                self.orders.fail(output.key, error)
+                self.relays.refused(output, closed, self._clock.now_ns())
+                target.relays.discard(output.i)
+                return
+            self.ledger.moved(output.circuit.id)
+            self.orders.acknowledge(output.key)
             target.writing = None
-            self._told(i, closed, answer.sampled_ns)
-        target.relays.discard(i)
+            self.relays.told(output, closed, answer.sampled_ns)
+        target.relays.discard(output.i)
         lane = self._scanner.lane_of(target.device.name)
         if lane is not None and not target.relays:
             await lane.verify(target.device.name)
-
-    def _told(self, i: int, closed: int, now_ns: int) -> None:
-        """Note the first acknowledgement of an order: from then on the relay has to follow."""
-        image = self._engine.image
-        slot = self._engine.slots.circuit(self._engine.loads[i].id).acked
-        ordered_ns = self._engine.state.order_ns[i]
-        if image.next_value[slot] != closed or image.next_sampled_ns[slot] < ordered_ns:
-            image.put(slot, closed, Quality.GOOD, now_ns)
-
-    def _refused(self, key: Key, closed: int) -> None:
-        """Tell the rules how often a board has refused this order."""
-        count = self.orders.refused(key) + 1
-        slot = self._engine.slots.circuit(key[0]).refused
-        now_ns = self._clock.now_ns()
-        self._engine.image.put(slot, count if closed else -count, Quality.GOOD, now_ns)
 
     async def _write_setpoint(self, target: Target) -> None:
         wish, setpoint, watch = target.wish, target.map.setpoint, target.watch
@@ -350,7 +274,9 @@ class Outputs:
                 words += [self._lease_ms, wish.request, target.sequence]
             await self._write(target, setpoint_question(target.device.unit, target.map, words))
             was_paused = target.written is None or target.written[0] < setpoint.least
-            if pause is not None and was_paused:
+            # Of one that reads less than it was told, somebody may have stopped it.
+            stopped = was_paused or (again and watch is not None and not watch.lowers)
+            if pause is not None and stopped:
                 await self._write(target, pause_question(target.device.unit, target.map, pause.run))
         again = again and target.written == (wish.value, wish.request)
         target.written, target.unsure = (wish.value, wish.request), False
@@ -372,13 +298,3 @@ def shown(target: Target, wish: Wish) -> str:
     unit = target.map.setpoint.point.unit
     value = f"{wish.value:.0f}" if unit == "W" else f"{wish.value:.1f}"
     return f"{value} {unit}" + (", stop" if wish.request == STOP else "")
-
-
-def relay_question(target: Target, address: int, closed: bool) -> Question:
-    """The write that moves an output: of a coil, or of a command word."""
-    board = target.map.relay
-    assert board is not None
-    if board.close is None or board.open is None:
-        return write_coil_question(target.device.unit, address, closed)
-    word = board.close if closed else board.open
-    return write_register_question(target.device.unit, address, word)

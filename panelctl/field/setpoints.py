@@ -308,7 +308,7 @@ def watch_of(known: RegisterMap, device: Device, modulation: Modulation) -> Setp
         tolerance=max(step, 1.0 if unit == "W" else modulation.step_a),
         settle_ns=max(ns_from_s(modulation.settle_s), SETTLE_LEAST_NS),
         timer_ns=ns_from_s(known.timer_s(device.comm_timeout_s)),
-        safe=modulation.fallback_a,
+        safe=modulation.floor_w if unit == "W" else modulation.fallback_a,
         learns=unit == "A" and not device.writes_per_day,
         unit=unit,
         # While a device rests after an answer, the next read of its own meter waits.

@@ -22,8 +22,8 @@ from __future__ import annotations
 from panelctl.clock import Clock
 from panelctl.errors import DeviceRefused, ReplyTimeout
 from panelctl.field.bus import BusLink, Turn
-from panelctl.field.frames import UNREACHED
-from panelctl.field.unit import BUSY_CODES, Unit
+from panelctl.field.frames import BUSY_CODES, UNREACHED
+from panelctl.field.unit import Unit
 from panelctl.modbus.identity import serial_of, serial_span
 from panelctl.units import NS_PER_S
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from panelctl.clock import Clock
 from panelctl.errors import BadReply, DeviceRefused, LinkDown, ReplyTimeout
 from panelctl.field.bus import Answer, BusLink, Turn
-from panelctl.field.frames import UNREACHED, Question, read_question
+from panelctl.field.frames import BUSY_CODES, UNREACHED, Question, read_question
 from panelctl.field.patience import Patience
 from panelctl.modbus.maps import RegisterMap
 from panelctl.modbus.shapes import Span, other_shapes
@@ -25,7 +25,6 @@ from panelctl.units import NS_PER_MS
 DEAD_AFTER = 3
 PROBE_FIRST_NS = 200 * NS_PER_MS
 PROBE_MOST_NS = 600 * NS_PER_MS  # so that whoever comes back is heard within a second
-BUSY_CODES = (5, 6)  # acknowledge (it is at it), busy
 BUSY_NS = 25 * NS_PER_MS
 BUSY_MOST = 20  # so often it is believed
 BREATH_MOST_NS = 100 * NS_PER_MS  # a device that may still be at a lost question is left alone

@@ -69,8 +69,8 @@ FAULTS: Mapping[Fault, Kind] = {
     Fault.REFUSED_OPEN: Kind(
         "REFUSED: its board does not open it",
         "its relay board refuses the order to open it",
-        "its board refused the order to open twice; from the first time on nothing is expected of "
-        "it, and others are shed in its place",
+        "its board refused the order to open twice (busy, or not reached by its gateway, is no "
+        "refusal); from the first time on nothing is expected of it, and others are shed",
         SEEN_OPEN + "; until then it is ordered again every few seconds",
         ACK,
         holds=True,
@@ -88,7 +88,7 @@ FAULTS: Mapping[Fault, Kind] = {
         "somebody else moved its relay more than three times in ten minutes",
         "its relay followed its order and was then found elsewhere, more than three times in ten "
         "minutes: it is left alone for ten minutes, and then told again",
-        SEEN_OPEN,
+        "ten minutes and more later, " + SEEN_OPEN,
         ACK,
         holds=True,
     ),
@@ -126,7 +126,8 @@ FAULTS: Mapping[Fault, Kind] = {
         "has another set-point",
         "its device shows another set-point than it acknowledged",
         "what the device reads, or what the load's meter shows, contradicts the acknowledged "
-        "set-point, though it was written again three times",
+        "set-point for 2 s; it is written again at once, three times, and then more seldom (to "
+        "raise it only within `writes_per_day`)",
         "read-back and meter agree with it",
         NOTHING,
     ),

@@ -45,6 +45,7 @@ class SimDevice:
         self.device = device
         self.map: RegisterMap = load_map(device.map)
         self.serial = zlib.crc32(device.name.encode())  # its serial number
+        self.writes = 0  # how often it was told something
 
     def serial_words(self) -> dict[int, int]:
         """The registers that hold its serial number, by address; empty where its map has none."""
@@ -152,7 +153,7 @@ class SimRelayBoard(SimDevice):
         self._coil = self.map.relay.coil
         self._state = self.map.points["output_1"].address
         self._spare = Contact()
-        self.on_open: Callable[[], None] = lambda: None
+        self.on_order: Callable[[int, bool], None] = lambda output, closed: None
 
     def _contact(self, output: int) -> Contact:
         return self.contacts.get(output, self._spare)
@@ -185,8 +186,8 @@ class SimRelayBoard(SimDevice):
         if not self._coil <= address < self._coil + self._outputs:
             raise Refusal(ILLEGAL_ADDRESS)
         output = address - self._coil + 1
-        if on == (output in self._closed_by_rest):
-            self.on_open()
+        if output in self.contacts:
+            self.on_order(output, on != (output in self._closed_by_rest))
         self.drive(output, on)
 
     def drive(self, output: int, on: bool) -> None:
@@ -243,9 +244,9 @@ class SimCharger(SimMeter):
             told_a = float(value)
             self.overwrite(told_a // self.rounds_a * self.rounds_a if self.rounds_a else told_a)
 
-    def write_coil(self, address: int, closed: bool) -> None:
+    def write_coil(self, address: int, on: bool) -> None:
         """Stop or run, where it has a coil for that."""
-        self._pause("coil", address, int(closed))
+        self._pause("coil", address, int(on))
 
     def overwrite(self, value_a: float) -> None:
         """Somebody tells it another set-point, past everything that it would refuse."""

@@ -59,7 +59,7 @@ class House:
             if isinstance(device, SimNode):
                 device.on_budget = self._budget
             elif isinstance(device, SimRelayBoard):
-                device.on_open = self._corrected
+                device.on_order = self._switched
             elif isinstance(device, SimCharger):
                 device.on_lower = self._corrected
         self.bench = BenchSocket(plant, self.judge, self.wires, self.begin, self._stepped)
@@ -108,6 +108,10 @@ class House:
 
     def _budget(self, budget_w: float) -> None:
         self.judge.budget_written(budget_w, self._clock.now_ns())
+
+    def _switched(self, output: int, closed: bool) -> None:
+        if not closed:
+            self._corrected()
 
     def _corrected(self) -> None:
         self.judge.corrected(self._clock.now_ns())

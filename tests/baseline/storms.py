@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from panelctl.config.load import read_panel
 from panelctl.control.app import App
 from panelctl.core.engine import Engine
-from panelctl.field import outputs
+from panelctl.errors import DeviceRefused
+from panelctl.field import orders, outputs, unit
+from panelctl.field.relays import NOT_FOLLOWED_NS, Output, Relays
 from panelctl.field.setpoints import SetpointWatch
+from panelctl.field.target import RETRY_NS
+from panelctl.modbus.shapes import other_shapes
+from panelctl.model.relay import Claim
 from panelctl.sim import devices, gateway, segment
 from panelctl.sim.devices import SimDevice
 from panelctl.sim.direct import DirectRun
@@ -76,24 +81,41 @@ def as_it_was(device: SimDevice, pdu: bytes, time_s: float, struck: Fault | None
     return refusal(pdu, struck.code) if struck is not None and refuses else answer
 
 
+def again_as_then(relays: Relays, output: Output, taken: bool, ordered_ns: int) -> int:
+    """Then a relay at fault was told again each ten seconds, any other as soon as might be."""
+    state, image = relays._engine.state, relays._engine.image
+    faulty = state.claims[output.i] & Claim.FAULT
+    told = image.sampled_ns[output.acked] > 0
+    other = told and image.value[output.acked] != state.closed[output.i]
+    return ordered_ns + (NOT_FOLLOWED_NS if faulty and not other else RETRY_NS)
+
+
+# What has come since on the wire: each question and write more moves all that follow it. Nobody
+# looked whether a set-point is followed, nor who had moved a relay; a board that refused was waited
+# for like a silent one; an order whose reply was lost was forgotten when it was wanted no more;
+# what was asked in between was any point.
+THEN: list[tuple[Any, str, Any]] = [
+    (gateway, "answered", as_it_was),
+    (segment, "answered", as_it_was),
+    (outputs, "read_back", lambda *said: None),
+    (outputs, "refuses", lambda error: False),
+    (orders, "refuses", lambda error: isinstance(error, DeviceRefused)),
+    (unit, "other_shapes", lambda known, asked, usual: other_shapes(known, asked)),
+    (SetpointWatch, "drawn", lambda *said: None),
+    (Relays, "_again_ns", again_as_then),
+    (Relays, "doubt", lambda relays, output: None),
+    (Relays, "_moved", lambda relays, i: False),
+]
+
+
 @contextmanager
 def the_world_of_then() -> Iterator[None]:
-    """Simulated devices as they were when the recording was made, and nobody who looks whether a
-    set-point is followed: each question and write more moves all that follow it on the wire.
-    """
-    now, read_back = vars(gateway)["answered"], vars(outputs)["read_back"]
-    drawn = SetpointWatch.drawn
-    for module in (gateway, segment):
-        vars(module)["answered"] = as_it_was
-    vars(outputs)["read_back"] = lambda known, unit: None
-    SetpointWatch.drawn = lambda *said: None  # type: ignore[method-assign]  # put back below
-    try:
+    """Devices, and what is asked and told of them, as when the recording was made."""
+    with ExitStack() as stack:
+        for place, name, then in THEN:
+            stack.callback(setattr, place, name, getattr(place, name))
+            setattr(place, name, then)
         yield
-    finally:
-        vars(outputs)["read_back"] = read_back
-        SetpointWatch.drawn = drawn  # type: ignore[method-assign]  # as it was
-        for module in (gateway, segment):
-            vars(module)["answered"] = now
 
 
 def storm(seed: int) -> str:

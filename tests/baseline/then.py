@@ -21,7 +21,7 @@ def as_then(engine: Engine) -> Engine:
     """The engine with the rules of then."""
     engine.fixed.heal_ns[0] = engine.fixed.moves_most[0] = 0
     for i in range(engine.fixed.loads):
-        engine.fixed.welded_ma[i] = 500
+        engine.fixed.noise_ma[i] = 500
         engine.fixed.refused_slot[i] = -1
     step = engine.step
 

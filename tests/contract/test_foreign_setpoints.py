@@ -70,7 +70,7 @@ class Writer:
         scanner = Scanner([], {}, self._engine.image, self._clock)
         self.outputs = Outputs(panel, self._engine, links, scanner, self._clock, Ledger())
         evse = self._engine.index["evse"]
-        self.outputs._relay_loads.clear()
+        self.outputs.relays.outputs.clear()
         self.outputs._set_loads[:] = [s for s in self.outputs._set_loads if s[0] == evse]
         self.order(16.0)
 

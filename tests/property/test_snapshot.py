@@ -99,6 +99,7 @@ def test_a_fault_keeps_its_name_over_a_restart() -> None:
     dryer = 0
     engine.state.claims[dryer] = int(Claim.FAULT | Claim.USER)
     engine.state.fault[dryer] = int(Reason.REFUSED_OPEN)
+    engine.state.fault_count[dryer] = 3
     plain = json.loads(json.dumps(engine.snapshot(now_ns, 1e9).state_to_plain()))
     kept = Snapshot.state_from_plain(plain)
     again = Engine(engine.panel)
@@ -106,9 +107,13 @@ def test_a_fault_keeps_its_name_over_a_restart() -> None:
     assert again.state.fault[dryer] == Reason.REFUSED_OPEN
     nameless = Engine(engine.panel)
     nameless.resume(replace(kept, faults={}), now_ns, 1e9)
-    assert nameless.state.fault[dryer] == Reason.WELDED, "it ends when it is seen open"
-    with pytest.raises(ValueError, match="LIMIT"):
-        Snapshot.state_from_plain({**plain, "faults": {"dryer": int(Reason.LIMIT)}})
+    modulated = engine.loads[dryer].modulation is not None
+    named = Reason.IGNORES_BUDGET if modulated else Reason.WELDED
+    assert nameless.state.fault[dryer] == named, "a person has to look at it, or it is seen open"
+    assert again.state.reason[dryer] == Reason.REFUSED_OPEN, "whoever else claims the circuit"
+    assert again.state.fault_count[dryer] == 3, "and it heals no sooner"
+    with pytest.raises(ValueError, match="is no fault"):
+        Snapshot.state_from_plain({**plain, "faults": {"dryer": [int(Reason.LIMIT), 1, 0]}})
 
 
 def test_files_of_an_earlier_version_are_read(tmp_path: Path) -> None:

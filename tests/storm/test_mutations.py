@@ -18,6 +18,7 @@ from panelctl.model.circuit import Role
 from panelctl.model.command import Command, Verdict
 from panelctl.model.limit import LimitName
 from panelctl.model.panel import Panel
+from panelctl.model.record import CycleRecord, TimingRecord
 from panelctl.sim.storm.run import Result, plan, run
 from panelctl.sim.storm.strike import Pace, Strike
 
@@ -265,30 +266,61 @@ def the_order_for_the_fact(app: App) -> None:
     engine.step = stepped  # type: ignore[method-assign]  # broken on purpose
 
 
+def the_order_in_the_record(app: App) -> None:
+    """The image is right, and people are shown what was ordered."""
+    publisher = app.loop._publisher
+    record = publisher.record
+
+    def made(wall_s: float, timing: TimingRecord) -> CycleRecord:
+        told = record(wall_s, timing)
+        for circuit in told["circuits"]:
+            circuit["relay"] = circuit.get("ordered", circuit["relay"])
+        return told
+
+    publisher.record = made  # type: ignore[method-assign]  # broken on purpose
+
+
 def no_time_to_follow(app: App) -> None:
     """A relay has to stand as ordered with the acknowledgement."""
     app.engine.fixed.relay_confirm_ns[0] = 0
 
 
+def no_patience(app: App) -> None:
+    """A relay that does not follow is told again in every cycle."""
+    outputs = app.outputs
+    assert isinstance(outputs, Outputs)
+    outputs.relays._again_ns = lambda *said: 0  # type: ignore[method-assign]  # broken on purpose
+
+
+def no_end_of_it(app: App) -> None:
+    """It fights for a relay for as long as somebody else does."""
+    app.engine.fixed.moves_most[0] = 1000
+
+
 BOARDS = [d.name for d in PANEL.devices if d.name.startswith("relays")]
 SHED = [Strike(at_s, 12.0, "limit_tight", "panel", 0.6) for at_s in (40.0, 80.0)]
 RUSH = [Strike(at_s - 4.0, 1.0, "all_on", "panel", 0.5) for at_s in (40.0, 80.0)]
-ORDERS: dict[str, tuple[Callable[[App], None], list[Strike]]] = {
-    "O1": (
-        the_order_for_the_fact,
-        [Strike(35.0, 60.0, "writes_ignored", board, 0.5) for board in BOARDS],
-    ),
-    "O2": (
-        no_time_to_follow,
-        [Strike(30.0, 80.0, "slow_relay", c.id, 1.0) for c in PANEL.circuits if c.relay_device],
-    ),
-    "O3": (nobody_tells, [Strike(35.0, 60.0, "writes_lost", board, 0.5) for board in BOARDS]),
-}
+IGNORED = [Strike(35.0, 60.0, "writes_ignored", board, 0.5) for board in BOARDS]
+LOST = [Strike(35.0, 60.0, "writes_lost", board, 0.5) for board in BOARDS]
+SLOW = [Strike(30.0, 80.0, "slow_relay", c.id, 1.0) for c in PANEL.circuits if c.relay_device]
+WELDED = [replace(strike, kind="welded") for strike in SLOW]
+SWITCHED = [Strike(30.0, 80.0, "somebody_switches", "hot_tub", 0.9)]
+ORDERS: list[tuple[str, Callable[[App], None], list[Strike]]] = [
+    ("V1", the_order_for_the_fact, IGNORED),
+    ("O1", the_order_in_the_record, IGNORED),
+    ("O2", no_time_to_follow, SLOW),
+    ("O3", nobody_tells, LOST),
+    ("O4", no_patience, WELDED),
+    ("O4", no_end_of_it, SWITCHED),
+]
 
 
-@pytest.mark.parametrize("check", ORDERS)
-def test_orders_that_are_shown_judged_or_told_wrongly_are_noticed(check: str) -> None:
-    alter, strikes = ORDERS[check]
+@pytest.mark.parametrize(
+    ("check", "alter", "strikes"), ORDERS, ids=[alter.__name__ for _, alter, _ in ORDERS]
+)
+def test_orders_that_are_shown_judged_or_told_wrongly_are_noticed(
+    check: str, alter: Callable[[App], None], strikes: list[Strike]
+) -> None:
     all_of_them = sorted([*strikes, *RUSH, *SHED], key=lambda strike: strike.at_s)
     assert run(PANEL, TEXT, 1, 120.0, all_of_them, 0.0).violations == []
     found = run(PANEL, TEXT, 1, 120.0, all_of_them, 0.0, alter=alter).violations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -18,6 +19,7 @@ from panelctl.errors import ConfigError
 from panelctl.link.recording import Recording, open_recording, read_recording
 from panelctl.sim.server import struck_by
 from panelctl.sim.storm.faults import KINDS
+from panelctl.sim.storm.report import CHECKS
 from panelctl.sim.storm.run import Result, plan, run
 from panelctl.sim.storm.shrink import shrink
 from panelctl.sim.storm.strike import PROFILES, Pace, Strike, read_schedule, to_text
@@ -58,6 +60,12 @@ def test_one_seed_gives_one_digest_in_any_process(hash_seed: str) -> None:
     assert other.returncode == 0, other.stderr
     assert other.stdout.strip() == mine.digest
     assert storm(6, 150.0).digest != mine.digest
+
+
+def test_everything_that_is_checked_is_reported() -> None:
+    """A report for machines has a case for each check."""
+    text = "".join(path.read_text() for path in Path("panelctl/sim/storm").glob("*.py"))
+    assert set(re.findall(r'found\("(\w+)"', text)) == set(CHECKS)
 
 
 def test_every_kind_of_fault_is_drawn_and_survived() -> None:
@@ -204,10 +212,10 @@ circuits = ["evse", "dryer", "hot_tub"]
 """
     )
     panel = parse_panel(text, "panel.toml")
-    strikes = plan(panel, 4, 900.0, replace(PROFILES["storm"], rest_s=60.0))
-    assert run(panel, text, 4, 900.0, strikes, 0.0).violations == []
+    strikes = plan(panel, 5, 900.0, replace(PROFILES["storm"], rest_s=60.0))
+    assert run(panel, text, 5, 900.0, strikes, 0.0).violations == []
     blind = replace(panel, feeders=())
-    found = run(panel, text, 4, 900.0, strikes, 0.0, controller=blind).violations
+    found = run(panel, text, 5, 900.0, strikes, 0.0, controller=blind).violations
     assert {violation.check for violation in found} == {"S1", "S2"}
     assert all("barn" in violation.what for violation in found)
 

@@ -103,7 +103,7 @@ def test_current_through_an_open_relay_raises_it_again_and_heals_more_slowly(
 def test_a_transformer_that_picks_up_a_neighbour_welds_nothing(compiled: bool) -> None:
     """0.7 A with its relay open after 20 A; a later current says otherwise."""
     house = House(compiled)
-    house.rig.fixed.welded_ma[0] = 1_000
+    house.rig.fixed.noise_ma[0] = 1_000
     house.leak_ma = 700
     house.run(6, FULL)
     assert house.closed()[0] == 0
@@ -204,9 +204,92 @@ def test_nobody_fights_for_a_relay_more_than_three_times(compiled: bool) -> None
     assert house.claims() == Claim.FAULT | Claim.USER
     assert len(orders) == 3, "opened again three times, and not a fourth"
     house.run(15)
+    assert house.fault() == Reason.MOVED, "it is left alone for long"
+    house.run(600)
     assert house.fault() == Reason.NONE
     assert house.claims() == Claim.USER
     assert house.rig.state.reason[0] == Reason.USER, "and the user's claim is named again"
+
+
+def test_nobody_closes_again_what_somebody_opens_more_than_three_times(compiled: bool) -> None:
+    house = House(compiled, Load(tier=5, min_off_ns=1 * S))
+    closings = 0
+    for _ in range(600):
+        before = house.closed()[0]
+        house.contact = 0 if before else None  # a second later it is open again
+        house.run(1)
+        closings += not before and house.closed()[0]
+    assert closings <= 3
+    assert house.fault() == Reason.MOVED
+
+
+def test_a_load_at_fault_for_another_reason_may_be_welded_besides(compiled: bool) -> None:
+    """And it stays at fault for that when the contact comes loose."""
+    rig = Rig([Load(tier=3), compute_load()], compiled)
+    relay, stuck = rig.fixed.relay_slot[1], True
+
+    def run(seconds: float) -> None:
+        for _ in range(round(seconds * 10)):
+            draws = stuck or rig.state.closed[1] != 0
+            rig.read_all((60_000, 60_000), [20_000, 52_000 if rig.state.closed[1] else 0])
+            for r in range(2) if draws and not rig.state.closed[1] else ():
+                rig.read(r, rig.value[r] + 52_000)
+                rig.read(rig.fixed.slot[rig.fixed.rows + r], 52_000)
+            if stuck:
+                rig.read(relay, 1)
+            rig.state.set_ma[1] = min(rig.state.set_ma[1], 20_000)
+            rig.step()
+
+    seen: list[int] = []
+    for _ in range(110):
+        run(0.1)
+        if rig.state.fault[1] not in seen[-1:]:
+            seen.append(rig.state.fault[1])
+    assert seen == [Reason.NONE, Reason.IGNORES_BUDGET, Reason.WELDED]
+    stuck = False
+    run(30)
+    assert rig.state.fault[1] == Reason.IGNORES_BUDGET
+    assert rig.state.claims[1] & Claim.FAULT
+
+
+def test_a_fault_is_the_reason_whoever_else_claims_the_circuit(compiled: bool) -> None:
+    house = House(compiled)
+    house.contact = 1
+    house.run(4, FULL)
+    core, state = house.rig.core, house.rig.state
+    core.claim(0, int(Claim.USER), int(Reason.USER), house.rig.now_ns)
+    assert state.reason[0] == Reason.WELDED
+    core.release(0, int(Claim.USER), house.rig.now_ns)
+    assert state.reason[0] == Reason.WELDED
+    core.claim(0, int(Claim.USER), int(Reason.USER), house.rig.now_ns)
+    house.contact = None
+    house.run(12, FULL)
+    assert (state.fault[0], state.reason[0]) == (Reason.NONE, Reason.USER)
+
+
+def test_a_load_at_fault_that_is_found_closed_at_the_start_is_opened(compiled: bool) -> None:
+    """Its board came up closed while there was no controller."""
+    rig = Rig([compute_load(), Load()], compiled)
+    rig.state.claims[0], rig.state.fault[0] = int(Claim.FAULT), int(Reason.IGNORES_BUDGET)
+    for _ in range(3):
+        rig.read_all(HOUSE, [5_000, 20_000])
+        rig.step()
+    assert rig.state.closed[0] == 0
+    assert rig.state.order_pending[0] == 1 or rig.value[rig.fixed.relay_slot[0]] == 0
+
+
+def test_a_node_that_idles_is_given_its_time_to_stop(compiled: bool) -> None:
+    """What its transformer may show for nothing is no measure of having stopped."""
+    rig = Rig([compute_load()], compiled)
+    rig.fixed.noise_ma[0] = 5_000
+    for _ in range(50):
+        rig.read_all(HOUSE, [5_000])
+        rig.step()
+    rig.core.claim(0, int(Claim.USER), int(Reason.USER), rig.now_ns)
+    for _ in range(200):
+        rig.read_all(HOUSE, [900])
+        rig.step()
+    assert rig.state.closed[0] == 1
 
 
 def test_a_charger_whose_relay_somebody_opened_starts_again(compiled: bool) -> None:

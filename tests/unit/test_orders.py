@@ -107,7 +107,8 @@ def test_an_order_that_is_wanted_no_more_is_none() -> None:
     assert given.orders.refused(KEY) == 3
     assert len(given.told()) == 1
     given.orders.withdraw(KEY)
-    assert (given.told(), given.wrong, given.orders.refused(KEY)) == ([], [], 0)
+    assert given.told() == ["WITHDRAWN: relay OPEN"], "it was told of, so its end is as well"
+    assert (given.wrong, given.orders.refused(KEY)) == ([], 0)
     given.give()
     given.orders.acknowledge(KEY)
     given.orders.withdraw(KEY)

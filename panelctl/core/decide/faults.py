@@ -14,6 +14,7 @@ Rules
   after each time that it came back. What did not close is then tried again, and stays a fault for
   people until it has closed. What did not open is none any more: that is evidence, not proof, and
   the next current raises it again.
+- A relay that somebody else moves again and again is at fault for `moves_ns` at least.
 - A load that ignores its budget stays at fault until a person has looked at it.
 """
 
@@ -29,7 +30,7 @@ from panelctl.units import NS_PER_S
 NEVER_NS = 1 << 61
 REFUSALS = 2  # the first may be of a board that was busy
 CALM_NS = 3600 * NS_PER_S  # a fault that comes back later is a new one
-MOST_COUNT = 6  # so often the time to heal doubles
+MOST_COUNT = 6  # so often a fault is counted: the time to heal doubles from one to the next
 
 
 def refusals(m: Cells, i: int) -> int:
@@ -61,16 +62,21 @@ def carries(m: Cells, i: int, after_ns: int) -> bool:
         slot = m.f_slot[k]
         if slot < 0 or m.sampled_ns[slot] <= after_ns:
             continue
-        if m.s_meas_ma[k] > m.f_welded_ma[i]:
+        if m.s_meas_ma[k] > m.f_noise_ma[i]:
             return True
     return False
 
 
 def judge_relay(m: Cells, i: int, seen: bool, position: int, now_ns: int) -> None:
-    """A relay that was refused, has had its time and is elsewhere, or carries current."""
+    """A relay that was refused, has had its time and is elsewhere, or carries current.
+
+    What is at fault for another reason may be welded besides.
+    """
     if m.s_claims[i] & Claim.FAULT:
-        return
-    if refusals(m, i) >= REFUSALS:
+        known = m.s_fault[i] == Reason.WELDED or m.s_fault[i] == Reason.MOVED
+        if known or m.f_heal_ns[0] == 0:
+            return
+    elif refusals(m, i) >= REFUSALS:
         fault(m, i, Reason.REFUSED_CLOSE if m.s_closed[i] else Reason.REFUSED_OPEN, now_ns)
         return
     settled_ns = told_ns(m, i) + m.f_relay_confirm_ns[0]
@@ -168,13 +174,18 @@ def watch_fault(m: Cells, i: int, seen: bool, position: int, now_ns: int) -> Non
         return
     if m.s_healthy_ns[i] == 0:
         m.s_healthy_ns[i] = seen_ns
-    if now_ns - m.s_healthy_ns[i] >= m.f_heal_ns[0] << (m.s_fault_count[i] - 1):
+    alone = reason == Reason.MOVED and now_ns - m.s_fault_ns[i] < m.f_moves_ns[0]
+    if not alone and now_ns - m.s_healthy_ns[i] >= m.f_heal_ns[0] << (m.s_fault_count[i] - 1):
         heal(m, i, now_ns)
 
 
 def heal(m: Cells, i: int, now_ns: int) -> None:
     """The fault of load `i` no longer holds it open; whoever else does is named again."""
     reason = m.s_fault[i]
+    if m.s_stop[i]:  # it ignored its budget before, and for that a person has to look at it
+        m.s_fault[i] = Reason.IGNORES_BUDGET
+        explain(m, i, Reason.IGNORES_BUDGET, -1, 0, now_ns, 0)
+        return
     if reason == Reason.WELDED or reason == Reason.REFUSED_OPEN or reason == Reason.MOVED:
         m.s_fault[i] = Reason.NONE
         m.s_opened_ns[i] = max(m.s_opened_ns[i], m.s_healthy_ns[i])  # since then it surely rests

@@ -88,7 +88,7 @@ def adopt(m: Cells, i: int, position: int, now_ns: int) -> None:
         # It may have closed just before the start; what it draws is seen by now.
         m.s_closed_ns[i] = max(1, now_ns - m.f_close_settle_ns[0] - 1)
         explain(m, i, Reason.NONE, -1, 0, now_ns, 0)
-    elif position and m.f_kind[i] == SWITCHED:
+    elif position and (m.f_kind[i] == SWITCHED or faulty(m, i)):
         order_open(m, i, now_ns)
     elif not position:
         m.s_opened_ns[i] = now_ns
@@ -160,7 +160,7 @@ def stop_and_open(m: Cells, now_ns: int) -> None:
         if m.f_kind[i] != MODULATED or m.f_relay_slot[i] < 0 or m.s_closed[i] != 1:
             continue
         if m.s_claims[i] & Claim.USER:
-            idle = not m.s_stale[i] and draw(m, i) <= m.f_welded_ma[i]
+            idle = not m.s_stale[i] and draw(m, i) <= m.f_stopped_ma[0]
             if idle or now_ns - m.s_opened_ns[i] >= m.f_stop_wait_ns[0]:
                 order_open(m, i, now_ns)
 
@@ -189,8 +189,14 @@ def shed_blind(m: Cells, i: int, now_ns: int) -> None:
         explain(m, i, Reason.BLIND, -1, 0, now_ns, now_ns + m.f_min_off_ns[i])
 
 
+def faulty(m: Cells, i: int) -> bool:
+    """Whether a fault holds load `i` open, which nobody else's claim hides."""
+    return m.f_heal_ns[0] != 0 and m.s_claims[i] & Claim.FAULT != 0
+
+
 def claim(m: Cells, i: int, claims: int, reason: int, now_ns: int) -> None:
-    """Add a claim to hold load `i` open; a modulated load is paused."""
+    """Add a claim to hold load `i` open; a modulated load is paused. A fault stays its reason."""
+    named = not faulty(m, i)
     m.s_claims[i] |= claims
     m.s_room_since_ns[i] = 0
     if m.f_kind[i] == SWITCHED:
@@ -198,7 +204,8 @@ def claim(m: Cells, i: int, claims: int, reason: int, now_ns: int) -> None:
     elif m.s_set_ma[i] > 0:
         lower(m, i, 0)
         m.s_opened_ns[i] = now_ns
-    explain(m, i, reason, -1, 0, now_ns, 0)
+    if named:
+        explain(m, i, reason, -1, 0, now_ns, 0)
 
 
 def release(m: Cells, i: int, claims: int, now_ns: int) -> None:
@@ -207,6 +214,9 @@ def release(m: Cells, i: int, claims: int, now_ns: int) -> None:
         forget_fault(m, i)
     held = m.s_claims[i] & ~claims
     if m.s_claims[i] == held:
+        return
+    if faulty(m, i) and held & Claim.FAULT:
+        m.s_claims[i] = held
         return
     m.s_stop[i] = 0
     m.s_over_ns[i] = 0

@@ -31,6 +31,7 @@ IDLE_S = 5.0  # an idle load keeps its set-point for so long
 HEAL_S = 10.0  # a relay that was at fault has to look healthy for so long
 MOVES_MOST = 3  # somebody else may move a relay so often before nobody fights for it,
 MOVES_S = 600.0  # counted from the first of them for so long
+STOPPED_A = 0.5  # a load that was asked to stop and draws no more has stopped
 STOP_WAIT_S = 60.0  # lower, ask to stop, and only then open
 HIGH_VOLTAGE_RATIO = 1.06  # highest service voltage (254 V of 240 V, ANSI C84.1 range B)
 MOST_RAMP_MA_S = 9_000_000  # as good as at once, and a quarter of an hour of it fits int64
@@ -174,6 +175,7 @@ class Memory:
             ("setpoint_margin_ma", timing.setpoint_margin_a),
             ("restore_margin_ma", timing.restore_margin_a),
             ("relief_ma", RELIEF_A),
+            ("stopped_ma", STOPPED_A),
             ("tolerance_ma", TOLERANCE_A),
             ("idle_margin_ma", IDLE_MARGIN_A),
         ):
@@ -251,7 +253,7 @@ class Memory:
         fixed.relay_slot[i] = self._slots.circuit(circuit.id).relay
         fixed.acked_slot[i] = self._slots.circuit(circuit.id).acked
         fixed.refused_slot[i] = self._slots.circuit(circuit.id).refused
-        fixed.welded_ma[i] = ma_from_a(circuit.noise_a)
+        fixed.noise_ma[i] = ma_from_a(circuit.noise_a)
         tolerance = NODE_TOLERANCE_RATIO if circuit.is_compute else CAR_TOLERANCE_RATIO
         fixed.tolerance_ppm[i] = round(tolerance * 1_000_000)
         fixed.min_on_ns[i] = ns_from_s(circuit.min_on_s)

@@ -41,7 +41,7 @@ FIXED_PER_LOAD: Final = (
     "relay_slot",  # image slot of the read-back, -1 without a relay
     "acked_slot",  # image slot of the last acknowledged order, -1 where orders need none
     "refused_slot",  # image slot of how often its board refused to close (below 0: to open), or -1
-    "welded_ma",  # more than that with its relay open, and its contact is welded
+    "noise_ma",  # it may show so much with its relay open: more, and its contact is welded
     "tolerance_ppm",  # how far above its set-point it may draw
     "stale_ns",
     "min_on_ns",
@@ -128,6 +128,7 @@ FIXED_SCALARS: Final = (
     "node_fault_ns",
     "node_open_ns",
     "stop_wait_ns",
+    "stopped_ma",  # a load that was asked to stop and draws no more has stopped
     "heal_ns",  # for so long a relay that was at fault has to look healthy; 0: it never heals
     "moves_most",  # so often somebody else may move a relay
     "moves_ns",  # within so long, before that is a fault; `moves_most` 0: it is at once

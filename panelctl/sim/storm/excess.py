@@ -30,7 +30,7 @@ class _Place:
     leg: int
     members: frozenset[str] | None = None
     over_s: float = 0.0
-    blame_s: float = 0.0  # the part of it that nothing exemptions
+    blame_s: float = 0.0  # the part of it that nothing excuses
     hidden_s: float = 0.0  # the part that a meter hid, and the mains gave away
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from panelctl.core.state.build import MOVES_MOST
 from panelctl.model.circuit import LegMeter, Role, SafeState
 from panelctl.sim.plant import PlantCircuit
 from panelctl.sim.storm.device_faults import comes_off
@@ -18,14 +19,15 @@ DOUBT_S, DOUBT_MOST_S = 60.0, 3_600.0  # core/decide/plausibility.py
 NOTHING = frozenset({"zero", "ct_off"})  # a meter that shows nothing
 TOO_MUCH = frozenset({"swapped", "frozen"})  # one that may show more than the mains
 TELLS_S = 14.0  # so long it has to, before the mains are doubted for it
-LEFT_ALONE_S = 620.0  # nobody fights for a relay that somebody else has moved again and again
+PUT_RIGHT_S = 3.0  # what somebody else closed is opened again
+LEFT_ALONE_S = 1_220.0  # a fault of ten minutes from the last of these, which may be as much apart
 SETTLE_S = 20.0  # after a fault: units come back within a second, doubts and heat take longer
 
 
 class Exemptions:
     """The faults of a world, and whether they excuse what is seen.
 
-    A fault of a branch circuit's meter, or of the link to it, exemptions nothing but, for S2, that
+    A fault of a branch circuit's meter, or of the link to it, excuses nothing but, for S2, that
     circuit: the legs are decided on by the mains. What does excuse is a fault of the mains, of a
     modulated load's own meter, of what takes orders, of the host or the grid.
     """
@@ -157,17 +159,20 @@ class Exemptions:
         circuit = item.circuit
         if not circuit.controlled:
             return True
-        relay = (
-            item.contact.welded
-            or self.out_of_reach(circuit.relay_device)
-            or self._world.now_s - self._world.switched.get(circuit.id, -LEFT_ALONE_S)
-            < LEFT_ALONE_S
-        )
+        alone = self._left_alone(circuit.id)
+        relay = item.contact.welded or alone or self.out_of_reach(circuit.relay_device)
         if item.node is not None:
             return relay and (item.node.ignores or self.out_of_reach(circuit.setpoint_device))
         if item.charger is not None:
             return relay and self.out_of_reach(circuit.setpoint_device)
         return relay
+
+    def _left_alone(self, name: str) -> bool:
+        """Whether somebody else has just moved this relay, or so often that nobody fights."""
+        moves, now_s = self._world.switched.get(name, ()), self._world.now_s
+        if not moves or now_s - moves[-1] < PUT_RIGHT_S:
+            return bool(moves)
+        return sum(now_s - at_s < LEFT_ALONE_S for at_s in moves) > MOVES_MOST
 
     def unpreventable(self, members: frozenset[str] | None = None) -> list[float]:
         """What nobody could take away now, A per leg; of these circuits alone, or of all."""

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from panelctl.core.state.build import MOVES_MOST, MOVES_S
 from panelctl.link.protocol import Cycle, read_message
-from panelctl.model.record import CycleRecord
+from panelctl.model.record import CycleRecord, EventRecord
 from panelctl.sim.plant import PlantCircuit
 from panelctl.sim.storm.exemptions import Exemptions
 from panelctl.sim.storm.figures import Figures
@@ -21,13 +22,13 @@ from panelctl.units import ns_from_s
 TOLD_S = 3.0
 CAR_RATIO, CAR_A = 0.10, 1.0  # so much more than it is told a charger may draw
 OLDEST_S = 5.0  # no reading is so old and counts: of a contact that stood so long it is right
+SHOWN_S = 0.5  # so often a record is looked at as people would
 ASK_S = 1.5  # from then on each record is read for it
 BEAT_S = 0.25  # between two records, and a step of the plant
 LATELY_S = 12.0  # what a fault leaves behind is over by then
 OF_RELAY = frozenset({"welded", "stuck_open", "chatter", "somebody_switches"})
 OF_BOARD = frozenset({"writes_refused", "writes_ignored", "busy", "refused", "block_refused"})
 JUDGED = frozenset({"WELDED", "STUCK_OPEN", "REFUSED_OPEN", "REFUSED_CLOSE", "MOVED"})
-TELLS = frozenset({"order", "fault", "moved"})
 RELAY, SETPOINT = "relay", "set-point"
 Order = tuple[str, str]  # the circuit, and which of the two
 Found = Callable[[str, str], None]
@@ -58,6 +59,8 @@ class Obedience:
         self._against_s: dict[Order, float] = {}  # since when an order is not followed, by circuit
         self._told: set[Order] = set()  # of these
         self._stood: dict[str, tuple[bool | None, float]] = {}  # where a contact is, since when
+        self._misread: set[str] = set()
+        self._shown_s = 0.0  # when a record was looked at last
         self._wrong_s: dict[str, float] = {}  # since when a relay is shown where it is not
         self._ended_s: dict[tuple[str, str], float] = {}  # by kind and target
 
@@ -78,9 +81,9 @@ class Obedience:
         engine = app.engine
         for event in record["events"] if record is not None else ():
             name = event.get("circuit", "")
-            for order in ((name, RELAY), (name, SETPOINT)) if event["what"] in TELLS else ():
-                if order in self._against_s:
-                    self._tell(order, now_s)
+            order = (name, _of(event))
+            if order in self._against_s:
+                self._tell(order, now_s)
             if event["what"] == "fault" and event.get("text") in JUDGED:
                 self._judge(name, str(event["text"]))
         for name, item in self._relays.items():
@@ -90,9 +93,12 @@ class Obedience:
                 self._follows((name, RELAY))
             else:
                 self._does_not((name, RELAY), now_s, line)
-            self._compare(name, item, line, now_s)
+            self._compare_read(name, item, now_s)
         for name, item in self._chargers.items():
             self._draws(name, item, line, now_s)
+        if record is not None or now_s - self._shown_s >= SHOWN_S:
+            self._shown_s = now_s
+            self._compare_shown(record or _read(line), now_s)
 
     def _draws(self, name: str, item: PlantCircuit, line: bytes, now_s: float) -> None:
         """Whether a charger draws more than it is told, and people know."""
@@ -123,35 +129,41 @@ class Obedience:
 
     def _must_be_told(self, order: Order, line: bytes, now_s: float) -> None:
         record, name = _read(line), order[0]
-        said = [*record["orders"], *record["faults"]]
         shown = next(c["relay"] for c in record["circuits"] if c["id"] == name)
-        if shown == "UNKNOWN" or any(each["circuit"] == name for each in said):
+        said = {(each["circuit"], each["of"]) for each in record["orders"]}
+        said |= {(each["circuit"], _of_fault(each["fault"])) for each in record["faults"]}
+        if order in said or (order[1] == RELAY and shown == "UNKNOWN"):
             self._tell(order, now_s)
         elif now_s - self._against_s[order] > TOLD_S + BEAT_S:
             self._tell(order, now_s)
             self._found("O3", f"the {order[1]} of {name} does not follow, and nobody is told")
 
-    def _compare(self, name: str, item: PlantCircuit, line: bytes, now_s: float) -> None:
-        """Whether what is read of a relay is where it is."""
+    def _compare_read(self, name: str, item: PlantCircuit, now_s: float) -> None:
+        """Whether a good read-back is right: of a contact that has stood for long it has to be."""
         assert self._app is not None
-        engine = self._app.engine
-        image, slot = engine.image, engine.slots.circuit(name).relay
+        image, slot = self._app.engine.image, self._app.engine.slots.circuit(name).relay
         if item.contact.closed != self._stood.get(name, (None, 0.0))[0]:
             self._stood[name] = (item.contact.closed, now_s)
         known = image.good(slot, self._world.loop.now_ns, self._stale_ns)
         if not known or (image.value[slot] != 0) == item.contact.closed:
-            self._wrong_s.pop(name, None)
-            return
-        if now_s - self._wrong_s.setdefault(name, now_s) <= TOLD_S + BEAT_S:
-            if now_s - self._stood[name][1] > OLDEST_S and self._wrong_s[name] == now_s:
-                self._found("V1", f"the relay of {name} is read wrongly")
-            return
-        record = _read(line)
-        shown = next(c["relay"] for c in record["circuits"] if c["id"] == name)
-        if shown != "UNKNOWN" and (shown == "CLOSED") != item.contact.closed:
-            self._figures.shown_wrong += 1
-            self._wrong_s[name] = now_s
-            self._found("O1", f"{name} is shown {shown}, and is not")
+            self._misread.discard(name)
+        elif now_s - self._stood[name][1] > OLDEST_S and name not in self._misread:
+            self._misread.add(name)
+            self._found("V1", f"the relay of {name} is read wrongly")
+
+    def _compare_shown(self, record: CycleRecord, now_s: float) -> None:
+        """Whether what people see of each relay is where it is."""
+        for circuit in record["circuits"]:
+            name, shown = circuit["id"], circuit["relay"]
+            item = self._relays.get(name)
+            if item is None:
+                continue
+            if shown == "UNKNOWN" or (shown == "CLOSED") == item.contact.closed:
+                self._wrong_s.pop(name, None)
+            elif now_s - self._wrong_s.setdefault(name, now_s) > TOLD_S + BEAT_S:
+                self._figures.shown_wrong += 1
+                self._wrong_s[name] = now_s
+                self._found("O1", f"{name} is shown {shown}, and is not")
 
     def _judge(self, name: str, fault: str) -> None:
         """Whether anything gave cause to call this relay faulty."""
@@ -167,8 +179,26 @@ class Obedience:
             for kind, target in active
         ):
             return
+        moves = [at_s for at_s, name_of in self._world.resets if name_of == board]
+        moves += self._world.switched.get(name, ())
+        if fault == "MOVED" and sum(now_s - at_s < 2 * MOVES_S for at_s in moves) > MOVES_MOST:
+            return
         self._figures.false_faults += 1
         self._found("O2", f"{name} is called {fault}, and does as it is told")
+
+
+def _of(event: EventRecord) -> str:
+    """Which order an event tells of; empty for none."""
+    what, text = event["what"], event.get("text", "")
+    if what == "order":
+        return SETPOINT if f" {SETPOINT} " in text else RELAY
+    if what == "fault":
+        return _of_fault(text)
+    return {"moved": RELAY, "ignores": SETPOINT}.get(what, "")
+
+
+def _of_fault(fault: str) -> str:
+    return RELAY if fault in JUDGED or fault == "RELAY_LOST" else SETPOINT
 
 
 def _read(line: bytes) -> CycleRecord:

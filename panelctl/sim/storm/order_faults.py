@@ -31,7 +31,7 @@ def somebody_switches(world: World, strike: Strike) -> Undo:
     def switch() -> None:
         world.look()
         contact.order(not contact.ordered)
-        world.switched[strike.target] = world.now_s
+        world.switched.setdefault(strike.target, []).append(world.now_s)
 
     if strike.amount < 0.5:
         switch()

@@ -168,8 +168,9 @@ async def _storm(
                 continue
             for circuit in world.panel.circuits:
                 if circuit.controlled:
-                    for do in ("ack", "close"):  # a fault is acknowledged, a claim taken back
-                        world.say(do=do, id=f"{do}-{circuit.id}", circuit=circuit.id)
+                    if world.needs_a_person(circuit.id):
+                        world.say(do="ack", id=f"ack-{circuit.id}", circuit=circuit.id)
+                    world.say(do="close", id=f"end-{circuit.id}", circuit=circuit.id)
     else:
         watch.finish(duration_s / 86_400.0, rested=rest_s > 0.0)
     storming.cancel()

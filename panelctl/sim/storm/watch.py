@@ -1,17 +1,17 @@
 """Checkers: what a storm must never see, judged by the plant.
 
 S1 no breaker trips that a controller with perfect knowledge could have kept from tripping
-S2 no limit, of the lugs or of a feeder, is passed for more than 2 s while nothing exemptions it
+S2 no limit, of the lugs or of a feeder, is passed for more than 2 s while nothing excuses it
 S3 a circuit that is always on is never opened by us
 S4 minimum on and off times and the wear budgets of relays are kept
 S5 what is shed was short of room on a leg that it is on, and the mains were read then
 S6 without a mains reading the node goes to its floor, chargers to their fallback, in time
-S7 the node is never handed more than the limit leaves, while nothing exemptions it
+S7 the node is never handed more than the limit leaves, while nothing excuses it
 V1 no wrong reading of the mains or of a circuit is ever good, unless its meter lies
 L1 when the faults have ended everything that fits comes back
 M1 the controller's memory and its tasks do not grow
 
-O1 to O3, of orders, are in obedience.py.
+O1 to O4, of orders, are in obedience.py and restraint.py.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from panelctl.sim.storm.in_force import InForce
 from panelctl.sim.storm.obedience import Obedience
 from panelctl.sim.storm.readings import Readings
 from panelctl.sim.storm.restored import missing
+from panelctl.sim.storm.restraint import Restraint
 from panelctl.sim.storm.strike import Strike
 from panelctl.sim.storm.tripping import SHADOW_STEPS, Tripping
 from panelctl.sim.storm.world import STEP_NS, World
@@ -78,6 +79,7 @@ class Watch:
         self._tripping = Tripping(world, self.exemptions, self.figures, self._found)
         self._over = Excess(world, self.exemptions, self.in_force, self.figures, self._found)
         self._obedience = Obedience(world, self.exemptions, self.figures, self._found)
+        self._restraint = Restraint(world, self._found)
         self._excess: deque[tuple[float, float]] = deque(maxlen=EXCESS_WINDOW)
         self._blind_s = [0.0 for _ in BLIND]
         self._app = world.app
@@ -174,7 +176,7 @@ class Watch:
             by_board = self._reset_within(circuit.relay_device, 2.0)
             self._moves[name] += 1
             self.figures.relay_moves += 1
-            if by_board or now_s - self._world.switched.get(name, -1.0) < SWITCHED_S:
+            if by_board or self._by_hand(name, now_s):
                 self._excused[name] += 2  # and it is put right again
                 self._opened_s.pop(name, None)
                 continue
@@ -190,6 +192,11 @@ class Watch:
                     self._found(
                         "S4", f"{name} was closed after {off_s:.1f} of {circuit.min_off_s:g} s"
                     )
+
+    def _by_hand(self, name: str, now_s: float) -> bool:
+        """Whether somebody else has just moved this relay."""
+        moves = self._world.switched.get(name)
+        return moves is not None and now_s - moves[-1] < SWITCHED_S
 
     def _reset_within(self, board: str | None, seconds: float) -> bool:
         """Whether a relay board has started anew, its outputs as delivered, so short a time ago."""

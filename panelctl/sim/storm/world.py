@@ -29,6 +29,7 @@ from panelctl.field.tcp import TcpLink
 from panelctl.files import WriteNow
 from panelctl.link.protocol import Watch, encode_request
 from panelctl.model.panel import Link, Panel
+from panelctl.model.reason import Reason
 from panelctl.model.record import VERSION, CommandRecord
 from panelctl.sim.bus import VirtualHost, VirtualLine
 from panelctl.sim.devices import SimDevice, build_devices
@@ -72,7 +73,7 @@ class World:
         self.household = Household(panel, self.plant, seed)
         self.said: deque[CommandRecord] = deque(maxlen=1000)  # the commands of people
         self.resets: list[tuple[float, str]] = []  # boards that started anew, and when
-        self.switched: dict[str, float] = {}  # relays that somebody else has moved, and when
+        self.switched: dict[str, list[float]] = {}  # relays that somebody else moved, and when
         self.starting: set[str] = set()  # circuits whose motor starts
         self.gone_ns = 0  # since when there is no controller
         self.full_s: float | None = None  # since when its disk is full
@@ -264,6 +265,13 @@ class World:
                     path.rmdir()
 
         return undo
+
+    def needs_a_person(self, name: str) -> bool:
+        """Whether a circuit has a fault that does not end by itself."""
+        app = self.app
+        if app is None or name not in app.engine.index:
+            return False
+        return app.engine.state.fault[app.engine.index[name]] == Reason.IGNORES_BUDGET
 
     # -- people -----------------------------------------------------------------------------------
 
