@@ -82,7 +82,9 @@ class BenchSocket:
             for wire in self._wires
             if isinstance(wire, Segment)
         }
-        return {**self._judge.truth(), "lines": lines}
+        devices = [device for wire in self._wires for device in wire.units.values()]
+        writes = sum(device.writes for device in devices)
+        return {**self._judge.truth(), "lines": lines, "writes": writes}
 
     def _do(self, message: dict[str, Any]) -> dict[str, Any]:
         verb = message["do"]

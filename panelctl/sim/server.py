@@ -109,6 +109,7 @@ def answer_pdu(device: SimDevice, pdu: bytes, time_s: float) -> bytes:
     function = pdu[0]
     if function in TABLES and len(pdu) == READ_REQUEST.size:
         return _answer_read(device, pdu, time_s)
+    device.writes += 1
     request: Any = _decoder.decode(pdu)
     reply: Any
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import select
 import signal
 import subprocess
@@ -62,6 +63,33 @@ class PanelRig:
                 text=True,
             )
         self.connect()
+
+    def second(self, name: str, state: Path, *more: str) -> subprocess.CompletedProcess[str]:
+        """Another controller of the same panel, with a control socket of its own. It must end."""
+        links = [f"--link={link}={url}" for link, url in self.links.items()]
+        command = [
+            *(sys.executable, "-m", "panelctl", "run", "--config", str(self.config), *links),
+            *("--socket", str(self.folder / f"{name}.sock"), "--state", str(state), *more),
+        ]
+        return subprocess.run(command, capture_output=True, text=True, timeout=30)
+
+    def writes_of_others(self) -> int:
+        """How many writes the devices take while the controller stands still and two others are
+        started: one beside it, and one in its state directory.
+        """
+        assert self.run is not None
+        os.kill(self.run.pid, signal.SIGSTOP)
+        try:
+            before, last = int(self.bench.truth()["writes"]), -1
+            while before != last:  # what was on its way when it stopped
+                select.select([], [], [], 0.2)
+                before, last = int(self.bench.truth()["writes"]), before
+            for name in ("elsewhere", "state"):
+                ended = self.second("other", self.folder / name)
+                assert ended.returncode == 2, ended.stderr
+            return int(self.bench.truth()["writes"]) - before
+        finally:
+            os.kill(self.run.pid, signal.SIGCONT)
 
     def connect(self) -> None:
         """Connect to the controller, as soon as it is there."""

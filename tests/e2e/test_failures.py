@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -325,27 +323,21 @@ def order_events(record: Record, ident: str) -> list[EventRecord]:
     return [e for e in record["events"] if e["what"] == "order" and e["circuit"] == ident]
 
 
-def test_a_second_controller_of_the_panel_does_not_start(rig: PanelRig, tmp_path: Path) -> None:
+def test_a_second_controller_of_the_panel_does_not_start(rig: PanelRig) -> None:
     """Neither on its wires nor in its state directory; and at once when the first was killed."""
-    links = [f"--link={name}={url}" for name, url in rig.links.items()]
-    base = [sys.executable, "-m", "panelctl", "run", "--config", str(DEMO), *links]
-
-    def second(state: Path, *more: str) -> subprocess.CompletedProcess[str]:
-        command = [*base, "--socket", str(tmp_path / "other.sock"), "--state", str(state), *more]
-        return subprocess.run(command, capture_output=True, text=True, timeout=30)
-
     before = rig.until(lambda r: True, 2)
-    elsewhere = second(tmp_path / "elsewhere")
+    elsewhere = rig.second("other", rig.folder / "elsewhere")
     assert elsewhere.returncode == 2
     assert rig.run is not None
     assert f"process {rig.run.pid}) writes there" in elsewhere.stderr
     assert "Traceback" not in elsewhere.stderr
-    beside = second(rig.folder / "state")
+    beside = rig.second("other", rig.folder / "state")
     assert beside.returncode == 2
     assert "another controller keeps its state there" in beside.stderr
     after = rig.until(lambda r: r["seq"] > before["seq"] + 20, 6)
     assert after["state"] == "NORMAL"
     assert after["orders"] == []
+    assert rig.writes_of_others() == 0, "nor where the first stands still"
     rig.kill()
     rig.start()
     rig.until(lambda r: r["state"] == "NORMAL", 10)
