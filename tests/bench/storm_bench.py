@@ -12,7 +12,8 @@ from panelctl.sim.fold.day import Day
 from panelctl.sim.homes import read_home
 from panelctl.sim.storm.run import plan, run
 from panelctl.sim.storm.strike import PROFILES
-from tests.bench.rows import Row, at_least, quantile, reported
+from tests.bench.rows import Row, at_least, at_most, quantile, reported
+from tests.fold_cases import CASES, energy_error_wh
 
 DEMO = Path("panelctl/sim/demo.toml")
 HOME_PANEL = Path("fixtures/panels/home_100a.toml")
@@ -22,7 +23,7 @@ DAY_S, HOUR_S = 86_400.0, 3_600.0
 
 
 def storm_rows() -> list[Row]:
-    """`storm.speedup`, `fold.panel_days_per_min` and the latter without anything left out."""
+    """How fast storm and fold are, and whether the fold counts right."""
     panel, text = read_panel(DEMO), DEMO.read_text()
     speeds = []
     for seed in range(RUNS):
@@ -56,6 +57,15 @@ def storm_rows() -> list[Row]:
             "a minute",
             1,
             "the same with every step made",
+        ),
+        at_most(
+            "campaign.energy_error_wh",
+            max(round(energy_error_wh(name), 6) for name in CASES),
+            "Wh",
+            0.0,
+            len(CASES),
+            "what is wanted of small recordings, by whoever lives them, against what is right: "
+            + ", ".join(CASES),
         ),
     ]
 

@@ -15,8 +15,9 @@ from panelctl.config.load import read_panel
 from panelctl.model.panel import Panel
 from panelctl.sim.fold.campaign import Unit, draw, live_through, resize
 from panelctl.sim.fold.day import Day
-from panelctl.sim.fold.policies import CAREFUL, clairvoyant_wh, demand, live
+from panelctl.sim.fold.policies import CAREFUL, clairvoyant_wh, live
 from panelctl.sim.fold.quiescence import FOLLOW
+from panelctl.sim.fold.wishes import demand, wishes
 from panelctl.sim.homes import read_home
 from panelctl.sim.plant import Plant
 
@@ -105,7 +106,8 @@ def test_the_clairvoyant_is_the_optimum_of_a_linear_programme() -> None:
     slow = replace(compute, modulation=replace(compute.modulation, ramp_a_per_s=3.0))
     circuits = tuple(slow if c.id == compute.id else c for c in PANEL.circuits)
     panel = replace(PANEL, circuits=circuits)
-    every, _ = demand(panel, read_home(HOME, Plant.of(panel)), 6 * HOUR_S, 300, 1.0)
+    home = read_home(HOME, Plant.of(panel))
+    every, _ = demand(wishes(panel, home, 6 * HOUR_S, 300.0, 1.0), 300)
     house = [(a + 20 * (n % 60 < 9), b) for n, (a, b) in enumerate(every)]
     limit_a = panel.service.control_setting_a - panel.timing.setpoint_margin_a
     most_a = compute.modulation.max_a
@@ -134,6 +136,12 @@ def test_a_day_under_every_policy() -> None:
     uncontrolled = lived.outcomes["no control"]
     assert uncontrolled.preventable_trips > 0, "the home is too large for its service"
     assert lived.outcomes["static allotment"].node_wh < ours.node_wh
+    best, ahead = lived.outcomes["clairvoyant"], lived.outcomes["forecast, 15 min"]
+    assert best.trips == best.over_s == ahead.trips == 0
+    assert best.household.waited_s <= min(ours.household.waited_s, ahead.household.waited_s)
+    assert 0 < ours.household.later_wh < 0.2 * lived.wanted_wh
+    assert ours.household.lost_wh < 0.2 * ours.household.later_wh, "what was shed comes back"
+    assert uncontrolled.household.lost_wh > 0, "in trips"
 
 
 def test_nobody_who_keeps_the_same_margin_gives_the_node_more() -> None:

@@ -19,12 +19,15 @@ from panelctl.config.load import read_panel
 from panelctl.model.circuit import Circuit
 from panelctl.model.panel import Panel
 from panelctl.sim.fold.day import Day, Outcome
-from panelctl.sim.fold.policies import POLICIES, clairvoyant_wh, demand, live
+from panelctl.sim.fold.policies import POLICIES, clairvoyant_wh, live
+from panelctl.sim.fold.relayed import RELAYED, live_relayed
+from panelctl.sim.fold.wishes import demand, wanted_wh, wishes
 from panelctl.sim.homes import Home, read_home
 from panelctl.sim.plant import Plant
 
 DAY_S = 86_400
 OURS = "panelctl"
+EVERYBODY = (OURS, *POLICIES, *RELAYED)
 SIZES = (0.7, 1.3)  # of the recorded household, on a service of the panel file's size
 NODE_MOST_W = 12_500
 FLOOR_LEAST_W = 300
@@ -53,7 +56,7 @@ class Lived:
     outcomes: dict[str, Outcome]
     best_wh: float
     best_whole_wh: float
-    unserved_wh: float  # of the household, under panelctl
+    wanted_wh: float  # by the household, as recorded
     span_s: float  # of the recording
 
 
@@ -147,14 +150,16 @@ def live_through(unit: Unit) -> Lived:
     scale = unit.scale * unit.service_a / file.service.breaker.rating_a
     day = Day(panel, unit.seed)
     outcomes = {OURS: day.run(home, unit.begin_s, float(DAY_S), scale)}
-    house, fixed = demand(panel, home, unit.begin_s, DAY_S, scale)
+    household = wishes(panel, home, unit.begin_s, float(DAY_S), scale)
+    house, fixed = demand(household, DAY_S)
     for name in POLICIES:
-        outcomes[name] = live(name, panel, house, fixed)
+        outcomes[name] = live(name, panel, house, fixed, household)
+    for name in RELAYED:
+        outcomes[name] = live_relayed(name, panel, household, fixed, float(DAY_S))
     best_wh = clairvoyant_wh(panel, outcomes[OURS].house)
-    wanted, served = (sum(a + b for a, b in legs) for legs in (house, outcomes[OURS].house))
-    unserved_wh = (wanted - served) * panel.service.voltage_v / 2 / 3600.0
     outcomes[OURS].house = []  # not needed any more, and large
-    return Lived(unit, outcomes, best_wh, clairvoyant_wh(panel, house), unserved_wh, home.span_s)
+    whole_wh = clairvoyant_wh(panel, house)
+    return Lived(unit, outcomes, best_wh, whole_wh, wanted_wh(household, DAY_S), home.span_s)
 
 
 def run(units: list[Unit], jobs: int, told: Callable[[Lived], None]) -> list[Lived]:
@@ -189,17 +194,18 @@ def summary(lived: list[Lived], seed: int) -> dict[str, Any]:
         "panel_days": days,
         "distinct_recorded_days": min(len(distinct), days),
         "homes": dict(homes),
+        "household_kwh": round(sum(one.wanted_wh for one in lived) / 1000.0, 1),
         # Days of one recording are not independent: the second bound counts each of them once.
         "bound_per_panel_day": None if events else 3.0 / days,
         "bound_per_recorded_day": None if events else 3.0 / min(len(distinct), days),
         "services": {
             f"{service_a:g}": {
                 name: _row([one for one in lived if one.unit.service_a == service_a], name)
-                for name in (OURS, *POLICIES)
+                for name in EVERYBODY
             }
             for service_a in services
         },
-        "all": {name: _row(lived, name) for name in (OURS, *POLICIES)},
+        "all": {name: _row(lived, name) for name in EVERYBODY},
     }
 
 
@@ -218,9 +224,10 @@ def _row(lived: list[Lived], name: str) -> dict[str, float]:
         "sheds": sum(outcome.sheds for outcome in outcomes),
         "sheds_per_day": round(sum(o.sheds for o in outcomes) / max(len(lived), 1), 3),
         "relay_moves": sum(outcome.relay_moves for outcome in outcomes),
-        "household_unserved_kwh": round(
-            sum(one.unserved_wh for one in lived) / 1000.0 if name == OURS else 0.0, 1
-        ),
+        "interruptions": sum(outcome.household.interruptions for outcome in outcomes),
+        "waited_minutes": round(sum(o.household.waited_s for o in outcomes) / 60.0),
+        "later_kwh": round(sum(o.household.later_wh for o in outcomes) / 1000.0, 1),
+        "lost_kwh": round(sum(o.household.lost_wh for o in outcomes) / 1000.0, 1),
         "node_kwh": round(node / 1000.0, 1),
         "compute_share_of_clairvoyant": round(node / best, 4) if best else 1.0,
         "compute_share_beside_whole_household": round(node / whole, 4) if whole else 1.0,
@@ -236,7 +243,10 @@ def table(plain: dict[str, Any]) -> str:
         "longest, s": "longest_over_s",
         "sheds": "sheds",
         "relay moves": "relay_moves",
-        "household not served, kWh": "household_unserved_kwh",
+        "interruptions": "interruptions",
+        "waited, min": "waited_minutes",
+        "later, kWh": "later_kwh",
+        "lost, kWh": "lost_kwh",
         "node, kWh": "node_kwh",
         "of the clairvoyant's": "compute_share_of_clairvoyant",
         "beside the whole household": "compute_share_beside_whole_household",

@@ -15,10 +15,12 @@ from dataclasses import dataclass, field
 from panelctl.core.engine import Engine
 from panelctl.model.command import Command
 from panelctl.model.metering import Quality
-from panelctl.model.panel import Panel
+from panelctl.model.panel import Feeder, Panel
 from panelctl.sim.breakers import ThermalBreaker
 from panelctl.sim.devices import NOISE_RATIO
 from panelctl.sim.fold.quiescence import Snapshot, Stillness
+from panelctl.sim.fold.waiting import Waited, Waiting
+from panelctl.sim.fold.wishes import Wish, wishes
 from panelctl.sim.homes import Home
 from panelctl.sim.plant import Contact, Plant
 from panelctl.sim.truth import COUNTERS, HEAT_SINK, MAINS, truth
@@ -45,25 +47,19 @@ class Outcome:
     relay_moves: int = 0
     node_wh: float = 0.0
     steps: int = 0
+    household: Waited = field(default_factory=Waited)
     house: list[tuple[float, float]] = field(default_factory=list)
 
 
-def changes(
-    home: Home, plant: Plant, begin_s: float, span_s: float, scale: float
-) -> Iterator[tuple[float, str, float]]:
-    """What the recorded home changes, in order: (s since the beginning, circuit, W)."""
-    found: list[tuple[float, str, float]] = []
-    for series in home.series:
-        found.append((0.0, series.circuit, series.at(begin_s % home.span_s) * scale))
-        rounds = [n * home.span_s for n in range(int(span_s // home.span_s) + 1)]
-        for at_s, watts in zip(series.at_s, series.watts, strict=True):
-            when_s = (at_s - begin_s) % home.span_s
-            found += [
-                (when_s + more_s, series.circuit, watts * scale)
-                for more_s in rounds
-                if 0.0 < when_s + more_s < span_s
-            ]
-    return iter(sorted(found))
+def changes(household: list[Wish]) -> Iterator[tuple[float, str, float]]:
+    """What the household wants differently, in order: (s since the beginning, circuit, W)."""
+    return iter(
+        sorted(
+            (at_s, wish.circuit.id, watts)
+            for wish in household
+            for at_s, watts in zip(wish.from_s, wish.watts, strict=True)
+        )
+    )
 
 
 class Day:
@@ -102,6 +98,8 @@ class Day:
             elif not what.endswith(COUNTERS):
                 exact = what.endswith("mv") or owner == HEAT_SINK
                 self._by_owner.setdefault(owner, []).append((slot, what, exact))
+        self._waiting: Waiting | None = None
+        self._turned = False  # something was opened, closed or told since a look at what waits
         self._shown: dict[str, tuple[float, float]] = {}
         self._noise = dict.fromkeys([MAINS, *self.plant.circuits], 1.0)
         self._all = array("q", bytes(8 * len(self.engine.image.names)))
@@ -115,18 +113,28 @@ class Day:
 
     def run(self, home: Home, begin_s: float, span_s: float, scale: float) -> Outcome:
         """Live through `span_s` of a recorded home."""
-        story = changes(home, self.plant, begin_s, span_s, scale)
+        household = wishes(self.panel, home, begin_s, span_s, scale)
+        waiting = self._waiting = Waiting(self.plant, household)
+        story = changes(household)
         following = next(story, None)
         begin_ns, end_ns = self._now_ns, self._now_ns + ns_from_s(span_s)
+        caught_up_s = math.inf
         while self._now_ns < end_ns:
             now_s = (self._now_ns - begin_ns) / NS_PER_S
-            if following is not None and following[0] <= now_s:
+            due = following is not None and following[0] <= now_s
+            if due or self._turned or caught_up_s <= now_s:
+                self._turned = False
+                for circuit, watts in waiting.look(now_s):
+                    self.want(circuit, watts)
+            if due:
                 self._draw_noise()
             while following is not None and following[0] <= now_s:
-                self.want(following[1], following[2])
+                self.want(following[1], waiting.want(following[1], following[2]))
                 following = next(story, None)
-            due_ns = end_ns if following is None else begin_ns + ns_from_s(following[0])
-            self._one(due_ns)
+            caught_up_s = waiting.caught_up_s(now_s)
+            due_s = min(span_s, caught_up_s, span_s if following is None else following[0])
+            self._one(begin_ns + ns_from_s(due_s))
+        self.outcome.household = waiting.finish(span_s)
         self.outcome.seconds = span_s
         return self.outcome
 
@@ -246,6 +254,8 @@ class Day:
             if circuit.relay_device is not None and state.closed[i] >= 0:
                 closed = bool(state.closed[i])
                 if item.contact.ordered is not closed:
+                    if not closed and self._waiting is not None:
+                        self._waiting.opens(item)
                     item.contact.order(closed)
                     self.outcome.relay_moves += 1
                     changed = True
@@ -261,6 +271,7 @@ class Day:
                 item.charger.tell(engine.setpoint_a(i))
             self.outcome.sheds += not self._claims[i] and bool(state.claims[i])
             self._claims[i] = state.claims[i]
+        self._turned = self._turned or changed
         if changed and self.orders is not None:
             self.orders.append((self._now_ns, tuple(state.closed), tuple(state.set_ma)))
         return changed
@@ -268,14 +279,24 @@ class Day:
     def _tripped(self, names: list[str]) -> None:
         """Breakers have tripped: the main one, or those of feeders and circuits."""
         self._out_s |= dict.fromkeys(names, RESET_S)
+        self._turned = True
+        if self._waiting is not None:
+            for item in self.plant.circuits.values():
+                behind = item.circuit.id in names or MAINS in names
+                if behind or any(item.circuit.id in f.circuits for f in self._feeders(names)):
+                    self._waiting.opens(item)
         mains = names.count(MAINS)
         self.outcome.trips += mains
         self.outcome.preventable_trips += 0 if self._shadow.tripped else mains
         self.outcome.branch_trips += len(names) - mains
 
+    def _feeders(self, names: list[str]) -> list[Feeder]:
+        return [feeder for feeder in self.panel.feeders if feeder.id in names]
+
     def _reset(self, name: str) -> None:
         """Somebody puts a breaker in again."""
         del self._out_s[name]
+        self._turned = True
         self.plant.reset(name)
         if name == MAINS:
             self._shadow = ThermalBreaker(self.panel.service.breaker.rating_a, 2)

@@ -8,53 +8,15 @@ a second (OpenEMS), the average of a minute. A tripped main breaker is put in ag
 
 from __future__ import annotations
 
-import math
-from array import array
-from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 
 from panelctl.model.panel import Panel
 from panelctl.sim.breakers import ThermalBreaker
 from panelctl.sim.fold.day import OVER_RATIO, RESET_S, Outcome
-from panelctl.sim.homes import Home, Series
-from panelctl.sim.plant import Plant
+from panelctl.sim.fold.wishes import Legs, Wish
 
-Legs = tuple[float, float]
 Policy = Callable[[Sequence[Legs], float, float], Iterator[float]]
-
-
-def demand(panel: Panel, home: Home, begin_s: float, span_s: int, scale: float) -> list[list[Legs]]:
-    """What the household wants by second, A per leg: all of it, and what has no relay of ours."""
-    plant = Plant.of(panel)
-    every = [array("d", bytes(8 * span_s)) for _ in range(2)]
-    fixed = [array("d", bytes(8 * span_s)) for _ in range(2)]
-    for series in home.series:
-        item = plant.circuits[series.circuit]
-        sums = [every] if item.circuit.controlled else [every, fixed]
-        for first, end, watts in _held(series, home.span_s, begin_s, span_s):
-            amps = watts * scale / item.volts
-            if not amps:
-                continue
-            for leg in item.circuit.legs:
-                for total in (legs[leg] for legs in sums):
-                    for second in range(first, end):
-                        total[second] += amps
-    return [list(zip(*legs, strict=True)) for legs in (every, fixed)]
-
-
-def _held(
-    series: Series, home_s: float, begin_s: float, span_s: int
-) -> Iterator[tuple[int, int, float]]:
-    """For how long an appliance stays the same: first second, the one after the last, watts."""
-    second = 0
-    while second < span_s:
-        time_s = (begin_s + second) % home_s
-        index = bisect_right(series.at_s, time_s)
-        until_s = series.at_s[index] if index < len(series.at_s) else home_s
-        end = min(span_s, second + max(1, math.ceil(until_s - time_s)))
-        yield second, end, series.watts[index - 1] if index else 0.0
-        second = end
 
 
 def node_off(house: Sequence[Legs], limit_a: float, most_a: float) -> Iterator[float]:
@@ -117,9 +79,16 @@ POLICIES: dict[str, Policy] = {
 }
 
 
-def live(name: str, panel: Panel, house: Sequence[Legs], fixed: Sequence[Legs]) -> Outcome:
+def live(
+    name: str,
+    panel: Panel,
+    house: Sequence[Legs],
+    fixed: Sequence[Legs],
+    household: Sequence[Wish] = (),
+) -> Outcome:
     """A home under a policy. A trip counts as preventable when the household that nobody can switch
-    off would not have made the breaker trip by itself.
+    off would not have made the breaker trip by itself. What `household` missed in trips is told; it
+    is not added to what these homes draw later, in the policy's favour.
     """
     compute = panel.compute
     assert compute is not None
@@ -129,7 +98,7 @@ def live(name: str, panel: Panel, house: Sequence[Legs], fixed: Sequence[Legs]) 
     most_a, ramp_a = compute.modulation.max_a, compute.modulation.ramp_a_per_s
     outcome = Outcome(seconds=float(len(house)))
     breaker, shadow = ThermalBreaker(rating_a, 2), ThermalBreaker(rating_a, 2)
-    node_a = over_s = 0.0
+    node_a = over_s = now_s = 0.0
     out = 0  # seconds until somebody puts the breaker in again
     kept_a = limit_a - (panel.timing.setpoint_margin_a if name in CAREFUL else 0.0)
     moments = zip(house, fixed, POLICIES[name](house, kept_a, most_a), strict=True)
@@ -139,15 +108,17 @@ def live(name: str, panel: Panel, house: Sequence[Legs], fixed: Sequence[Legs]) 
             if out:
                 passed = min(out, left)
                 out, left, node_a = out - passed, left - passed, 0.0
+                now_s += passed
                 if not out:
                     breaker, shadow = ThermalBreaker(rating_a, 2), ThermalBreaker(rating_a, 2)
                 continue
             node_a = min(given_a, node_a + ramp_a)
             a, b = legs[0] + node_a, legs[1] + node_a
             # What the breaker carries for ever needs no second look until something changes.
-            rests = node_a == given_a and max(a, b) <= breaker.holds_a
+            rests = node_a == given_a and max(abs(a), abs(b)) <= breaker.holds_a
             passed = left if rests else 1
             left -= passed
+            now_s += passed
             outcome.node_wh += node_a * passed * panel.service.voltage_v / 3600.0
             if max(a, b) > limit_a * OVER_RATIO:
                 outcome.over_s += passed
@@ -160,7 +131,24 @@ def live(name: str, panel: Panel, house: Sequence[Legs], fixed: Sequence[Legs]) 
                 outcome.trips += 1
                 outcome.preventable_trips += not shadow.tripped
                 out = int(RESET_S)
+                _miss(outcome, household, now_s, min(RESET_S, len(house) - now_s))
     return outcome
+
+
+def _miss(outcome: Outcome, household: Sequence[Wish], at_s: float, for_s: float) -> None:
+    """Nobody has power for so long: all that was on is interrupted."""
+    missed = outcome.household
+    for wish in household:
+        if wish.gives:
+            continue
+        missed.interruptions += wish.at(at_s) > 0.0
+        for first_s, end_s, watts in wish.pieces(at_s, at_s + for_s):
+            missed.waited_s += (end_s - first_s) if watts > 0.0 else 0.0
+            missing_wh = watts * (end_s - first_s) / 3600.0
+            if wish.circuit.controlled:
+                missed.later_wh += missing_wh
+            else:
+                missed.lost_wh += missing_wh
 
 
 def clairvoyant_wh(panel: Panel, house: Sequence[Legs]) -> float:
