@@ -236,7 +236,7 @@ class Outputs:
                 answer = await self._write(target, relay_question(target, address, on))
             except FieldError as error:
                 if not refuses(error):
-                    self.relays.doubt(output)
+                    self.relays.doubt(output, closed)
                     raise
                 target.errors += 1
                 self.orders.fail(output.key, error)

@@ -52,7 +52,7 @@ class Relays:
         self._engine = engine
         self._orders = orders
         self._ordered_ns: dict[int, int] = {}
-        self._unsure: set[int] = set()  # a reply was lost: an order may have been taken
+        self._lost: dict[int, set[int]] = {}  # orders that may have been taken: no reply came
 
     def add(self, i: int, circuit: Circuit, target: Target) -> None:
         """Load `i` has a relay there."""
@@ -74,14 +74,17 @@ class Relays:
         astray = astray and not self._moved(i)
         # A contact that stuck must not follow, when it comes loose, what is no longer wanted.
         other_order = told_ns > 0 and image.value[output.acked] != closed
-        unsure = i in self._unsure
+        unsure = 1 - closed in self._lost.get(i, ())
         if astray or other_order or unsure:
             # Nobody has to hear anew what is not ordered anew, as after a restart.
             heard = told_ns >= state.order_ns[i] or not state.order_pending[i]
             taken = heard and not other_order and not unsure
             if not taken:
                 self._orders.give(output.key, "CLOSED" if closed else "OPEN", now_ns)
-            if now_ns >= self._again_ns(output, taken, ordered_ns):
+            again_ns = self._again_ns(output, taken, ordered_ns)
+            if again_ns > now_ns + RETRY_MOST_NS:
+                output.target.relays.discard(i)  # what waits there is not wanted any more
+            elif now_ns >= again_ns:
                 self._ordered_ns[i] = now_ns
                 output.target.relays.add(i)
                 output.target.wake.set()
@@ -115,7 +118,7 @@ class Relays:
 
     def told(self, output: Output, closed: int, now_ns: int) -> None:
         """Note the first acknowledgement of an order: from then on the relay has to follow."""
-        self._unsure.discard(output.i)
+        self._lost.pop(output.i, None)
         image, slot = self._engine.image, output.acked
         ordered_ns = self._engine.state.order_ns[output.i]
         if image.next_value[slot] != closed or image.next_sampled_ns[slot] < ordered_ns:
@@ -126,9 +129,9 @@ class Relays:
         count = self._orders.refused(output.key)
         self._engine.image.put(output.refused, count if closed else -count, Quality.GOOD, now_ns)
 
-    def doubt(self, output: Output) -> None:
-        """The reply to an order was lost: nobody knows what its board will do."""
-        self._unsure.add(output.i)
+    def doubt(self, output: Output, closed: int) -> None:
+        """The reply to this order was lost: nobody knows what its board will do."""
+        self._lost.setdefault(output.i, set()).add(closed)
 
 
 def relay_question(target: Target, address: int, closed: bool) -> Question:

@@ -339,3 +339,37 @@ def test_a_relay_that_had_followed_and_is_moved_is_the_rules_to_order_anew(close
     assert orders(2 * NS_PER_S) == 0
     engine.state.order_pending[i], engine.state.order_ns[i] = 1, 3 * NS_PER_S
     assert orders(3 * NS_PER_S) == 1
+
+
+def test_a_lost_reply_to_what_is_ordered_still_is_no_doubt() -> None:
+    """Whether its board took it or not: it can only do what is wanted."""
+    rig = WritersRig()
+    engine, relays = rig.outputs._engine, rig.outputs.relays
+    image, i = engine.image, engine.index["dishwasher"]
+    output = relays.outputs[i]
+    engine.state.closed[i] = 0
+    for slot, now_ns in ((output.read, 2 * NS_PER_S), (output.acked, NS_PER_S)):
+        image.value[slot], image.quality[slot], image.sampled_ns[slot] = 0, 1, now_ns
+    relays.doubt(output, 0)
+    relays.apply(2 * NS_PER_S)
+    assert output.target.relays == set()
+    relays.doubt(output, 1)
+    relays.apply(3 * NS_PER_S)
+    assert output.target.relays == {i}
+
+
+def test_an_order_that_waits_is_forgotten_when_nobody_fights_any_more() -> None:
+    rig = WritersRig()
+    engine, relays = rig.outputs._engine, rig.outputs.relays
+    image, i = engine.image, engine.index["dishwasher"]
+    output = relays.outputs[i]
+    engine.state.closed[i], engine.state.order_pending[i] = 0, 1
+    for slot, value in ((output.read, 1), (output.acked, 0)):
+        image.value[slot], image.quality[slot], image.sampled_ns[slot] = value, 1, 2 * NS_PER_S
+    relays.apply(2 * NS_PER_S)
+    assert output.target.relays == {i}
+    engine.state.order_pending[i], engine.state.claims[i] = 0, int(Claim.FAULT)
+    engine.state.fault[i], engine.state.fault_ns[i] = int(Reason.MOVED), 2 * NS_PER_S
+    image.sampled_ns[output.read] = 3 * NS_PER_S
+    relays.apply(3 * NS_PER_S)
+    assert output.target.relays == set()
