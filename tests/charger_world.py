@@ -14,8 +14,8 @@ from pathlib import Path
 
 from panelctl.config.load import parse_panel
 from panelctl.model.record import CycleRecord, EventRecord
-from panelctl.sim.devices import SimCharger, SimNode
 from panelctl.sim.storm.world import STEP_NS, World
+from panelctl.sim.told import SimCharger, SimNode
 from panelctl.units import NS_PER_S
 
 HOME = Path("fixtures/panels/home_100a.toml")

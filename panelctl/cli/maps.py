@@ -61,7 +61,10 @@ def show(name: str, as_json: bool) -> None:
     click.echo(f"{known.vendor} {known.model}: {known.kind} on {', '.join(known.links)}")
     click.echo(f"{'verified' if known.verified else 'unverified'}: {known.confidence}")
     click.echo(f"source: {known.source}")
-    click.echo(f"at most {known.max_registers} registers a read, {known.timeout_ms} ms to answer")
+    renews = f", new values every {known.renews_ms} ms" if known.renews_ms else ""
+    click.echo(
+        f"at most {known.max_registers} registers a read, {known.timeout_ms} ms to answer{renews}"
+    )
     if known.setpoint is not None:
         setpoint = known.setpoint
         life = "EEPROM: not for control" if setpoint.wears else "volatile"

@@ -176,6 +176,9 @@ class ReadTable(Strict):
         default=1000, ge=0, le=60_000, description="how late a reply may still come, ms"
     )
     gap_ms: Wait = Field(default=0.0, description="pause it needs after an answer, ms")
+    renews_ms: int = Field(
+        default=0, ge=0, le=60_000, description="how often its values are new, ms; 0: nobody says"
+    )
 
     @field_validator("max_registers")
     @classmethod

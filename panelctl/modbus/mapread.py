@@ -140,6 +140,7 @@ def _loaded(given: MapFile, points: dict[str, Point]) -> RegisterMap:
         turnround_ms=read.turnround_ms,
         late_ms=read.late_ms,
         gap_ms=read.gap_ms,
+        renews_ms=read.renews_ms,
         reads_gaps=read.reads_gaps,
         points=points,
         marks=tuple(

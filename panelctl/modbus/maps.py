@@ -159,6 +159,7 @@ class RegisterMap:
     turnround_ms: float
     late_ms: int
     gap_ms: float
+    renews_ms: int
     reads_gaps: bool
     points: dict[str, Point] = field(repr=False)
     marks: tuple[Mark, ...] = ()

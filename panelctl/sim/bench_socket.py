@@ -12,11 +12,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from panelctl.sim.devices import SimCharger
 from panelctl.sim.judge import Judge
 from panelctl.sim.plant import Plant
 from panelctl.sim.segment import Segment
 from panelctl.sim.server import FAULT_KINDS, Fault
+from panelctl.sim.told import SimCharger
 from panelctl.sim.wires import SimWire
 
 WATCH_S = 0.1

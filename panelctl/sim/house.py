@@ -9,11 +9,13 @@ from pathlib import Path
 from panelctl.clock import Clock
 from panelctl.model.panel import Panel
 from panelctl.sim.bench_socket import BenchSocket
-from panelctl.sim.devices import SimCharger, SimNode, SimRelayBoard, build_devices
+from panelctl.sim.build import build_devices
+from panelctl.sim.devices import SimMeter, SimRelayBoard
 from panelctl.sim.homes import HomePlayer
 from panelctl.sim.judge import Judge
 from panelctl.sim.plant import Plant
 from panelctl.sim.story import ScenarioPlayer
+from panelctl.sim.told import SimCharger, SimNode
 from panelctl.sim.wires import SimWire, start_wire, wire_of
 from panelctl.units import NS_PER_MS, NS_PER_S
 
@@ -52,6 +54,7 @@ class House:
         self._flicker_s = 0.0
         self.wires: list[SimWire] = []
         devices = build_devices(panel, plant, seed)
+        self._meters = [d for d in devices.values() if isinstance(d, SimMeter) and d.measuring]
         for link in panel.links:
             units = {d.device.unit: d for d in devices.values() if d.device.link == link.name}
             self.wires.append(wire_of(link, units, clock, lambda: plant.time_s))
@@ -86,6 +89,8 @@ class House:
             dt_s = (now_ns - last_ns) / NS_PER_S
             last_ns = now_ns
             self.plant.step(dt_s)
+            for meter in self._meters:
+                meter.follow(self.plant.time_s)
             self.judge.step(dt_s)
             if raised:
                 self.judge.stepped(now_ns)

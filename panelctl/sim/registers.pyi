@@ -11,6 +11,15 @@ class Words:
 class Shown:
     point: Point
     def __init__(self, point: Point, source: Callable[[], float], words: Words) -> None: ...
+    def value(self) -> float: ...
+    def put(
+        self,
+        value: float,
+        dice: Callable[[], float],
+        noise: float,
+        spoil: Callable[[Point, float], float] | None,
+        swapped: bool,
+    ) -> None: ...
 
 class Window:
     def __init__(self, words: Words, address: int, count: int, shown: Iterable[Shown]) -> None: ...

@@ -18,7 +18,7 @@ from panelctl.field.setpoints import SetpointWatch
 from panelctl.field.target import RETRY_NS
 from panelctl.modbus.shapes import other_shapes
 from panelctl.model.relay import Claim
-from panelctl.sim import devices, gateway, segment
+from panelctl.sim import devices, gateway, segment, told
 from panelctl.sim.devices import SimDevice
 from panelctl.sim.direct import DirectRun
 from panelctl.sim.homes import HomePlayer, read_home
@@ -43,8 +43,10 @@ HOME_STEPS = 20_000  # seconds
 LATER_KINDS = {  # of faults, that came after the recording
     *("writes_refused", "writes_lost", "writes_ignored", "somebody_switches", "board_reboots"),
     *("phantom", "standstill", "charger_keeps", "charger_forgets", "somebody_sets"),
+    *("renews_seldom", "averages", "smooths", "shows_old", "renews_apart"),
+    *("deadband", "coarse_digits"),
 }
-WRITERS = (devices.SimRelayBoard, devices.SimCharger, devices.SimNode)
+WRITERS = (devices.SimRelayBoard, told.SimCharger, told.SimNode)
 
 
 @contextmanager
@@ -103,7 +105,7 @@ THEN: list[tuple[Any, str, Any]] = [
     (unit, "other_shapes", lambda known, asked, usual: other_shapes(known, asked)),
     (SetpointWatch, "drawn", lambda *said: None),
     (Relays, "_again_ns", again_as_then),
-    (Relays, "doubt", lambda relays, output: None),
+    (Relays, "doubt", lambda relays, output, closed: None),
     (Relays, "_moved", lambda relays, i: False),
 ]
 

@@ -22,7 +22,7 @@ from panelctl.modbus.busplan import plan_bus
 from panelctl.model.metering import Quality
 from panelctl.model.panel import Panel
 from panelctl.model.slots import image_slots
-from panelctl.sim.devices import build_devices
+from panelctl.sim.build import build_devices
 from panelctl.sim.gateway import Gateway
 from panelctl.sim.live import LiveSegment
 from panelctl.sim.plant import Plant

@@ -21,7 +21,7 @@ from panelctl.field.tcp import TcpLink
 from panelctl.field.timing import TimerfdClock
 from panelctl.modbus.busplan import plan_bus
 from panelctl.model.metering import Quality
-from panelctl.sim.devices import build_devices
+from panelctl.sim.build import build_devices
 from panelctl.sim.line import SimLine
 from panelctl.sim.plant import Plant
 from panelctl.sim.server import Fault

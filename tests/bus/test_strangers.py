@@ -11,7 +11,8 @@ import pytest
 
 from panelctl.field.lane import Lane
 from panelctl.field.report import device_state
-from panelctl.sim.devices import SimMeter, build_devices
+from panelctl.sim.build import build_devices
+from panelctl.sim.devices import SimMeter
 from panelctl.sim.server import Fault
 from tests.bus.rig import OTHER, VICTIM, BusRig, on_rig
 

@@ -21,6 +21,7 @@ from panelctl.model.panel import Panel
 from panelctl.model.record import CycleRecord, TimingRecord
 from panelctl.sim.storm.run import Result, plan, run
 from panelctl.sim.storm.strike import Pace, Strike
+from panelctl.units import NS_PER_S
 
 DEMO = Path("panelctl/sim/demo.toml")
 TEXT = DEMO.read_text()
@@ -163,7 +164,7 @@ MUTANTS: dict[str, tuple[Callable[[App], None], set[str], set[str]]] = {
     "stale": (no_stale_handling, {"lost", "cable_out"}, {"S6", "S1"}),
     "min": (no_minimum_of_limits, {"limit", "limit_lost", "all_on"}, {"S2", "S7"}),
     "thermal": (no_thermal_memory, {"overload"}, {"S1"}),
-    "quarantine": (no_quarantine, {"late"}, {"V1"}),
+    "quarantine": (no_quarantine, {"late"}, {"V1", "S11"}),
     "stop": (no_stop, {"limit_tight"}, {"S2"}),
     "futility": (no_futility_guard, {"all_on", "motor_train", "limit"}, {"S5"}),
 }
@@ -325,3 +326,73 @@ def test_orders_that_are_shown_judged_or_told_wrongly_are_noticed(
     assert run(PANEL, TEXT, 1, 120.0, all_of_them, 0.0).violations == []
     found = run(PANEL, TEXT, 1, 120.0, all_of_them, 0.0, alter=alter).violations
     assert check in {violation.check for violation in found}
+
+
+def hunting(app: App) -> None:
+    """The node is handed eight amps less for four seconds of eight."""
+    engine = app.engine
+    step, i = engine.step, engine.index["compute"]
+
+    def stepped(now_ns: int, commands: Iterable[Command] = ()) -> list[Verdict]:
+        verdicts = step(now_ns, commands)
+        if engine.state.set_ma[i] > 30_000 and now_ns // NS_PER_S // 4 % 2:
+            engine.state.set_ma[i] -= 8_000
+        return verdicts
+
+    engine.step = stepped  # type: ignore[method-assign]  # broken on purpose
+
+
+def too_careful(app: App) -> None:
+    """Eight times as much has to be free before something comes back as it needs."""
+    fixed = app.engine.fixed
+    for n in range(len(fixed.demand_ma)):
+        fixed.demand_ma[n] *= 8
+
+
+def careless(app: App) -> None:
+    """Everything comes back at once, whether or not there is room."""
+    fixed = app.engine.fixed
+    for n in range(len(fixed.demand_ma)):
+        fixed.demand_ma[n] = 0
+
+
+def nine_amps_more(app: App) -> None:
+    """What people see of the range is not what is known."""
+    publisher = app.loop._publisher
+    record = publisher.record
+
+    def made(wall_s: float, timing: TimingRecord) -> CycleRecord:
+        told = record(wall_s, timing)
+        for circuit in told["circuits"]:
+            if circuit["id"] == "range" and circuit["fresh"]:
+                circuit["a"] = [amps + 9.0 for amps in circuit["a"]]
+        return told
+
+    publisher.record = made  # type: ignore[method-assign]  # broken on purpose
+
+
+HASTY = replace(
+    PANEL,
+    circuits=tuple(replace(c, max_off_s=20.0 * (c.id == "dryer")) for c in PANEL.circuits),
+)
+SHORT = [Strike(40.0, 60.0, "limit_tight", "panel", 0.6)]
+LONG = [
+    Strike(25.0, 1.0, "all_on", "panel", 0.5),
+    Strike(30.0, 150.0, "limit_tight", "panel", 0.75),
+]
+FELT: list[tuple[str, Panel, Callable[[App], None], list[Strike]]] = [
+    ("S8", PANEL, hunting, []),
+    ("S9", HASTY, too_careful, SHORT),
+    ("S10", PANEL, careless, LONG),
+    ("S11", PANEL, nine_amps_more, []),
+]
+
+
+@pytest.mark.parametrize(("check", "panel", "alter", "strikes"), FELT, ids=[f[0] for f in FELT])
+def test_what_only_people_would_feel_is_noticed(
+    check: str, panel: Panel, alter: Callable[[App], None], strikes: list[Strike]
+) -> None:
+    """And by nothing else: no limit says so."""
+    assert run(panel, TEXT, 1, 240.0, strikes, 0.0).violations == []
+    found = run(panel, TEXT, 1, 240.0, strikes, 0.0, alter=alter).violations
+    assert {violation.check for violation in found} == {check}

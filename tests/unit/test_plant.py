@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from panelctl.config.load import parse_panel
 from panelctl.sim.breakers import ThermalBreaker
-from panelctl.sim.devices import SimMeter, build_devices
+from panelctl.sim.build import build_devices
+from panelctl.sim.devices import SimMeter
 from panelctl.sim.plant import Plant
 
 DEMO = Path("panelctl/sim/demo.toml")

@@ -96,6 +96,18 @@ cdef class Shown:
         for address in range(point.address, point.end):
             words[address] = 0  # checks the address too: `_put` does not
 
+    def value(self):
+        """What it would show now, in its unit."""
+        return self._source()
+
+    def put(self, double value, dice, double noise, spoil, bint swapped):
+        """Show this value, with its meter's noise and faults. See Window.renew."""
+        if self._noisy:
+            value *= 1.0 + noise * (2.0 * <double>dice() - 1.0)
+        if spoil is not None:
+            value = spoil(self.point, value)
+        self._put(value, swapped)
+
     cdef void _put(self, double value, bint swapped) noexcept:
         """Put a value (in the point's unit) into the registers; `swapped`: in the wrong order."""
         cdef unsigned long long raw
@@ -142,17 +154,11 @@ cdef class Window:
         value; `swapped`: its words change places.
         """
         cdef Shown shown
-        cdef double value
         for shown in self._shown:
             if time_s - shown._renewed_s < window_s:
                 continue
             shown._renewed_s = time_s
-            value = shown._source()
-            if shown._noisy:
-                value *= 1.0 + noise * (2.0 * <double>dice() - 1.0)
-            if spoil is not None:
-                value = spoil(shown.point, value)
-            shown._put(value, swapped)
+            shown.put(shown._source(), dice, noise, spoil, swapped)
 
     def data(self):
         """The registers as they go over the wire; None when one of them is not there."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from panelctl.modbus.maps import Point
-from panelctl.sim.devices import SimMeter, SimNode, SimRelayBoard
+from panelctl.sim.devices import METER_WINDOW_S, SimMeter, SimRelayBoard
+from panelctl.sim.measuring import Measuring
 from panelctl.sim.plant import Contact, Node
 from panelctl.sim.storm.strike import Strike, Undo, nothing
 from panelctl.sim.storm.wire_faults import reply
 from panelctl.sim.storm.world import World
+from panelctl.sim.told import SimNode
 
 
 def the_contact(world: World, strike: Strike) -> Contact:
@@ -32,6 +34,44 @@ def swapped(world: World, strike: Strike) -> Undo:
 
 def own_clock(world: World, strike: Strike) -> Undo:
     return world.hold(the_meter(world, strike), "window_s", 0.1 + 0.9 * strike.amount)
+
+
+def measures(ways: Callable[[float], Measuring]) -> Callable[[World, Strike], Undo]:
+    """A meter that comes by what it shows in another way."""
+
+    def begin(world: World, strike: Strike) -> Undo:
+        return world.hold(the_meter(world, strike), "measuring", ways(strike.amount))
+
+    return begin
+
+
+def seldom(amount: float) -> Measuring:
+    return Measuring(0.2 * 50.0**amount)
+
+
+def averages(amount: float) -> Measuring:
+    return Measuring(0.2 * 25.0**amount, mean=True)
+
+
+def smooths(amount: float) -> Measuring:
+    return Measuring(0.1, filter_s=0.2 * 25.0**amount)
+
+
+def shows_old(amount: float) -> Measuring:
+    """What it shows is of the beginning of the interval before, or older."""
+    return Measuring(0.2 + 0.8 * amount, late_s=0.2 + 1.8 * amount)
+
+
+def apart(amount: float) -> Measuring:
+    return Measuring(0.1 + 0.9 * amount, apart=True)
+
+
+def deadband(amount: float) -> Measuring:
+    return Measuring(METER_WINDOW_S, deadband_a=0.1 + 0.4 * amount)
+
+
+def coarse(amount: float) -> Measuring:
+    return Measuring(METER_WINDOW_S, digit_a=0.1 if amount < 0.5 else 0.5)
 
 
 def spoil(change: Callable[[Point, float, float], float]) -> Callable[[World, Strike], Undo]:

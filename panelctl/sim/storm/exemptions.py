@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from panelctl.core.state.build import MOVES_MOST
 from panelctl.model.circuit import LegMeter, Role, SafeState
+from panelctl.sim.devices import SimMeter
 from panelctl.sim.plant import PlantCircuit
 from panelctl.sim.storm.device_faults import comes_off
 from panelctl.sim.storm.faults import KINDS, Spoils
@@ -15,6 +16,7 @@ from panelctl.units import NS_PER_S
 
 REACHED_S = 4.0  # a device is back within a second, and orders are tried every two
 LIE_LASTS_S = 6.0  # a reading is good for seconds
+UNTRUE = frozenset({Spoils.METER, Spoils.SLOW})
 DOUBT_S, DOUBT_MOST_S = 60.0, 3_600.0  # core/decide/plausibility.py
 NOTHING = frozenset({"zero", "ct_off"})  # a meter that shows nothing
 TOO_MUCH = frozenset({"swapped", "frozen"})  # one that may show more than the mains
@@ -41,6 +43,8 @@ class Exemptions:
         self._cut_ns = -1  # and when that was found out
         self._all_reached = False  # whether everything could be when loads were last summed up
         self._lied_s: dict[str, float] = {}  # when a meter lied last
+        self._slow_s: dict[str, float] = {}  # when one was slow last,
+        self._lags_s: dict[str, float] = {}  # and how slow
         self._leaked_s: dict[str, float] = {}
         self._lies = 0  # of the mains, which are doubted for twice as long each time
         self._doubted_s = 0.0  # until when they may be: a controller then is as if blind
@@ -67,7 +71,13 @@ class Exemptions:
         spoils = KINDS[strike.kind].spoils
         if spoils in (Spoils.LINK, Spoils.METER):
             return strike.target in self._vital or strike.target == "panel"
-        return spoils is not Spoils.NOTHING
+        return spoils not in (Spoils.NOTHING, Spoils.SLOW)
+
+    def begun(self, strike: Strike) -> None:
+        """A fault has begun: what a meter shows may be of a while ago now."""
+        meter, name = self._world.devices.get(strike.target), strike.target
+        if isinstance(meter, SimMeter) and meter.measuring is not None:
+            self._lags_s[name] = max(meter.measuring.reaction_s, self._lags_s.get(name, 0.0))
 
     def begins(self, strike: Strike) -> None:
         """A fault begins."""
@@ -78,6 +88,8 @@ class Exemptions:
         """A fault has ended."""
         self.active = [other for other in self.active if other is not strike]
         self._cut_ns = -1
+        if KINDS[strike.kind].spoils is Spoils.SLOW:
+            self._slow_s[strike.target] = self._lied_s[strike.target] = self._world.now_s
         if KINDS[strike.kind].spoils is Spoils.METER:
             self._lied_s[strike.target] = self._world.now_s
             if strike.target in self._mains or self._outdoes(strike):
@@ -126,7 +138,16 @@ class Exemptions:
         """The meters that show what is not so, or did so lately."""
         now_s = self._world.now_s
         lately = {name for name, at_s in self._lied_s.items() if now_s - at_s < LIE_LASTS_S}
-        return lately | {s.target for s in self.active if KINDS[s.kind].spoils is Spoils.METER}
+        return lately | {s.target for s in self.active if KINDS[s.kind].spoils in UNTRUE}
+
+    @property
+    def lag_s(self) -> float:
+        """How long after a step the slowest meter that is decided by surely shows it."""
+        now_s = self._world.now_s
+        slow = {s.target for s in self.active if KINDS[s.kind].spoils is Spoils.SLOW}
+        slow |= {name for name, at_s in self._slow_s.items() if now_s - at_s < LIE_LASTS_S}
+        lag_s = [self._lags_s.get(name, 0.0) for name in slow & self._vital]
+        return max(lag_s, default=0.0)
 
     @property
     def leaking(self) -> set[str]:

@@ -45,6 +45,7 @@ class Obedience:
         self._figures = figures
         self._found = found
         self._app = world.app
+        self.on_shown: Callable[[CycleRecord], None] = lambda record: None  # people look at it
         self._relays = {
             name: item
             for name, item in world.plant.circuits.items()
@@ -98,7 +99,9 @@ class Obedience:
             self._draws(name, item, line, now_s)
         if record is not None or now_s - self._shown_s >= SHOWN_S:
             self._shown_s = now_s
-            self._compare_shown(record or _read(line), now_s)
+            shown = record or _read(line)
+            self._compare_shown(shown, now_s)
+            self.on_shown(shown)
 
     def _draws(self, name: str, item: PlantCircuit, line: bytes, now_s: float) -> None:
         """Whether a charger draws more than it is told, and people know."""
@@ -144,6 +147,8 @@ class Obedience:
         image, slot = self._app.engine.image, self._app.engine.slots.circuit(name).relay
         if item.contact.closed != self._stood.get(name, (None, 0.0))[0]:
             self._stood[name] = (item.contact.closed, now_s)
+        if any(s.kind == "chatter" and s.target == name for s in self._exemptions.active):
+            self._stood[name] = (None, now_s)  # it moves faster than anybody looks
         known = image.good(slot, self._world.loop.now_ns, self._stale_ns)
         if not known or (image.value[slot] != 0) == item.contact.closed:
             self._misread.discard(name)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from panelctl.sim.devices import SimCharger, SimRelayBoard
+from panelctl.sim.devices import SimRelayBoard
 from panelctl.sim.server import Fault
 from panelctl.sim.storm.device_faults import the_contact
 from panelctl.sim.storm.strike import Strike, Undo, nothing
 from panelctl.sim.storm.wire_faults import put
 from panelctl.sim.storm.world import World
+from panelctl.sim.told import SimCharger
 
 DEVICE_FAILURE = 4
 MOST_MOVES = 8

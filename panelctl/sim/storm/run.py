@@ -16,7 +16,7 @@ from panelctl.control.app import App
 from panelctl.link.protocol import HELLO, RECORD, as_hello
 from panelctl.link.recording import header
 from panelctl.model.panel import Panel
-from panelctl.sim.storm.faults import KINDS
+from panelctl.sim.storm.faults import DRAWN, KINDS
 from panelctl.sim.storm.figures import Figures, Sample, Violation
 from panelctl.sim.storm.strike import Pace, Strike, draw
 from panelctl.sim.storm.watch import Watch
@@ -51,7 +51,7 @@ def targets(panel: Panel) -> dict[str, list[str]]:
 
 
 def plan(
-    panel: Panel, seed: int, duration_s: float, pace: Pace, kinds: Collection[str] = KINDS
+    panel: Panel, seed: int, duration_s: float, pace: Pace, kinds: Collection[str] = DRAWN
 ) -> list[Strike]:
     """The schedule that a seed draws for a panel, of these kinds of faults."""
     longest_s = {name: kind.longest_s for name, kind in KINDS.items()}
@@ -194,6 +194,7 @@ async def _one(world: World, watch: Watch, strike: Strike) -> None:
     world.look()
     watch.begins(strike)
     undo = KINDS[strike.kind].begin(world, strike)
+    watch.exemptions.begun(strike)
     await world.clock.sleep_until(round((strike.end_s + 1.0) * 1e9))
     world.look()
     undo()

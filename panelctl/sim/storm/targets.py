@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from panelctl.model.circuit import Role
-from panelctl.sim.devices import SimCharger, SimMeter, SimNode, SimRelayBoard
+from panelctl.sim.devices import SimMeter, SimRelayBoard
 from panelctl.sim.storm.world import World
+from panelctl.sim.told import SimCharger, SimNode
 
 
 def devices(world: World) -> list[str]:

@@ -11,7 +11,8 @@ V1 no wrong reading of the mains or of a circuit is ever good, unless its meter 
 L1 when the faults have ended everything that fits comes back
 M1 the controller's memory and its tasks do not grow
 
-O1 to O4, of orders, are in obedience.py and restraint.py.
+S8 to S10, of what people feel, are in comfort.py; S11, of what they are shown, in readings.py; O1
+to O4, of orders, in obedience.py and restraint.py.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from collections import Counter, deque
 from panelctl.link.protocol import CALM, RECORD, as_record
 from panelctl.model.circuit import Role, SafeState
 from panelctl.model.record import CycleRecord, EventRecord
-from panelctl.sim.devices import SimNode
 from panelctl.sim.plant import NODE_TAU_S
+from panelctl.sim.storm.comfort import Comfort
 from panelctl.sim.storm.excess import Excess
 from panelctl.sim.storm.exemptions import Exemptions
 from panelctl.sim.storm.figures import Figures, Sample, Sizes, Violation, Worst
@@ -35,6 +36,7 @@ from panelctl.sim.storm.restraint import Restraint
 from panelctl.sim.storm.strike import Strike
 from panelctl.sim.storm.tripping import SHADOW_STEPS, Tripping
 from panelctl.sim.storm.world import STEP_NS, World
+from panelctl.sim.told import SimNode
 from panelctl.units import NS_PER_S
 
 BLIND_SLACK_S = 2.0  # lease, charger and relay follow
@@ -80,6 +82,7 @@ class Watch:
         self._over = Excess(world, self.exemptions, self.in_force, self.figures, self._found)
         self._obedience = Obedience(world, self.exemptions, self.figures, self._found)
         self._restraint = Restraint(world, self._found)
+        self._comfort = Comfort(world, self.exemptions, self.in_force, self._found)
         self._excess: deque[tuple[float, float]] = deque(maxlen=EXCESS_WINDOW)
         self._blind_s = [0.0 for _ in BLIND]
         self._app = world.app
@@ -101,6 +104,7 @@ class Watch:
         self.worst = Worst()
         self.sizes = Sizes(world.loop)
         self._readings = Readings(world)
+        self._obedience.on_shown = self._shown
         self._told_blind: set[str] = set()
         self._unsafe_s: dict[str, float] = {}  # since when a circuit is closed that is to be open
         self._ignored_s = -BLIND_SLACK_S  # when a node did last not do as it was told
@@ -116,12 +120,14 @@ class Watch:
         """A fault begins."""
         self.figures.strikes[strike.kind] += 1
         self.exemptions.begins(strike)
+        self._comfort.disturbed()
         self._weigh_blind()
 
     def ends(self, strike: Strike) -> None:
         """A fault has ended."""
         self.exemptions.ends(strike)
         self._obedience.ends(strike)
+        self._comfort.disturbed()
         self._weigh_blind()
 
     def _weigh_blind(self) -> None:
@@ -159,10 +165,19 @@ class Watch:
             self._read_ns = now_ns
             self.figures.seconds += 1
             self.figures.judged_s += self.exemptions.calm and not self._plant.main.tripped
-            lying = self.exemptions.lying | self.exemptions.leaking
-            for what in self._readings.wrong(lying, now_ns):
+            for what in self._readings.wrong(self._untrue, now_ns):
                 self._found("V1", what)
             self._tripping.put_in(now_s)
+
+    @property
+    def _untrue(self) -> set[str]:
+        """The meters whose readings nobody is blamed for."""
+        return self.exemptions.lying | self.exemptions.leaking
+
+    def _shown(self, record: CycleRecord) -> None:
+        """People look at a record."""
+        for what in self._readings.shown_wrong(record, self._untrue):
+            self._found("S11", what)
 
     def _contacts(self) -> None:
         now_s = self._world.now_s
@@ -184,6 +199,7 @@ class Watch:
                 self._found("S3", f"{name} is always on, and its relay was opened")
             if ordered:
                 self._closed_s[name] = now_s
+                self._comfort.closed(name)
             if not ordered:
                 self._opened_s[name] = now_s
             elif name in self._opened_s:
@@ -293,7 +309,7 @@ class Watch:
 
     def _handed(self, budget_w: float) -> None:
         self._world.look()
-        if not self.exemptions.calm or not self._house:
+        if not self.exemptions.calm or not self._house or self.exemptions.lag_s:
             return
         node = self._nodes[0]
         assert node.node is not None
@@ -312,6 +328,7 @@ class Watch:
     def _line(self, line: bytes) -> None:
         if not line.startswith(RECORD):
             return
+        self._comfort.heard()
         if CALM in line:
             self._obedience.heard(line, None)
             return
@@ -343,6 +360,7 @@ class Watch:
         if place not in ("a", "b"):
             return
         leg = "ab".index(place)
+        self._comfort.shed(circuit.id, leg)
         drew = next(c for c in record["circuits"] if c["id"] == circuit.id)
         if drew["fresh"] and max(drew["a"], default=1.0) < 0.1 and "set_a" not in drew:
             self._found("S5", f"{circuit.id} was shed, and drew nothing")

@@ -31,8 +31,9 @@ from panelctl.link.protocol import Watch, encode_request
 from panelctl.model.panel import Link, Panel
 from panelctl.model.reason import Reason
 from panelctl.model.record import VERSION, CommandRecord
+from panelctl.sim.build import build_devices
 from panelctl.sim.bus import VirtualHost, VirtualLine
-from panelctl.sim.devices import SimDevice, build_devices
+from panelctl.sim.devices import SimDevice, SimMeter
 from panelctl.sim.network import Network, Pipe
 from panelctl.sim.plant import Plant
 from panelctl.sim.storm.life import Household
@@ -59,6 +60,7 @@ class World:
         self.clock = VirtualClock(self.loop)
         self.plant = Plant.of(panel)
         self.devices: dict[str, SimDevice] = build_devices(panel, self.plant, seed)
+        self._meters = [d for d in self.devices.values() if isinstance(d, SimMeter)]
         self.lines: dict[str, VirtualLine] = {}
         self.hosts: dict[str, VirtualHost] = {}
         self.after_step: list[Looker] = []  # called with the time, ns, after each step of the plant
@@ -112,6 +114,9 @@ class World:
                     self._plant_ns += STEP_NS
                     self.household.tell((self._plant_ns - NS_PER_S) / NS_PER_S)
                     self.plant.step(STEP_NS / NS_PER_S)
+                    for meter in self._meters:
+                        if meter.measuring is not None:
+                            meter.follow(self.plant.time_s)
                     for looker in self.after_step:
                         looker(self._plant_ns)
             except Exception as error:
