@@ -10,7 +10,7 @@ from panelctl.clock import Clock
 from panelctl.model.panel import Panel
 from panelctl.sim.bench_socket import BenchSocket
 from panelctl.sim.devices import SimCharger, SimNode, SimRelayBoard, build_devices
-from panelctl.sim.homes import HomePlayer
+from panelctl.sim.homes.player import HomePlayer
 from panelctl.sim.judge import Judge
 from panelctl.sim.plant import Plant
 from panelctl.sim.story import ScenarioPlayer

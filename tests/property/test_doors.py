@@ -32,7 +32,7 @@ from panelctl.modbus.capture import parse_capture
 from panelctl.modbus.maps import load_map, map_names, parse_map
 from panelctl.model.command import ENTRIES
 from panelctl.model.record import VERSION
-from panelctl.sim.homes import read_home
+from panelctl.sim.homes.read import read_home
 from panelctl.sim.plant import Plant
 from panelctl.sim.storm.run import plan, run
 from panelctl.sim.storm.strike import Pace, read_schedule, to_text

@@ -17,7 +17,7 @@ from panelctl.sim.fold.campaign import Unit, draw, live_through, resize
 from panelctl.sim.fold.day import Day
 from panelctl.sim.fold.policies import CAREFUL, clairvoyant_wh, demand, live
 from panelctl.sim.fold.quiescence import FOLLOW
-from panelctl.sim.homes import read_home
+from panelctl.sim.homes.read import read_home
 from panelctl.sim.plant import Plant
 
 FILE = Path("fixtures/panels/home_100a.toml")

@@ -20,7 +20,8 @@ from panelctl.model.circuit import Circuit
 from panelctl.model.panel import Panel
 from panelctl.sim.fold.day import Day, Outcome
 from panelctl.sim.fold.policies import POLICIES, clairvoyant_wh, demand, live
-from panelctl.sim.homes import Home, read_home
+from panelctl.sim.homes.read import read_home
+from panelctl.sim.homes.recorded import Home
 from panelctl.sim.plant import Plant
 
 DAY_S = 86_400

@@ -19,7 +19,7 @@ from panelctl.model.panel import Panel
 from panelctl.sim.breakers import ThermalBreaker
 from panelctl.sim.devices import NOISE_RATIO
 from panelctl.sim.fold.quiescence import Snapshot, Stillness
-from panelctl.sim.homes import Home
+from panelctl.sim.homes.recorded import Home
 from panelctl.sim.plant import Contact, Plant
 from panelctl.sim.truth import COUNTERS, HEAT_SINK, MAINS, truth
 from panelctl.units import NS_PER_S, ns_from_s

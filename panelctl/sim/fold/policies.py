@@ -17,7 +17,7 @@ from itertools import groupby
 from panelctl.model.panel import Panel
 from panelctl.sim.breakers import ThermalBreaker
 from panelctl.sim.fold.day import OVER_RATIO, RESET_S, Outcome
-from panelctl.sim.homes import Home, Series
+from panelctl.sim.homes.recorded import Home, Series
 from panelctl.sim.plant import Plant
 
 Legs = tuple[float, float]
