@@ -55,6 +55,8 @@ def read_table(path: Path, recording: Recording) -> Table:
     """
     said: list[str] = []
     text = _decoded(path.read_bytes(), said)
+    if "\0" in text:
+        raise ValueError("it is no text: save it as UTF-8")
     first, _, rest = text.partition("\n")
     delimiter, skipped = recording.delimiter, 0
     told = re.fullmatch(r'"?sep=(.)"?\s*', first, re.ASCII)
@@ -94,7 +96,10 @@ def _decoded(plain: bytes, said: list[str]) -> str:
         return plain.decode("utf-8")
     except UnicodeDecodeError:
         said.append("it is no UTF-8, read as Windows-1252")
+    try:
         return plain.decode("cp1252")
+    except UnicodeDecodeError:
+        raise ValueError("it is no text: save it as UTF-8") from None
 
 
 def _delimiter(text: str, recording: Recording) -> str:
@@ -169,6 +174,8 @@ def _hint(table: Table, missing: Sequence[str], key: str) -> str:
         len(names) == 2 and NUMBER.fullmatch(names[1])
     ):
         return ", and its first line looks like values: say header = false"
+    if len(names) == 1:
+        return f": no {table.delimiter!r} stands between columns, say delimiter"
     plain = {name.casefold(): name for name in names}
     near = [
         plain[match]
