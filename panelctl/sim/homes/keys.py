@@ -115,7 +115,10 @@ def _columns(table: _Table, header: bool, plant: Plant) -> dict[str, str]:
         where = f"columns.{column}"
         if not header and not re.fullmatch(r"\d{1,4}", column, re.ASCII):
             table.wrong(where, "", "without a header a column is a number, from 0")
-        if circuit in plant.circuits and circuit not in circuits:
+        if isinstance(circuit, dict):
+            told = 'is a table: put a name with dots into quotes, as "sensor.dryer" = "dryer"'
+            table.wrong(where, repr(circuit)[:60], told)
+        elif isinstance(circuit, str) and circuit in plant.circuits and circuit not in circuits:
             told = "is the compute node's: that follows its budget, no recording"
             table.wrong(where, repr(circuit), told)
         elif circuit not in circuits:
