@@ -12,7 +12,7 @@ from panelctl.model.panel import Panel
 from panelctl.sim.fold.day import Day
 from panelctl.sim.fold.relayed import RELAYED, live_relayed
 from panelctl.sim.fold.wishes import demand, wanted_wh, wishes
-from panelctl.sim.homes import Home, Series
+from panelctl.sim.homes.recorded import Home, Series
 
 PANEL = read_panel(Path("fixtures/panels/home_100a.toml"))
 HOUR_S = 3600.0

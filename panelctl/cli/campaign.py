@@ -65,7 +65,7 @@ def command(
     and a minute's average. Households are sized to the service (60, 100, 125 and 200 A, or
     --service). Code 1 when panelctl let a preventable trip happen.
     """
-    from panelctl.sim.fold.campaign import OURS, Lived, draw, run, summary, table
+    from panelctl.sim.fold.campaign import OURS, Lived, draw, notes, run, summary, table
 
     if len(panels) not in (1, len(homes)):
         raise click.UsageError("give one --panel, or one for each --home")
@@ -83,6 +83,7 @@ def command(
     minutes = (time.monotonic() - begun_s) / 60
     plain |= {
         "scale": scale,
+        "recordings": notes(pairs),
         "version": __version__,
         "days_per_minute": round(len(lived) / minutes, 1),
     }
@@ -105,5 +106,8 @@ def command(
                 f"{plain['bound_per_recorded_day']:.2g} if each recorded day counts once (95 %)"
             )
         click.echo(table(plain))
+        click.echo("What was read:")
+        for told in plain["recordings"]:
+            click.echo(f"- {told}")
     if plain["all"][OURS]["trips_preventable"]:
         raise SystemExit(1)

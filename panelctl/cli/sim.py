@@ -53,7 +53,8 @@ def command(
     """
     from panelctl.config.load import read_panel
     from panelctl.field.timing import TimerfdClock
-    from panelctl.sim.homes import HomePlayer, read_home
+    from panelctl.sim.homes.player import HomePlayer
+    from panelctl.sim.homes.read import read_home
     from panelctl.sim.house import House
     from panelctl.sim.plant import Plant
     from panelctl.sim.story import ScenarioPlayer, read_story
@@ -64,8 +65,8 @@ def command(
     player: ScenarioPlayer | HomePlayer
     if home is not None:
         recorded = read_home(home, plant)
-        if recorded.dropped:
-            click.echo(f"{home}: {recorded.dropped} impossible values were left out", err=True)
+        for notes in recorded.notes:
+            click.echo(notes.words(), err=True)
         player = HomePlayer(recorded, plant)
     else:
         player = ScenarioPlayer(read_story(story or folder / "story.toml", plant), plant)

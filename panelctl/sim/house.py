@@ -11,7 +11,7 @@ from panelctl.model.panel import Panel
 from panelctl.sim.bench_socket import BenchSocket
 from panelctl.sim.build import build_devices
 from panelctl.sim.devices import SimMeter, SimRelayBoard
-from panelctl.sim.homes import HomePlayer
+from panelctl.sim.homes.player import HomePlayer
 from panelctl.sim.judge import Judge
 from panelctl.sim.plant import Plant
 from panelctl.sim.story import ScenarioPlayer

@@ -21,12 +21,13 @@ from panelctl.model.relay import Claim
 from panelctl.sim import devices, gateway, segment, told
 from panelctl.sim.devices import SimDevice
 from panelctl.sim.direct import DirectRun
-from panelctl.sim.homes import HomePlayer, read_home
+from panelctl.sim.homes.player import HomePlayer
 from panelctl.sim.plant import Plant
 from panelctl.sim.server import Fault, answer_pdu, refusal
 from panelctl.sim.storm.faults import KINDS
 from panelctl.sim.storm.run import plan, run
 from panelctl.sim.storm.strike import Pace
+from tests.baseline.homes_then import read_home
 from tests.baseline.stream import projection
 from tests.baseline.then import as_then
 

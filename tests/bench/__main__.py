@@ -1,10 +1,10 @@
 """`python -m tests.bench`: measure, print the table, write build/bench.json.
 
 Exit code 1 when a target is missed. `--seconds 60` shortens the two runs of the controller, which
-take ten minutes each otherwise; `--only core` (or `house`, `waist`, `bus`, `vices`, `orders`,
-`storm`, `run`, `serve`) omits others. `--only test` measures how long `make test` takes, and is
-never done unasked. `--docs` measures nothing and writes docs/reference/performance.md from the last
-build/bench.json.
+take ten minutes each otherwise; `--only core` (or `house`, `homes`, `waist`, `bus`, `vices`,
+`orders`, `storm`, `run`, `serve`) omits others. `--only test` measures how long `make test` takes,
+and is never done unasked. `--docs` measures nothing and writes docs/reference/performance.md from
+the last build/bench.json.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tests.bench.bus_bench import bus_rows
 from tests.bench.core_bench import step_rows
+from tests.bench.homes_bench import homes_rows
 from tests.bench.house_bench import house_rows, test_seconds_row
 from tests.bench.mismatch import mismatch_rows
 from tests.bench.orders_bench import orders_rows
@@ -29,7 +30,7 @@ from tests.bench.vice_bench import vice_rows
 from tests.bench.waist_bench import waist_rows
 
 OUT = Path("build/bench.json")
-PARTS = ("core", "house", "waist", "bus", "vices", "orders", "storm", "run", "serve")
+PARTS = ("core", "house", "homes", "waist", "bus", "vices", "orders", "storm", "run", "serve")
 PAGE = Path("docs/reference/performance.md")
 
 
@@ -47,6 +48,7 @@ def main() -> None:
     parts: dict[str, Callable[[], list[Row]]] = {
         "core": lambda: solve_rows() + step_rows() + mismatch_rows(),
         "house": house_rows,
+        "homes": homes_rows,
         "bus": lambda: bus_rows() + panel48_rows(options.seconds),
         "vices": vice_rows,
         "orders": orders_rows,

@@ -16,7 +16,8 @@ from panelctl.model.breaker import DEFAULT_DERATE, Curve
 from panelctl.model.panel import Panel
 from panelctl.sim import breakers
 from panelctl.sim.direct import DirectRun
-from panelctl.sim.homes import HomePlayer, read_home
+from panelctl.sim.homes.player import HomePlayer
+from panelctl.sim.homes.read import read_home
 from panelctl.sim.plant import Plant
 from tests.bench.rows import Row, at_most, reported
 

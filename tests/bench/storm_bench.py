@@ -9,7 +9,7 @@ from pathlib import Path
 from panelctl.config.load import read_panel
 from panelctl.sim.fold.campaign import Unit, draw, resize
 from panelctl.sim.fold.day import Day
-from panelctl.sim.homes import read_home
+from panelctl.sim.homes.read import read_home
 from panelctl.sim.storm.run import plan, run
 from panelctl.sim.storm.strike import PROFILES
 from tests.bench.rows import Row, at_least, at_most, quantile, reported

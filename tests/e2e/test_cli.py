@@ -59,6 +59,22 @@ def test_schema_help_and_wrong_options() -> None:
     assert panelctl("nothing").returncode == 2
 
 
+def test_what_was_left_out_of_a_recorded_home_is_said(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("time,w\n2026-01-01 00:00,100\n2026-01-01 00:01,\n")
+    home = tmp_path / "home.toml"
+    text = '[[recording]]\nfile = "x.csv"\ncolumns = { w = "dryer" }\n'
+    home.write_text(text)
+    command = [sys.executable, "-m", "panelctl", "sim", "--home", str(home)]
+    done = subprocess.run(command, input="", capture_output=True, text=True, timeout=30, check=True)
+    assert "x.csv, column 'w' for dryer: 1 values; 1 blank" in done.stderr
+    assert "(row 3)" in done.stderr
+    home.write_text(text.replace("w =", "watts ="))
+    done = panelctl("sim", "--home", str(home))
+    assert done.returncode == 2
+    assert "it has no column 'watts'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_no_controller_is_said_plainly(tmp_path: Path) -> None:
     done = panelctl("status", "--socket", str(tmp_path / "none"))
     assert done.returncode == 2

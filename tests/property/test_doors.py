@@ -11,7 +11,9 @@ import gzip
 import json
 import random
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import orjson
@@ -32,11 +34,12 @@ from panelctl.modbus.capture import parse_capture
 from panelctl.modbus.maps import load_map, map_names, parse_map
 from panelctl.model.command import ENTRIES
 from panelctl.model.record import VERSION
-from panelctl.sim.homes import read_home
+from panelctl.sim.homes.read import read_home
 from panelctl.sim.plant import Plant
 from panelctl.sim.storm.run import plan, run
 from panelctl.sim.storm.strike import Pace, read_schedule, to_text
 from panelctl.sim.story import parse_story
+from tests.homes.kept import Case, cases, panel, write
 from tests.records import demo_hello
 
 HELLO = demo_hello()
@@ -181,26 +184,12 @@ def test_any_capture_and_story(seed: int) -> None:
 
 
 @SLOW
-@given(st.integers(0, 1 << 40))
-def test_any_home(seed: int) -> None:
-    folder = Path("build/doors")
-    folder.mkdir(parents=True, exist_ok=True)
-    home, rows = folder / f"{seed}.toml", folder / f"{seed}.csv"
-    rows.write_text(
-        mutated("time,a\n" + "2026-01-01 00:00:00,5\n2026-01-01 00:01:00,7\n" * 4, seed)
-    )
-    home.write_text(
-        mutated(
-            f'[[recording]]\nfile = "{rows.name}"\ncolumns = {{ a = "dryer" }}\nscale = 1\n', seed
-        )
-    )
-    try:
-        read_home(home, Plant.of(PANEL))
-    except ConfigError:
-        pass
-    finally:
-        home.unlink()
-        rows.unlink()
+@given(st.integers(0, 1 << 40), st.sampled_from([case for case in cases() if case.csv]))
+def test_any_home(seed: int, case: Case) -> None:
+    home, rows = mutated(case.home, seed), mutated(case.csv, seed + 1)
+    with TemporaryDirectory() as folder, suppress(ConfigError):
+        path = write(replace(case, home=home, csv=rows, encoding="utf-8"), Path(folder))
+        assert read_home(path, Plant.of(panel())).span_s > 0
 
 
 @SLOW

@@ -9,7 +9,8 @@ import pytest
 from panelctl.config.load import read_panel
 from panelctl.errors import ConfigError
 from panelctl.sim.direct import DirectRun
-from panelctl.sim.homes import HomePlayer, read_home
+from panelctl.sim.homes.player import HomePlayer
+from panelctl.sim.homes.read import read_home
 from panelctl.sim.plant import Plant
 from tests.bench import mismatch
 
@@ -57,7 +58,7 @@ def test_the_same_days_without_control_do_trip() -> None:
 def test_real_recordings_have_defects_and_they_are_counted() -> None:
     plant = Plant.of(read_panel(DEMO))
     home = read_home(HOMES / "tracebase_demo.toml", plant)
-    assert home.dropped > 0
+    assert sum(notes.repeated for notes in home.notes) > 0
     assert {series.circuit for series in home.series} == {"dryer", "kitchen_1", "refrigerator"}
     dryer = next(series for series in home.series if series.circuit == "dryer")
     assert max(dryer.watts) > 1000
@@ -72,9 +73,9 @@ def test_real_recordings_have_defects_and_they_are_counted() -> None:
         ("", "recording"),
         ('[[recording]]\nfile = "none.csv"\ncolumns = { a = "dryer" }\n', "cannot be used"),
         ('[[recording]]\nfile = "x.csv"\ncolumns = { w = "nobody" }\n', "no circuit"),
-        ('[[recording]]\nfile = "x.csv"\ncolumns = { z = "dryer" }\n', "no column"),
+        ('[[recording]]\nfile = "x.csv"\ncolumns = { z = "dryer" }\n', "no column 'z'"),
         ('[[recording]]\nfile = "x.csv"\nscale = 0\ncolumns = { w = "dryer" }\n', "scale"),
-        ('[[recording]]\nfile = "bad.csv"\ncolumns = { w = "dryer" }\n', "cannot be used"),
+        ('[[recording]]\nfile = "bad.csv"\ncolumns = { w = "dryer" }\n', "row 2, column 'w'"),
         ('[[recording]]\nfile = "torn.csv.gz"\ncolumns = { w = "dryer" }\n', "cannot be used"),
     ],
 )
@@ -89,7 +90,7 @@ def test_wrong_home_files(tmp_path: Path, text: str, says: str) -> None:
         read_home(path, Plant.of(read_panel(DEMO)))
 
 
-def test_impossible_values_are_dropped(tmp_path: Path) -> None:
+def test_impossible_values_are_left_out_and_told(tmp_path: Path) -> None:
     rows = ["time,w"]
     for second, value in enumerate(("10", "nan", "-5", "1e9", "20")):
         rows.append(f"2026-01-01 00:00:0{second},{value}")
@@ -97,8 +98,10 @@ def test_impossible_values_are_dropped(tmp_path: Path) -> None:
     path = tmp_path / "home.toml"
     path.write_text('[[recording]]\nfile = "x.csv"\ncolumns = { w = "dryer" }\n')
     home = read_home(path, Plant.of(read_panel(DEMO)))
-    assert home.dropped == 3
-    assert list(home.series[0].watts) == [10.0, 20.0]
+    told = next(notes for notes in home.notes if notes.column == "w")
+    assert (told.rows, told.blank, told.negative, told.glitches) == (2, 1, 1, 1)
+    assert list(home.series[0].at_s) == [0.0, 1.0, 4.0]
+    assert list(home.series[0].watts) == [10.0, 0.0, 20.0]
 
 
 @pytest.mark.slow

@@ -12,13 +12,14 @@ import pytest
 from scipy.optimize import linprog
 
 from panelctl.config.load import read_panel
+from panelctl.errors import ConfigError
 from panelctl.model.panel import Panel
 from panelctl.sim.fold.campaign import Unit, draw, live_through, resize
 from panelctl.sim.fold.day import Day
 from panelctl.sim.fold.policies import CAREFUL, clairvoyant_wh, live
 from panelctl.sim.fold.quiescence import FOLLOW
 from panelctl.sim.fold.wishes import demand, wishes
-from panelctl.sim.homes import read_home
+from panelctl.sim.homes.read import read_home
 from panelctl.sim.plant import Plant
 
 FILE = Path("fixtures/panels/home_100a.toml")
@@ -172,6 +173,14 @@ def test_units_follow_from_the_seed() -> None:
     assert {unit.service_a for unit in units} == {60.0, 100.0}
 
 
+def test_a_home_of_one_row_is_no_campaign(tmp_path: Path) -> None:
+    (tmp_path / "h.csv").write_text("time,w\n2026-01-01 00:00:00,100\n")
+    home = tmp_path / "h.toml"
+    home.write_text('[[recording]]\nfile = "h.csv"\ncolumns = { w = "outlets" }\n')
+    with pytest.raises(ConfigError, match="one row"):
+        draw([(FILE, home)], [60.0], 1, 1)
+
+
 def test_the_command_writes_its_figures(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "panelctl", "campaign", "--panel", str(FILE), "--home"]
     command += [str(HOME), "--days", "2", "--seed", "9", "--service", "100", "--json"]
@@ -187,3 +196,4 @@ def test_the_command_writes_its_figures(tmp_path: Path) -> None:
     assert told["panel_days"] == 2
     assert told["all"]["panelctl"]["trips_preventable"] == 0
     assert set(told["services"]) == {"100"}
+    assert any("for water_heater" in said for said in told["recordings"])

@@ -13,7 +13,8 @@ from panelctl.model.command import CloseRelay, OpenRelay
 from panelctl.sim.fold.day import Day
 from panelctl.sim.fold.relayed import RELAYED, live_relayed
 from panelctl.sim.fold.wishes import Wish, demand, held, wishes
-from panelctl.sim.homes import Series, read_home
+from panelctl.sim.homes.read import read_home
+from panelctl.sim.homes.recorded import Series
 from panelctl.sim.plant import Plant
 from tests.fold_cases import CASES, HOUR_S, PANEL, energy_error_wh, home
 

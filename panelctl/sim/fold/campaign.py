@@ -16,13 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from panelctl.config.load import read_panel
+from panelctl.errors import ConfigError, Problem
 from panelctl.model.circuit import Circuit
 from panelctl.model.panel import Panel
 from panelctl.sim.fold.day import Day, Outcome
 from panelctl.sim.fold.policies import POLICIES, clairvoyant_wh, live
 from panelctl.sim.fold.relayed import RELAYED, live_relayed
 from panelctl.sim.fold.wishes import demand, wanted_wh, wishes
-from panelctl.sim.homes import Home, read_home
+from panelctl.sim.homes.read import read_home
+from panelctl.sim.homes.recorded import Home
 from panelctl.sim.plant import Plant
 
 DAY_S = 86_400
@@ -133,7 +135,11 @@ def draw(
 
 
 def _span_s(panel: Path, home: Path) -> float:
-    return _files(panel, home)[1].span_s
+    recorded = _files(panel, home)[1]
+    if recorded.rows == 1:
+        told = "has one row, which is no day: a campaign needs what changes with time"
+        raise ConfigError(str(home), [Problem("recording", "", told)])
+    return recorded.span_s
 
 
 @lru_cache(FILES_KEPT)
@@ -141,6 +147,11 @@ def _files(panel: Path, home: Path) -> tuple[Panel, Home]:
     """A panel file and a recorded home: a process reads each pair of them once."""
     file = read_panel(panel)
     return file, read_home(home, Plant.of(file))
+
+
+def notes(pairs: list[tuple[Path, Path]]) -> list[str]:
+    """What was read of the recordings, and what was left out, in words."""
+    return list(dict.fromkeys(note.words() for pair in pairs for note in _files(*pair)[1].notes))
 
 
 def live_through(unit: Unit) -> Lived:

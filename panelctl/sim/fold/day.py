@@ -21,7 +21,7 @@ from panelctl.sim.devices import NOISE_RATIO
 from panelctl.sim.fold.quiescence import Snapshot, Stillness
 from panelctl.sim.fold.waiting import Waited, Waiting
 from panelctl.sim.fold.wishes import Wish, wishes
-from panelctl.sim.homes import Home
+from panelctl.sim.homes.recorded import Home
 from panelctl.sim.plant import Contact, Plant
 from panelctl.sim.truth import COUNTERS, HEAT_SINK, MAINS, truth
 from panelctl.units import NS_PER_S, ns_from_s

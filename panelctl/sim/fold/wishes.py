@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from panelctl.model.circuit import Circuit
 from panelctl.model.panel import Panel
-from panelctl.sim.homes import Home, Series
+from panelctl.sim.homes.recorded import Home, Series
 from panelctl.sim.plant import Plant
 
 Legs = tuple[float, float]
