@@ -31,6 +31,8 @@ class Node:
     tau_s: float
     draw_w: float
     jobs_ratio: float
+    late_s: float
+    boots_s: float
     def __init__(self, floor_w: float, max_w: float) -> None: ...
     def tell(self, budget_w: float, lease_s: float, stop: bool) -> None: ...
 
@@ -42,6 +44,10 @@ class Charger:
     quiet_s: float
     car_a: float
     draw_a: float
+    takes_ratio: float
+    starts_s: float
+    ramp_a_s: float
+    holds_a: float
     def __init__(self, max_a: float, fallback_a: float) -> None: ...
     def tell(self, setpoint_a: float) -> None: ...
 

@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from panelctl.sim.storm import device_faults as device
 from panelctl.sim.storm import house_faults as house
+from panelctl.sim.storm import load_faults as load
 from panelctl.sim.storm import order_faults as order
 from panelctl.sim.storm import targets as at
 from panelctl.sim.storm import wire_faults as wire
@@ -109,6 +110,24 @@ KINDS: dict[str, Kind] = {
     "node_oscillates": Kind(Spoils.NODE, 60, at.nodes, device.node_oscillates),
     "node_dies": Kind(Spoils.NODE, 60, at.nodes, device.node_dies),
     "node_lies": Kind(Spoils.NOTHING, 120, at.nodes, device.node_lies),
+    "node_late": Kind(Spoils.NODE, 120, at.nodes, load.node("late_s", lambda x: 0.1 + 1.9 * x)),
+    "node_boots": Kind(
+        Spoils.NOTHING, 600, at.nodes, load.node("boots_s", lambda x: 30.0 + 150.0 * x)
+    ),
+    "car_takes_more": Kind(
+        Spoils.NOTHING, 300, load.cars, load.car("takes_ratio", lambda x: 1.0 + 0.1 * x), open=True
+    ),
+    "car_starts_late": Kind(
+        Spoils.NOTHING, 300, load.cars, load.car("starts_s", lambda x: 2.0 + 58.0 * x)
+    ),
+    "car_ramps": Kind(
+        Spoils.NOTHING, 300, load.cars, load.car("ramp_a_s", lambda x: 0.5 + 4.5 * x)
+    ),
+    "car_holds": Kind(Spoils.NOTHING, 120, load.cars, load.car("holds_a", lambda x: 6.0)),
+    "car_leaves": Kind(Spoils.NOTHING, 120, load.cars, load.car_leaves),
+    "pulses": Kind(Spoils.NOTHING, 120, load.loads, load.pulses),
+    "thermostat": Kind(Spoils.NOTHING, 300, load.loads, load.thermostat),
+    "compressor": Kind(Spoils.NOTHING, 300, load.loads, load.compressor),
     "inrush": Kind(Spoils.NOTHING, 1, at.plain, house.inrush),
     "overload": Kind(Spoils.NOTHING, 120, at.watched, house.overload),
     "motor_train": Kind(Spoils.NOTHING, 10, at.panel, house.motor_train),
