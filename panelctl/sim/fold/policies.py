@@ -25,7 +25,9 @@ Policy = Callable[[Sequence[Legs], float, float], Iterator[float]]
 
 
 def demand(panel: Panel, home: Home, begin_s: float, span_s: int, scale: float) -> list[list[Legs]]:
-    """What the household wants by second, A per leg: all of it, and what has no relay of ours."""
+    """What the household wants by second, A per leg, less what its sources give: all of it, and
+    what has no relay of ours.
+    """
     plant = Plant.of(panel)
     every = [array("d", bytes(8 * span_s)) for _ in range(2)]
     fixed = [array("d", bytes(8 * span_s)) for _ in range(2)]
@@ -33,7 +35,7 @@ def demand(panel: Panel, home: Home, begin_s: float, span_s: int, scale: float) 
         item = plant.circuits[series.circuit]
         sums = [every] if item.circuit.controlled else [every, fixed]
         for first, end, watts in _held(series, home.span_s, begin_s, span_s):
-            amps = watts * scale / item.volts
+            amps = watts * scale / item.volts * (1 if item.circuit.source is None else -1)
             if not amps:
                 continue
             for leg in item.circuit.legs:
