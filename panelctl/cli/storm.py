@@ -80,6 +80,7 @@ def command(
     from panelctl.sim.storm.faults import KINDS
     from panelctl.sim.storm.run import plan, targets
     from panelctl.sim.storm.strike import PROFILES, read_schedule
+    from panelctl.sim.storm.verdict import all_storms, one_storm, verdict
 
     if record is not None and seeds > 1:
         raise click.UsageError("--record takes one storm: leave --seeds out")
@@ -102,7 +103,7 @@ def command(
         results.append(result)
         speeds.append(duration_s / (time.monotonic() - begun_s))
         if not as_json:
-            _print(result, speeds[-1])
+            click.echo("\n".join(one_storm(result, speeds[-1])))
         if result.violations:
             kept = strikes
             if shrink:
@@ -118,6 +119,8 @@ def command(
     _write(out, json.dumps(plain, indent=1) + "\n")
     if as_json:
         click.echo(json.dumps(plain))
+    else:
+        click.echo("\n".join([*all_storms(results), verdict(results)]))
     if any(result.violations for result in results):
         raise SystemExit(1)
 
@@ -125,8 +128,10 @@ def command(
 def _plain(results: list[Result], speeds: list[float]) -> dict[str, Any]:
     """What the storms came to, ready for JSON; `speeds` in times life."""
     from panelctl.sim.storm import report
+    from panelctl.sim.storm.verdict import verdict
 
     return {
+        "verdict": verdict(results),
         "version": _build(),
         "python": platform.python_version(),
         "speedup": round(statistics.median(speeds), 1),
@@ -192,24 +197,6 @@ class _Bar:
     def __exit__(self, *exc: object) -> None:
         if self._bar is not None:
             self._bar.__exit__(None, None, None)
-
-
-def _print(result: Result, speed: float) -> None:
-    figures = result.figures
-    over = ", ".join(f"{n} {bound}" for bound, n in sorted(figures.over_s.items())) or "none"
-    click.echo(
-        f"seed {result.seed}: {result.duration_s / 3600:.2f} h at {speed:.0f} times life, "
-        f"{len(result.strikes)} faults of {len(figures.strikes)} kinds, digest {result.digest}\n"
-        f"  trips {figures.trips} ({figures.preventable_trips} preventable), "
-        f"over the limit {figures.over_total_s:.1f} s in all (times: {over})\n"
-        f"  {figures.sheds} shed, {figures.restores} restored, {figures.relay_moves} relay moves, "
-        f"node {figures.compute_wh / 1000:.1f} kWh; "
-        f"{figures.judged_s / max(figures.seconds, 1):.0%} of the time judged for S2, S5 and S7"
-    )
-    for violation in result.violations[:20]:
-        click.echo(f"  {violation.check} at {violation.at_s:.3f} s: {violation.what}")
-    if len(result.violations) > 20:
-        click.echo(f"  and {len(result.violations) - 20} more")
 
 
 def _shrink(panel: Panel, text: str, result: Result, rest_s: float, quiet: bool) -> list[Strike]:
