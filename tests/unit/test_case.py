@@ -70,16 +70,20 @@ SECRETS = [
 
 
 def record_into(
-    file: Path, text: str, steps: int = 60, commands: dict[int, list[Command]] = COMMANDS
+    file: Path,
+    text: str,
+    steps: int = 60,
+    commands: dict[int, list[Command]] = COMMANDS,
+    shadow: bool = False,
 ) -> None:
     """A recording as the controller writes it, of a rig that is read steadily."""
     panel = parse_panel(text, "panel.toml")
-    rig = EngineRig(panel)
+    rig = EngineRig(panel.all_armed() if shadow else panel)
     start = Start(Kept(serials={"mains": "77-secret"}), rig.now_ns, WALL_S)
     start.resume(rig.engine)
-    publisher = Publisher(rig.engine)
+    publisher = Publisher(rig.engine, shadow=shadow)
     with file.open("wb") as out:
-        out.write(header(describe_panel(panel, text, start)))
+        out.write(header(describe_panel(panel, text, start, shadow)))
         for number in range(steps):
             asked: Sequence[Command] = commands.get(number, [])
             out.write(line_of(stepped(rig, publisher, list(asked), number)))
@@ -157,6 +161,29 @@ def test_circuits_that_are_called_as_a_case_calls_them(tmp_path: Path) -> None:
     idents = {circuit["id"] for circuit in read_recording(case).hello["circuits"]}
     assert not idents & {"c1", "limit"}
     assert "c1" not in case.read_text().replace("cx1", "")
+
+
+def test_what_was_recorded_in_shadow_is_a_case_too(tmp_path: Path) -> None:
+    file, case = tmp_path / "night.jsonl", tmp_path / "case.jsonl"
+    unarmed = (DEMO.read_text() + TANK).replace("armed = true", "armed = false")
+    record_into(file, unarmed, shadow=True)
+    make_case(file, case, Part(2.0), quiet)
+    recording = read_recording(case)
+    assert recording.hello["shadow"]
+    assert not any(circuit["armed"] for circuit in recording.hello["circuits"])
+    again = replay(parse_panel(recording.hello["config"], ""), recording)
+    assert again.difference is None
+    assert again.cycles == 40
+
+
+def test_any_name_may_stand_in_a_panel_file(tmp_path: Path) -> None:
+    """Also what is something to a regular expression, or to TOML; and in a comment."""
+    file, case = tmp_path / "night.jsonl", tmp_path / "case.jsonl"
+    name = "Küche (Anna's) [1+1] \\\\d.*"
+    text = TEXT.replace("Dryer of Anna Smith", name) + "\n# the meter hangs behind Anna's coats\n"
+    record_into(file, text)
+    make_case(file, case, Part(), quiet)
+    assert "Anna" not in case.read_text()
 
 
 def test_what_an_other_version_decided_is_no_case(night: Path) -> None:
