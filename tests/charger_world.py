@@ -67,7 +67,7 @@ class ChargerWorld:
     told: list[tuple[float, float]] = field(default_factory=list)  # when it was told what, A
 
     def __post_init__(self) -> None:
-        self.world.household.tell = lambda now_s: None  # type: ignore[method-assign]  # by hand
+        self.world.household.tell = lambda now_s: False  # type: ignore[method-assign]  # by hand
         for item in self.world.plant.circuits.values():
             if item.node is None and item.charger is None:
                 item.demand_w = 0.0

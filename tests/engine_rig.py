@@ -4,8 +4,10 @@ to the demo's panel file.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from panelctl.core.engine import Engine
-from panelctl.model.command import Command
+from panelctl.model.command import Command, Verdict
 from panelctl.model.metering import Quality
 from panelctl.model.panel import Panel
 
@@ -52,6 +54,10 @@ class EngineRig:
 
     def step(self, *commands: Command) -> list[str]:
         """One step at 10 Hz; what was refused."""
+        return [verdict.why for verdict in self.decide(commands) if not verdict.accepted]
+
+    def decide(self, commands: Sequence[Command]) -> list[Verdict]:
+        """The same; what became of each command."""
         image = self.engine.image
         for name, slot in image.slot.items():
             if name in self.unread:
@@ -68,7 +74,7 @@ class EngineRig:
         image.latch()
         verdicts = self.engine.step(self.now_ns, commands)
         self.now_ns += S // 10
-        return [verdict.why for verdict in verdicts if not verdict.accepted]
+        return verdicts
 
     def run(self, seconds: float) -> None:
         """Steps for so long."""

@@ -34,6 +34,7 @@ VERBS = {
     **{entry.verb: entry.short for entry in COMMANDS if " " not in entry.verb},
     "record": "Record every cycle into a file.",
     "report": "A recording as a whole, in numbers.",
+    "case": "A part of a recording as a test that says nothing of whose it is.",
     "replay": "Decide a recording again, to the bit.",
     "storm": "The whole application under faults, on simulated time.",
     "campaign": "Recorded homes under panelctl and under what others do.",

@@ -31,9 +31,9 @@ from panelctl.errors import PanelctlError
     "--home",
     "homes",
     multiple=True,
-    required=True,
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    help="A recorded home (docs/how-to/simulate-a-recorded-home.md). May be repeated.",
+    help="A recorded home (docs/how-to/simulate-a-recorded-home.md). May be repeated; without one "
+    "a household that the panel may have.",
 )
 @click.option("--service", "services", multiple=True, type=click.FloatRange(20, 1200), help="A.")
 @click.option("--days", type=click.IntRange(1, 1_000_000), default=40, show_default=True)
@@ -61,15 +61,17 @@ def command(
 ) -> None:
     """Live through recorded days ten times a second, and compare.
 
-    Every day is lived under panelctl, under no control, a static allotment, loops of 30 s and 1 s
-    and a minute's average. Households are sized to the service (60, 100, 125 and 200 A, or
-    --service). Code 1 when panelctl let a preventable trip happen.
+    Every day is lived under panelctl, under no control, a static allotment, loops of 30 s and 1 s,
+    a minute's average, and by others who have relays: a ladder by the minute, a forecast of a
+    quarter of an hour, a clairvoyant. Households are sized to the service (60, 100, 125 and 200 A,
+    or --service). Code 1 when panelctl let a preventable trip happen.
     """
     from panelctl.sim.fold.campaign import OURS, Lived, draw, notes, run, summary, table
 
-    if len(panels) not in (1, len(homes)):
+    if homes and len(panels) not in (1, len(homes)):
         raise click.UsageError("give one --panel, or one for each --home")
-    pairs = list(zip(panels if len(panels) > 1 else panels * len(homes), homes, strict=True))
+    given: tuple[Path | None, ...] = homes or (None,) * len(panels)
+    pairs = list(zip(panels if len(panels) > 1 else panels * len(given), given, strict=True))
     number = secrets.randbelow(1_000_000) if seed is None else seed
     units = draw(pairs, list(services or (60.0, 100.0, 125.0, 200.0)), days, number, scale)
     begun_s = time.monotonic()
@@ -83,7 +85,7 @@ def command(
     minutes = (time.monotonic() - begun_s) / 60
     plain |= {
         "scale": scale,
-        "recordings": notes(pairs),
+        "recordings": notes(pairs, number),
         "version": __version__,
         "days_per_minute": round(len(lived) / minutes, 1),
     }

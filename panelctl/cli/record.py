@@ -12,7 +12,7 @@ from panelctl.cli.demo import seconds
 from panelctl.cli.options import json_option, socket_option
 from panelctl.errors import SocketError
 from panelctl.link.client import ControlClient
-from panelctl.link.recording import header, open_recording
+from panelctl.link.recording import header, line_of, open_recording
 
 POLL_S = 0.005  # a controller has read its meters for the first time after some 50 ms
 
@@ -43,7 +43,7 @@ def command(file: Path, duration: str, wait: bool, socket_path: Path, as_json: b
             with recording:
                 recording.write(header(client.hello))
                 for record in client.watch():
-                    recording.write(json.dumps(record, separators=(",", ":")).encode() + b"\n")
+                    recording.write(line_of(record))
                     records, cycles = records + 1, cycles + len(record["decisions"])
                     if end_s is not None and time.monotonic() >= end_s:
                         break

@@ -22,8 +22,9 @@ from panelctl.cli.options import json_option
 def command(file: Path, config: Path | None, as_json: bool) -> None:
     """Decide every recorded cycle again from its readings and commands, and compare to the bit.
 
-    The recording has to begin with the controller's first cycle. Code 1 when something differs:
-    another version of panelctl, or (with --config) another panel file decides otherwise.
+    The recording has to begin with the controller's first cycle, or be a case (`panelctl case`).
+    Code 1 when something differs: another version of panelctl, or (with --config) another panel
+    file decides otherwise.
     """
     from panelctl.config.load import parse_panel, read_panel
     from panelctl.control.replay import replay

@@ -27,6 +27,24 @@ DEMO = Path(__file__).parent.parent / "sim" / "demo.toml"
 SHRINK_RUNS = 60
 
 
+def _kinds(given: str | None) -> frozenset[str] | None:
+    """The kinds that are asked for. Raises click.BadParameter."""
+    from panelctl.sim.storm.faults import DRAWN, KINDS
+
+    if given is None:
+        return None
+    if given.strip() == "list":
+        for name in sorted(KINDS):
+            click.echo(f"{name}{'' if name in DRAWN else '  (open: only where it is named)'}")
+        raise click.exceptions.Exit(0)
+    names = frozenset(name.strip() for name in given.split(",") if name.strip())
+    unknown = sorted(names - KINDS.keys())
+    if unknown or not names:
+        wrong = f"{', '.join(unknown)}: no such kind" if unknown else "no kind is named"
+        raise click.BadParameter(f"{wrong}; `panelctl storm --kinds list` names all")
+    return names
+
+
 @click.command(
     "storm",
     epilog="Example: panelctl storm --seed 7 --days 0.1 --config /etc/panelctl/panel.toml",
@@ -35,6 +53,12 @@ SHRINK_RUNS = 60
 @click.option("--seeds", type=click.IntRange(1, 10_000), default=1, help="So many seeds running.")
 @click.option("--days", type=click.FloatRange(0.015, 400), default=0.05, show_default=True)
 @click.option("--profile", type=click.Choice(["calm", "storm", "hurricane"]), default="storm")
+@click.option(
+    "--kinds",
+    callback=lambda context, option, given: _kinds(given),
+    help="Only these kinds of faults, with commas between; also those that are open. "
+    "`--kinds list` names all.",
+)
 @click.option("--config", type=click.Path(path_type=Path, dir_okay=False), help="Your panel file.")
 @click.option(
     "--schedule",
@@ -60,6 +84,7 @@ def command(
     seeds: int,
     days: float,
     profile: str,
+    kinds: frozenset[str] | None,
     config: Path | None,
     schedule: Path | None,
     shrink: bool,
@@ -77,9 +102,10 @@ def command(
     """
     from panelctl.config.load import read_panel
     from panelctl.sim.storm import report
-    from panelctl.sim.storm.faults import KINDS
+    from panelctl.sim.storm.faults import DRAWN, KINDS
     from panelctl.sim.storm.run import plan, targets
     from panelctl.sim.storm.strike import PROFILES, read_schedule
+    from panelctl.sim.storm.verdict import all_storms, one_storm, verdict
 
     if record is not None and seeds > 1:
         raise click.UsageError("--record takes one storm: leave --seeds out")
@@ -95,14 +121,14 @@ def command(
             number, duration_s, strikes = read_schedule(schedule, set(KINDS))
             _fits(schedule, strikes, targets(panel))
         else:
-            strikes = plan(panel, number, duration_s, pace)
+            strikes = plan(panel, number, duration_s, pace, DRAWN if kinds is None else kinds)
         begun_s = time.monotonic()
         storm = (panel, text, number, duration_s, strikes, pace.rest_s)
         result = _one(storm, record, quiet=as_json)
         results.append(result)
         speeds.append(duration_s / (time.monotonic() - begun_s))
         if not as_json:
-            _print(result, speeds[-1])
+            click.echo("\n".join(one_storm(result, speeds[-1])))
         if result.violations:
             kept = strikes
             if shrink:
@@ -118,6 +144,8 @@ def command(
     _write(out, json.dumps(plain, indent=1) + "\n")
     if as_json:
         click.echo(json.dumps(plain))
+    else:
+        click.echo("\n".join([*all_storms(results), verdict(results)]))
     if any(result.violations for result in results):
         raise SystemExit(1)
 
@@ -125,8 +153,10 @@ def command(
 def _plain(results: list[Result], speeds: list[float]) -> dict[str, Any]:
     """What the storms came to, ready for JSON; `speeds` in times life."""
     from panelctl.sim.storm import report
+    from panelctl.sim.storm.verdict import verdict
 
     return {
+        "verdict": verdict(results),
         "version": _build(),
         "python": platform.python_version(),
         "speedup": round(statistics.median(speeds), 1),
@@ -192,24 +222,6 @@ class _Bar:
     def __exit__(self, *exc: object) -> None:
         if self._bar is not None:
             self._bar.__exit__(None, None, None)
-
-
-def _print(result: Result, speed: float) -> None:
-    figures = result.figures
-    over = ", ".join(f"{n} {bound}" for bound, n in sorted(figures.over_s.items())) or "none"
-    click.echo(
-        f"seed {result.seed}: {result.duration_s / 3600:.2f} h at {speed:.0f} times life, "
-        f"{len(result.strikes)} faults of {len(figures.strikes)} kinds, digest {result.digest}\n"
-        f"  trips {figures.trips} ({figures.preventable_trips} preventable), "
-        f"over the limit {figures.over_total_s:.1f} s in all (times: {over})\n"
-        f"  {figures.sheds} shed, {figures.restores} restored, {figures.relay_moves} relay moves, "
-        f"node {figures.compute_wh / 1000:.1f} kWh; "
-        f"{figures.judged_s / max(figures.seconds, 1):.0%} of the time judged for S2, S5 and S7"
-    )
-    for violation in result.violations[:20]:
-        click.echo(f"  {violation.check} at {violation.at_s:.3f} s: {violation.what}")
-    if len(result.violations) > 20:
-        click.echo(f"  and {len(result.violations) - 20} more")
 
 
 def _shrink(panel: Panel, text: str, result: Result, rest_s: float, quiet: bool) -> list[Strike]:

@@ -57,6 +57,7 @@ class Publisher:
         self._shadow = shadow
         self._seq = 0
         self._cycle = 0
+        self._told_ns = 0
         self._decisions: list[DecisionRecord] = []
         self._events: list[EventRecord] = []
         self._commands: list[Command] = []
@@ -81,6 +82,19 @@ class Publisher:
         return bool(self._events or self._verdicts)
 
     @property
+    def told(self) -> tuple[int, int, int]:
+        """The numbers of the last record and decision, and when that was, ns."""
+        return self._seq, self._cycle, self._told_ns
+
+    def resume(self, told: tuple[int, int, int]) -> None:
+        """Go on from a record that was told, with the engine as it stood then: everything that is
+        remembered of a decision follows from it.
+        """
+        self.decided(told[2], [], [])
+        self._decisions, self._events = [], []
+        self._seq, self._cycle, self._told_ns = told
+
+    @property
     def events(self) -> list[EventRecord]:
         """What was decided and has not been told yet; not what the wires did."""
         return self._events
@@ -94,6 +108,7 @@ class Publisher:
         for event in of_orders:
             log.warning("%s: %s", event.get("circuit"), event.get("text"))
         self._seq += 1
+        self._told_ns = now_ns
         record: CycleRecord = {
             "v": VERSION,
             "seq": self._seq,

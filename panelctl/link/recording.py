@@ -1,6 +1,8 @@
 """The recording's file format: the hello, then one CycleRecord a line; gzip where it ends in .gz.
 
 A recording holds the panel file, what was read of the image and the commands, so that it replays.
+One that does not begin with the controller's first cycle can hold, in its first line, the memory
+that the controller had before it (control/replay.py): cases do (case/).
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import orjson
 
@@ -26,10 +28,13 @@ MOST_HEADER = 4 << 20  # of bytes: a panel file of 128 circuits is a hundredth o
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """What a file holds: the controller's hello, and its records as they are read."""
+    """What a file holds: the controller's hello, its records as they are read, and what memory it
+    had before the first of them, where that is not its first cycle.
+    """
 
     hello: HelloRecord
     records: Iterator[CycleRecord]
+    memory: dict[str, Any] | None = None
 
 
 def open_recording(path: Path) -> IO[bytes]:
@@ -39,9 +44,15 @@ def open_recording(path: Path) -> IO[bytes]:
     return path.open("xb")
 
 
-def header(hello: HelloRecord) -> bytes:
-    """The first line of a recording."""
-    return json.dumps({"format": FORMAT, "v": VERSION, "hello": hello}).encode() + b"\n"
+def header(hello: HelloRecord, memory: dict[str, Any] | None = None) -> bytes:
+    """The first line of a recording, with the memory that a part of one begins with."""
+    part = {} if memory is None else {"memory": memory}
+    return json.dumps({"format": FORMAT, "v": VERSION, "hello": hello, **part}).encode() + b"\n"
+
+
+def line_of(record: CycleRecord) -> bytes:
+    """The line of a record."""
+    return orjson.dumps(record) + b"\n"
 
 
 def read_recording(path: Path) -> Recording:
@@ -57,7 +68,10 @@ def read_recording(path: Path) -> Recording:
             raise ValueError("the first line is not a recording's header")
         if first.get("v") != VERSION:
             raise ValueError(f"it has version {first.get('v')}, this panelctl reads {VERSION}")
-        return Recording(as_hello(first.get("hello")), _records(path, lines))
+        memory = first.get("memory")
+        if memory is not None and not isinstance(memory, dict):
+            raise ValueError("the memory in its first line is no object")
+        return Recording(as_hello(first.get("hello")), _records(path, lines), memory)
     except (ValueError, SocketError) as error:
         raise _wrong(path, error) from None
 

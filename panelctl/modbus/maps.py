@@ -206,10 +206,18 @@ def _files() -> dict[str, Path | Traversable]:
     found: dict[str, Path | Traversable] = {}
     for folder in _folders():
         found |= {path.stem: path for path in sorted(folder.glob("*.toml"))}
-    for item in files("panelctl.modbus").joinpath("maps").iterdir():
-        if item.name.endswith(".toml"):
-            found[item.name.removesuffix(".toml")] = item
-    return found
+    return found | _delivered()
+
+
+def _delivered() -> dict[str, Traversable]:
+    """Those that come with panelctl."""
+    items = files("panelctl.modbus").joinpath("maps").iterdir()
+    return {i.name.removesuffix(".toml"): i for i in items if i.name.endswith(".toml")}
+
+
+def delivered_map_names() -> frozenset[str]:
+    """The ids of the maps that come with panelctl, which everybody has."""
+    return frozenset(_delivered())
 
 
 def map_names() -> list[str]:

@@ -7,7 +7,6 @@ What the bus and the loop add (delays, losses) is not in here.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from panelctl.core.engine import Engine
 from panelctl.model.circuit import Role
@@ -15,18 +14,12 @@ from panelctl.model.metering import Quality
 from panelctl.model.panel import Panel
 from panelctl.sim.judge import OVER_RATIO, Judge
 from panelctl.sim.plant import Plant
+from panelctl.sim.player import Player
 from panelctl.sim.truth import COUNTERS, truth
 from panelctl.units import NS_PER_S
 
 START_NS = NS_PER_S
 SHOWN_S = 1e-3  # how long a new load flows before the meters are read
-
-
-class Tells(Protocol):
-    """Whoever drives the loads of a plant: a story, a recorded home."""
-
-    def begin(self) -> None: ...
-    def tell(self, story_s: float) -> bool: ...
 
 
 @dataclass(slots=True)
@@ -35,7 +28,7 @@ class DirectRun:
 
     panel: Panel
     plant: Plant
-    player: Tells
+    player: Player
     engine: Engine = field(init=False)
     judge: Judge = field(init=False)
     seconds_over: int = 0

@@ -11,10 +11,9 @@ from panelctl.model.panel import Panel
 from panelctl.sim.bench_socket import BenchSocket
 from panelctl.sim.build import build_devices
 from panelctl.sim.devices import SimMeter, SimRelayBoard
-from panelctl.sim.homes.player import HomePlayer
 from panelctl.sim.judge import Judge
 from panelctl.sim.plant import Plant
-from panelctl.sim.story import ScenarioPlayer
+from panelctl.sim.player import Player
 from panelctl.sim.told import SimCharger, SimNode
 from panelctl.sim.wires import SimWire, start_wire, wire_of
 from panelctl.units import NS_PER_MS, NS_PER_S
@@ -27,27 +26,32 @@ FLICKER_MOST_W = 1000.0
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """Where the simulated panel can be reached: link URLs by name, and the bench's socket."""
+    """Where the simulated panel can be reached: link URLs by name, and the bench's socket; and
+    what drives the loads: `story`, `home` or `household`.
+    """
 
     links: dict[str, str]
     bench: str
+    loads: str
 
 
 class House:
-    """The simulated panel. `player` drives the loads, from a story or a recorded home."""
+    """The simulated panel. `player` drives the loads, whatever that is."""
 
     def __init__(
         self,
         panel: Panel,
         plant: Plant,
-        player: ScenarioPlayer | HomePlayer,
+        player: Player,
         seed: int,
         clock: Clock,
+        loads: str = "story",
     ) -> None:
         self.plant = plant
         self.judge = Judge(panel, plant)
         self._panel = panel
         self._player = player
+        self._loads = loads
         self._clock = clock
         self._random = random.Random(f"{seed} flicker")
         self._story_ns = 0
@@ -73,7 +77,7 @@ class House:
             await start_wire(wire)
         await self.bench.start(bench)
         self._player.begin()
-        return Endpoints({wire.link.name: wire.url for wire in self.wires}, str(bench))
+        return Endpoints({w.link.name: w.url for w in self.wires}, str(bench), self._loads)
 
     async def run(self) -> None:
         """Let time pass, until cancelled."""

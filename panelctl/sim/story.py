@@ -94,6 +94,15 @@ def read_story(path: Path, plant: Plant) -> Story:
     return parse_story(text, str(path), plant)
 
 
+def is_of(path: Path, plant: Plant) -> bool:
+    """Whether the story at `path` can be told of this plant: it has all of its circuits."""
+    try:
+        read_story(path, plant)
+    except ConfigError:
+        return False
+    return True
+
+
 class ScenarioPlayer:
     """Tells a story to a plant, step by step."""
 

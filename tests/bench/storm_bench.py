@@ -73,7 +73,7 @@ def storm_rows() -> list[Row]:
 def _days_per_minute(unit: Unit, span_s: float, skipping: bool) -> float:
     file = read_panel(unit.panel)
     day = Day(resize(file, unit.service_a), unit.seed, skipping)
-    home = read_home(unit.home, day.plant)
+    home = read_home(HOME, day.plant)
     scale = unit.scale * unit.service_a / file.service.breaker.rating_a
     begun_s = time.perf_counter()
     day.run(home, unit.begin_s, span_s, scale)

@@ -132,7 +132,7 @@ def _write(way: Written, samples: list[tuple[datetime, float | None]], folder: P
     return home
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(WAYS, VALUES)
 def test_what_is_written_comes_back(way: Written, values: list[tuple[int, int | None]]) -> None:
     notation = NOTATIONS[way.notation]
@@ -160,7 +160,6 @@ def test_what_is_written_comes_back(way: Written, values: list[tuple[int, int | 
     assert [notes.blank for notes in home.notes if notes.column] == [len(samples) - known]
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=60))
 def test_rows_go_forward_and_each_is_used_or_told(stamps: list[int]) -> None:
     line = arranged([(row, float(at_s)) for row, at_s in enumerate(stamps)], None)
@@ -172,7 +171,6 @@ def test_rows_go_forward_and_each_is_used_or_told(stamps: list[int]) -> None:
         assert line.end_s > line.at_s[-1]
 
 
-@settings(deadline=None)
 @given(
     st.lists(
         st.lists(st.tuples(st.integers(1, 20), st.integers(-5, 5)), min_size=1, max_size=12),

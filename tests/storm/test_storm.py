@@ -363,3 +363,26 @@ def test_the_command_keeps_and_repeats_a_failure(tmp_path: Path) -> None:
     assert "<failure" in (tmp_path / "j.xml").read_text()
     assert "<polyline" in (tmp_path / "p.svg").read_text()
     assert "panelctl storm --schedule storm-1.json" in done.stderr
+
+
+def test_kinds_are_drawn_by_name(tmp_path: Path) -> None:
+    """Those that are open are only drawn where they are named."""
+    assert KINDS.keys() > DRAWN
+    base = [sys.executable, "-m", "panelctl", "storm"]
+
+    def storm_of(*more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*base, *more], capture_output=True, text=True, timeout=300, cwd=tmp_path
+        )
+
+    listed = storm_of("--kinds", "list")
+    assert listed.returncode == 0
+    assert {line.split()[0] for line in listed.stdout.splitlines()} == set(KINDS)
+    assert sum("(open:" in line for line in listed.stdout.splitlines()) == len(KINDS) - len(DRAWN)
+    wrong = storm_of("--kinds", "averages,nonsense")
+    assert wrong.returncode == 2
+    assert "nonsense: no such kind" in wrong.stderr
+    told = json.loads(
+        storm_of("--kinds", "averages,drip", "--seed", "1", "--days", "0.015", "--json").stdout
+    )
+    assert set(told["storms"][0]["figures"]["strikes"]) <= {"averages", "drip"}

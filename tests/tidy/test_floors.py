@@ -23,6 +23,7 @@ FLOOR = {
     "control": 4,
     "services": 5,
     "report": 5,
+    "case": 5,
     "sim": 5,
     "cli": 6,
     "__main__": 6,

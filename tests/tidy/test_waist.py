@@ -11,7 +11,7 @@ import pytest
 
 from tests.bench.waist_bench import any_readers, slot_strings, unnoticed
 
-ROOMS = ["services", "cli", "sim", "link", "control", "model"]
+ROOMS = ["services", "cli", "sim", "link", "control", "model", "case"]
 
 
 @pytest.mark.parametrize("room", ROOMS)

@@ -16,12 +16,15 @@ Rules
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
+from panelctl.core.plain import monotonic_ns, whole
 from panelctl.core.state.build import Row, total_a
 from panelctl.core.state.layout import LEG_ROWS, NO_LIMIT_MA, Changing, Fixed
+from panelctl.model.keys import MAX_NUMBER
 from panelctl.model.limit import Amount, KeptLimits, LimitName, Window
 from panelctl.model.panel import HeatSink, Panel
 from panelctl.units import NS_PER_S, ma_from_a
@@ -147,6 +150,33 @@ class Limits:
         if kept.off_grid:
             self.go_off_grid(None)
             self.shedding = kept.shedding and self.off_grid
+
+    def memory(self) -> dict[str, Any]:
+        """All that the next step can ask for besides the flat memory, ready for JSON."""
+        return {
+            "sources": {name.name: source for name, source in self.source.items()},
+            "windows": [
+                [w.start_ns, w.end_ns, w.amount.limit_a, w.amount.import_w]
+                for w in self._doe.windows
+            ],
+            "sagging": self._sagging,
+            "lease": [self._lease_until_ns, self._lease.import_w, self.lease_number],
+            "off_grid": self.off_grid,
+            "shedding": self.shedding,
+        }
+
+    def put_memory(self, plain: Mapping[str, Any]) -> None:
+        """Put `memory()` back, before the first step. Raises ValueError, KeyError or TypeError."""
+        self.source = {LimitName[name]: str(text) for name, text in plain["sources"].items()}
+        self._doe.windows = [
+            Window(monotonic_ns(start_ns), monotonic_ns(end_ns), Amount(limit_a, import_w))
+            for start_ns, end_ns, limit_a, import_w in plain["windows"]
+        ]
+        until_ns, import_w, number = plain["lease"]
+        self._lease_until_ns, self._lease = monotonic_ns(until_ns), Amount(import_w=import_w)
+        self.lease_number = whole(number, MAX_NUMBER)
+        self._sagging, self.off_grid = bool(plain["sagging"]), bool(plain["off_grid"])
+        self.shedding = bool(plain["shedding"])
 
     def refresh(self, now_ns: int, voltage_mv: int | None, tank_mc: int | None) -> None:
         """Bring the limits that follow time and readings up to date; None: it cannot be read.

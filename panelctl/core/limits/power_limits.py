@@ -7,6 +7,10 @@ nothing of it. It never raises anything, and ends by itself.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from panelctl.core.plain import below, monotonic_ns, whole
 from panelctl.core.state.layout import Fixed
 from panelctl.errors import CommandRefused
 from panelctl.model.circuit import Circuit, Modulation
@@ -87,6 +91,19 @@ class PowerLimits:
             in_time = now_ns < until_ns <= now_ns + ns_from_s(MAX_EXPIRY_S)
             if in_time and circuit.modulation is not None:
                 self.put(i, max(limit_w, self._least_w(circuit, circuit.modulation)), until_ns)
+
+    def memory(self) -> dict[str, Any]:
+        """All of it, ready for JSON; what a load may use is in the flat memory."""
+        limits = [[i, limit_w, until_ns] for i, (limit_w, until_ns) in self._limits.items()]
+        return {"limits": limits, "probing": self._probing}
+
+    def put_memory(self, plain: Mapping[str, Any]) -> None:
+        """Put `memory()` back, before the first step. Raises ValueError, KeyError or TypeError."""
+        self._limits = {
+            below(i, len(self._loads)): (whole(limit_w), monotonic_ns(until_ns))
+            for i, limit_w, until_ns in plain["limits"]
+        }
+        self._probing = bool(plain["probing"])
 
     def next_end_ns(self) -> int | None:
         """When the next one runs out; None without one."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from multiprocessing import get_context
@@ -25,9 +25,12 @@ from panelctl.sim.fold.relayed import RELAYED, live_relayed
 from panelctl.sim.fold.wishes import demand, wanted_wh, wishes
 from panelctl.sim.homes.read import read_home
 from panelctl.sim.homes.recorded import Home
+from panelctl.sim.neutral import neutral_home
 from panelctl.sim.plant import Plant
 
 DAY_S = 86_400
+WEEK_S = 7 * DAY_S
+NEUTRAL = "a neutral household"
 OURS = "panelctl"
 EVERYBODY = (OURS, *POLICIES, *RELAYED)
 SIZES = (0.7, 1.3)  # of the recorded household, on a service of the panel file's size
@@ -38,14 +41,17 @@ FILES_KEPT = 16
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """One day of one home on one service."""
+    """One day of one home on one service; without a home of a household that its panel may have,
+    by the seed `household`.
+    """
 
     panel: Path
-    home: Path
+    home: Path | None
     service_a: float
     begin_s: float
     scale: float
     seed: int
+    household: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +114,7 @@ def resize(panel: Panel, service_a: float) -> Panel:
 
 
 def draw(
-    pairs: list[tuple[Path, Path]],
+    pairs: Sequence[tuple[Path, Path | None]],
     services_a: list[float],
     days: int,
     seed: int,
@@ -116,26 +122,28 @@ def draw(
 ) -> list[Unit]:
     """The units of a campaign: every home on every service in turn, `scale` times its size."""
     dice = random.Random(f"{seed} campaign")
-    spans = {home: _span_s(panel, home) for panel, home in pairs}
+    spans_s = [_span_s(panel, home, seed) for panel, home in pairs]
     units = []
     for n in range(days):
-        panel, home = pairs[n % len(pairs)]
+        place = n % len(pairs)
+        panel, home = pairs[place]
         service_a = services_a[n // len(pairs) % len(services_a)]
         units.append(
             Unit(
                 panel,
                 home,
                 service_a,
-                round(dice.random() * spans[home]),
+                round(dice.random() * spans_s[place]),
                 round(scale * dice.uniform(*SIZES), 4),
                 seed * 1_000_003 + n,
+                seed,
             )
         )
     return units
 
 
-def _span_s(panel: Path, home: Path) -> float:
-    recorded = _files(panel, home)[1]
+def _span_s(panel: Path, home: Path | None, household: int) -> float:
+    recorded = _files(panel, home, household)[1]
     if recorded.rows == 1:
         told = "has one row, which is no day: a campaign needs what changes with time"
         raise ConfigError(str(home), [Problem("recording", "", told)])
@@ -143,20 +151,24 @@ def _span_s(panel: Path, home: Path) -> float:
 
 
 @lru_cache(FILES_KEPT)
-def _files(panel: Path, home: Path) -> tuple[Panel, Home]:
-    """A panel file and a recorded home: a process reads each pair of them once."""
+def _files(panel: Path, home: Path | None, household: int) -> tuple[Panel, Home]:
+    """A panel file and a recorded home, or one that is drawn: a process makes each pair once."""
     file = read_panel(panel)
+    if home is None:
+        return file, neutral_home(file, household, float(WEEK_S))
     return file, read_home(home, Plant.of(file))
 
 
-def notes(pairs: list[tuple[Path, Path]]) -> list[str]:
+def notes(pairs: Sequence[tuple[Path, Path | None]], seed: int) -> list[str]:
     """What was read of the recordings, and what was left out, in words."""
-    return list(dict.fromkeys(note.words() for pair in pairs for note in _files(*pair)[1].notes))
+    found = [note.words() for pair in pairs for note in _files(*pair, seed)[1].notes]
+    found += [f"{panel}: {NEUTRAL} from the seed" for panel, home in pairs if home is None]
+    return list(dict.fromkeys(found))
 
 
 def live_through(unit: Unit) -> Lived:
     """One unit under every policy."""
-    file, home = _files(unit.panel, unit.home)
+    file, home = _files(unit.panel, unit.home, unit.household)
     panel = resize(file, unit.service_a)
     scale = unit.scale * unit.service_a / file.service.breaker.rating_a
     day = Day(panel, unit.seed)
@@ -194,12 +206,12 @@ def summary(lived: list[Lived], seed: int) -> dict[str, Any]:
     services = sorted({one.unit.service_a for one in lived})
     days = len(lived)
     distinct = {
-        (str(one.unit.home), int(second % one.span_s // DAY_S))
+        (_name(one.unit), int(second % one.span_s // DAY_S))
         for one in lived
         for second in (one.unit.begin_s, one.unit.begin_s + DAY_S - 1)
     }
     events = sum(one.outcomes[OURS].preventable_trips for one in lived)
-    homes = Counter(one.unit.home.stem for one in lived)
+    homes = Counter(_name(one.unit) for one in lived)
     return {
         "seed": seed,
         "panel_days": days,
@@ -218,6 +230,11 @@ def summary(lived: list[Lived], seed: int) -> dict[str, Any]:
         },
         "all": {name: _row(lived, name) for name in EVERYBODY},
     }
+
+
+def _name(unit: Unit) -> str:
+    """Whose day it is."""
+    return unit.home.stem if unit.home is not None else f"{unit.panel.stem}: {NEUTRAL}"
 
 
 def _row(lived: list[Lived], name: str) -> dict[str, float]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
+from panelctl.sim.storm.excuse import Excuse
 from panelctl.sim.storm.exemptions import Exemptions
 from panelctl.sim.storm.figures import Figures
 from panelctl.sim.storm.in_force import KEPT_FROM_S, InForce
@@ -19,6 +20,7 @@ FOUND_S = (
 )
 HIDDEN_RATIO, HIDDEN_A = 1 / 8, 7.0  # of the mains, and more, that others may not notice
 BOUNDS_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+LONGER = f"longer than {BOUNDS_S[-1]:g} s"
 STEP_S = STEP_NS / NS_PER_S
 
 
@@ -32,6 +34,7 @@ class _Place:
     over_s: float = 0.0
     blame_s: float = 0.0  # the part of it that nothing excuses
     hidden_s: float = 0.0  # the part that a meter hid, and the mains gave away
+    excuses: set[Excuse] = field(default_factory=set)  # that held since it began
 
 
 class Excess:
@@ -74,17 +77,34 @@ class Excess:
         for place, amps, limit_a in zip(self._lugs, self._plant.legs_a, limits, strict=True):
             if amps > limit_a * OVER_RATIO:
                 self._figures.over_total_s += STEP_S
-                self._over(place, amps, limit_a)
+                self._note(place, self._over(place, amps, limit_a))
             elif place.over_s:
-                bound = next((b for b in BOUNDS_S if place.over_s <= b), None)
-                self._figures.over_s[f"<= {bound:g} s" if bound else "longer"] += 1
-                place.over_s = place.blame_s = place.hidden_s = 0.0
+                self._end(place)
         for place, feeder, limit_a in self._feeders:
             amps = feeder.leg_a(place.leg)
             if amps > limit_a * OVER_RATIO:
                 self._over(place, amps, limit_a)
             else:
                 place.over_s = place.blame_s = 0.0
+
+    def finish(self) -> None:
+        """The storm is over, and so is what lasts."""
+        for place in self._lugs:
+            if place.over_s:
+                self._end(place)
+
+    def _end(self, place: _Place) -> None:
+        self._figures.over_s[duration_class(place.over_s)] += 1
+        place.over_s = place.blame_s = place.hidden_s = 0.0
+        place.excuses.clear()
+
+    def _note(self, place: _Place, excuse: Excuse) -> None:
+        """Count what excuses a step in which a leg at the lugs is over."""
+        seconds_s = self._figures.excused_s
+        seconds_s[excuse] = seconds_s.get(excuse, 0.0) + STEP_S
+        if excuse not in place.excuses:
+            place.excuses.add(excuse)
+            self._figures.excused[excuse] += 1
 
     def _saving_a(self, place: _Place) -> float:
         """What nodes draw that were asked to stop and may take that long over it."""
@@ -98,30 +118,56 @@ class Excess:
                 saving_a += item.current_a
         return saving_a
 
-    def _over(self, place: _Place, amps: float, limit_a: float) -> None:
+    def _over(self, place: _Place, amps: float, limit_a: float) -> Excuse:
+        """A step in which a place is over its limit, and what excuses it."""
         place.over_s += STEP_S
-        if not self._exemptions.calm or self._in_force.settled_s < KEPT_FROM_S:
+        excuse = self._exemptions.excuse
+        if excuse is None and self._in_force.settled_s < KEPT_FROM_S:
+            excuse = Excuse.LOWERED
+        if excuse is not None:
             place.hidden_s = 0.0
-            return
+            return excuse
         rest_a = self._exemptions.unseen(place.members)[place.leg]
         saving_a = self._saving_a(place)
         if rest_a + saving_a > limit_a:
-            before_s = place.hidden_s
             known_a = self._exemptions.unpreventable(place.members)[place.leg]
+            before_s = place.hidden_s
             told = self._is_told(place, amps, limit_a - known_a - saving_a, rest_a - known_a)
             place.hidden_s = before_s + STEP_S if told else 0.0
             if before_s <= FOUND_S < place.hidden_s:
                 what = f"{place.name} at {amps:.1f} A over {limit_a:.1f} A, behind a meter"
                 self._found("S2", what)
-            return
+            if place.hidden_s > FOUND_S:
+                return Excuse.NONE
+            return self._beyond(limit_a, known_a, saving_a)
         before_s = place.blame_s
         place.blame_s += STEP_S
         most_s = OVER_S + self._exemptions.lag_s  # nobody knows of it sooner
         if before_s <= most_s < place.blame_s:
             what = f"{place.name} at {amps:.1f} A for {most_s:.1f} s over {limit_a:.1f} A"
             self._found("S2", what)
+        return Excuse.NONE if place.blame_s > most_s else Excuse.SHORT
+
+    def _beyond(self, limit_a: float, known_a: float, saving_a: float) -> Excuse:
+        """Why more than the limit is drawn by what nobody takes away: `known_a` cannot be."""
+        if known_a > limit_a:
+            lowered = limit_a < self._world.panel.service.control_setting_a
+            return Excuse.TIGHT if lowered else Excuse.UNOPENABLE
+        return Excuse.STOPPING if known_a + saving_a > limit_a else Excuse.HIDDEN
 
     def _is_told(self, place: _Place, amps: float, left_a: float, hidden_a: float) -> bool:
         """Whether the mains tell that meters hide so much, and its opening would help."""
         enough = hidden_a > amps * HIDDEN_RATIO + HIDDEN_A
         return place.members is None and left_a >= 0 and enough and self._exemptions.given_away
+
+
+def duration_class(over_s: float) -> str:
+    """In words, up to how long a limit was passed."""
+    bound_s = next((bound_s for bound_s in BOUNDS_S if over_s <= bound_s), None)
+    return LONGER if bound_s is None else f"up to {bound_s:g} s"
+
+
+def by_duration(classes: Mapping[str, int]) -> dict[str, int]:
+    """Such classes, the shortest first."""
+    order = [*(duration_class(bound_s) for bound_s in BOUNDS_S), LONGER]
+    return {name: classes[name] for name in order if name in classes}

@@ -9,6 +9,7 @@ from panelctl.model.circuit import LegMeter, Role, SafeState
 from panelctl.sim.devices import SimMeter
 from panelctl.sim.plant import PlantCircuit
 from panelctl.sim.storm.device_faults import comes_off
+from panelctl.sim.storm.excuse import Excuse
 from panelctl.sim.storm.faults import KINDS, Spoils
 from panelctl.sim.storm.strike import Strike
 from panelctl.sim.storm.world import World
@@ -24,6 +25,15 @@ TELLS_S = 14.0  # so long it has to, before the mains are doubted for it
 PUT_RIGHT_S = 3.0  # what somebody else closed is opened again
 LEFT_ALONE_S = 1_220.0  # a fault of ten minutes from the last of these, which may be as much apart
 SETTLE_S = 20.0  # after a fault: units come back within a second, doubts and heat take longer
+EXCUSE_OF = {
+    Spoils.LINK: Excuse.UNREACHED,
+    Spoils.METER: Excuse.LYING,
+    Spoils.RELAY: Excuse.RELAY,
+    Spoils.NODE: Excuse.NODE,
+    Spoils.HOST: Excuse.AWAY,
+    Spoils.GRID: Excuse.GRID,
+}
+IN_ORDER = tuple(Excuse)
 
 
 class Exemptions:
@@ -126,12 +136,19 @@ class Exemptions:
     @property
     def calm(self) -> bool:
         """No fault that would excuse anything, now or a moment ago."""
+        return self.excuse is None
+
+    @property
+    def excuse(self) -> Excuse | None:
+        """The fault that excuses whatever is seen; None: there is none, nor was a moment ago."""
         world = self._world
-        if world.now_s < self._calm_from_s or not world.running:
-            return False
-        if any(self._weighs(strike) for strike in self.active):
-            return False
-        return world.gone_ns == 0 or (world.loop.now_ns - world.gone_ns) / NS_PER_S > SETTLE_S
+        found = [EXCUSE_OF[KINDS[s.kind].spoils] for s in self.active if self._weighs(s)]
+        if found:
+            return min(found, key=IN_ORDER.index)
+        gone_s = (world.loop.now_ns - world.gone_ns) / NS_PER_S if world.gone_ns else SETTLE_S + 1.0
+        if not world.running or gone_s <= SETTLE_S:
+            return Excuse.AWAY
+        return Excuse.SETTLING if world.now_s < self._calm_from_s else None
 
     @property
     def lying(self) -> set[str]:

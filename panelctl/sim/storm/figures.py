@@ -41,6 +41,8 @@ class Figures:
     strikes: Counter[str] = field(default_factory=Counter)
     over_s: Counter[str] = field(default_factory=Counter)  # events by how long they lasted
     over_total_s: float = 0.0
+    excused: Counter[str] = field(default_factory=Counter)  # by excuse, of how many of them
+    excused_s: dict[str, float] = field(default_factory=dict)  # and for how long in all
     trips: int = 0
     preventable_trips: int = 0
     sheds: int = 0

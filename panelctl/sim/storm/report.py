@@ -7,6 +7,8 @@ from collections import Counter
 from dataclasses import asdict, fields
 from typing import Any
 
+from panelctl.sim.storm.excess import by_duration
+from panelctl.sim.storm.excuse import Excuse
 from panelctl.sim.storm.figures import Sample
 from panelctl.sim.storm.run import Result
 
@@ -42,6 +44,7 @@ def plain(result: Result) -> dict[str, Any]:
         for field in fields(made)
         for value in (getattr(made, field.name),)
     }
+    figures["over_s"] = by_duration(made.over_s)
     return {
         "seed": result.seed,
         "days": result.duration_s / 86_400.0,
@@ -59,9 +62,14 @@ def summary(results: list[Result]) -> dict[str, Any]:
     days = sum(result.duration_s for result in results) / 86_400.0
     kinds: Counter[str] = Counter()
     over: Counter[str] = Counter()
+    times: Counter[str] = Counter()
+    excused_s: dict[str, float] = {}
     for one in figures:
         kinds.update(one.strikes)
         over.update(one.over_s)
+        times.update(one.excused)
+        for excuse, seconds_s in one.excused_s.items():
+            excused_s[excuse] = excused_s.get(excuse, 0.0) + seconds_s
     found = Counter(violation.check for result in results for violation in result.violations)
     sheds = sum(one.sheds for one in figures)
     return {
@@ -71,7 +79,12 @@ def summary(results: list[Result]) -> dict[str, Any]:
         "trips": sum(one.trips for one in figures),
         "trips_preventable": sum(one.preventable_trips for one in figures),
         "seconds_over_limit": round(sum(one.over_total_s for one in figures), 1),
-        "times_over_limit": dict(over),
+        "times_over_limit": by_duration(over),
+        "excuses": {
+            str(excuse): {"times": times[excuse], "seconds": round(excused_s[excuse], 1)}
+            for excuse in Excuse
+            if excuse in excused_s
+        },
         "sheds": sheds,
         "sheds_per_day": round(sheds / days, 3),
         "relay_moves": sum(one.relay_moves for one in figures),

@@ -377,6 +377,7 @@ class Watch:
 
     def finish(self, days: float, rested: bool) -> None:
         """Judge what can only be judged at the end; `rested`: the faults have ended long ago."""
+        self._over.finish()
         for what in self.sizes.grown():
             self._found("M1", what)
         for error in self._world.crashes:

@@ -34,9 +34,9 @@ from panelctl.model.record import VERSION, CommandRecord
 from panelctl.sim.build import build_devices
 from panelctl.sim.bus import VirtualHost, VirtualLine
 from panelctl.sim.devices import SimDevice, SimMeter
+from panelctl.sim.household import Household
 from panelctl.sim.network import Network, Pipe
 from panelctl.sim.plant import Plant
-from panelctl.sim.storm.life import Household
 from panelctl.sim.storm.strike import Undo
 from panelctl.sim.virtual import VirtualClock
 from panelctl.units import NS_PER_S
