@@ -2,9 +2,9 @@
 
 Exit code 1 when a target is missed. `--seconds 60` shortens the two runs of the controller, which
 take ten minutes each otherwise; `--only core` (or `house`, `homes`, `waist`, `bus`, `vices`,
-`orders`, `storm`, `run`, `serve`) omits others. `--only test` measures how long `make test` takes,
-and is never done unasked. `--docs` measures nothing and writes docs/reference/performance.md from
-the last build/bench.json.
+`orders`, `storm`, `world`, `run`, `serve`) omits others. `--only test` measures how long `make
+test` takes, and is never done unasked. `--docs` measures nothing and writes
+docs/reference/performance.md from the last build/bench.json.
 """
 
 from __future__ import annotations
@@ -28,9 +28,13 @@ from tests.bench.solve_bench import solve_rows
 from tests.bench.storm_bench import storm_rows
 from tests.bench.vice_bench import vice_rows
 from tests.bench.waist_bench import waist_rows
+from tests.bench.world_bench import world_rows
 
 OUT = Path("build/bench.json")
-PARTS = ("core", "house", "homes", "waist", "bus", "vices", "orders", "storm", "run", "serve")
+PARTS = (
+    *("core", "house", "homes", "waist", "bus", "vices", "orders", "storm", "world", "run"),
+    "serve",
+)
 PAGE = Path("docs/reference/performance.md")
 
 
@@ -53,6 +57,7 @@ def main() -> None:
         "vices": vice_rows,
         "orders": orders_rows,
         "storm": storm_rows,
+        "world": world_rows,
         "run": lambda: run_rows(options.seconds),
         "serve": serve_rows,
         "waist": waist_rows,

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from panelctl.model.command import CloseRelay, OpenRelay
-from panelctl.sim.fold.day import Day
+from panelctl.sim.fold.day import NOISE_S, NOISE_STEPS, Day
 from panelctl.sim.fold.relayed import RELAYED, live_relayed
 from panelctl.sim.fold.wishes import Wish, demand, held, wishes
 from panelctl.sim.homes.read import read_home
@@ -100,3 +100,19 @@ def test_what_a_source_gives_is_taken_off_the_legs() -> None:
     every, fixed = demand(household, int(span_s))
     assert min(min(legs) for legs in every) < 0.0
     assert every == fixed
+
+
+def test_noise_does_not_stand_still_where_the_house_does() -> None:
+    """Each three minutes five readings in a row are others, and the steps between are left out."""
+    day = Day(PANEL, 1)
+    seen: list[int] = []
+    read_back = day._read_back
+
+    def listening() -> None:
+        seen.append(day._all[0])  # the mains current of leg a
+        read_back()
+
+    day._read_back = listening  # type: ignore[method-assign]  # to listen
+    day.run(home(HOUR_S, outlets=[(0.0, 1200.0)]), 0.0, HOUR_S, 1.0)
+    assert len(set(seen)) >= 0.8 * NOISE_STEPS * HOUR_S / NOISE_S
+    assert day.outcome.steps < 0.1 * HOUR_S * PANEL.timing.rate_hz

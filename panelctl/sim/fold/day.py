@@ -1,7 +1,8 @@
 """A panel's days at the controller's own pace: plant, readings, Engine.step, orders; at 10 Hz.
 
-What stands still is left out (quiescence.py); a test shows that this changes no decision. Meters'
-noise is held between two changes of a circuit's draw.
+What stands still is left out (quiescence.py); a test shows that this changes no decision. Noise
+does not stand still: every NOISE_S it is another one for NOISE_STEPS steps in a row, each of which
+is made, and the last of them holds until the next; and it is another one with each change.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ OVER_RATIO = 1.01
 RESET_S = 600.0  # after a trip nobody has power for so long
 SETTLED_STEPS = 2  # run before a change comes, so that everything has been seen fresh
 FEWEST_STEPS = 6  # to leave out less is not worth looking
+NOISE_S, NOISE_STEPS = 180.0, 5
 
 
 @dataclass(slots=True)
@@ -100,6 +102,7 @@ class Day:
                 self._by_owner.setdefault(owner, []).append((slot, what, exact))
         self._waiting: Waiting | None = None
         self._turned = False  # something was opened, closed or told since a look at what waits
+        self._renewed = False  # the noise, since the readings were shown last
         self._shown: dict[str, tuple[float, float]] = {}
         self._noise = dict.fromkeys([MAINS, *self.plant.circuits], 1.0)
         self._all = array("q", bytes(8 * len(self.engine.image.names)))
@@ -118,7 +121,7 @@ class Day:
         story = changes(household)
         following = next(story, None)
         begin_ns, end_ns = self._now_ns, self._now_ns + ns_from_s(span_s)
-        caught_up_s = math.inf
+        caught_up_s, noise_s = math.inf, NOISE_S
         while self._now_ns < end_ns:
             now_s = (self._now_ns - begin_ns) / NS_PER_S
             due = following is not None and following[0] <= now_s
@@ -126,13 +129,17 @@ class Day:
                 self._turned = False
                 for circuit, watts in waiting.look(now_s):
                     self.want(circuit, watts)
-            if due:
+            if due or noise_s <= now_s:
                 self._draw_noise()
+            if noise_s <= now_s:
+                lasts = (now_s % NOISE_S) < NOISE_STEPS * self._step_s
+                noise_s = now_s + self._step_s if lasts else (now_s // NOISE_S + 1) * NOISE_S
             while following is not None and following[0] <= now_s:
                 self.want(following[1], waiting.want(following[1], following[2]))
                 following = next(story, None)
             caught_up_s = waiting.caught_up_s(now_s)
-            due_s = min(span_s, caught_up_s, span_s if following is None else following[0])
+            following_s = span_s if following is None else following[0]
+            due_s = min(span_s, caught_up_s, noise_s, following_s)
             self._one(begin_ns + ns_from_s(due_s))
         self.outcome.household = waiting.finish(span_s)
         self.outcome.seconds = span_s
@@ -165,7 +172,7 @@ class Day:
         self.plant.step(self._step_s)
         moved = self.plant.legs_a is not legs_before  # a new list for every change
         self._judge(self._step_s)
-        if moved:
+        if moved or self._renewed:
             self._show()
         self._read_back()
         image, now_ns = self.engine.image, self._now_ns
@@ -177,8 +184,9 @@ class Day:
         self.engine.step(now_ns, self._commands)
         self._commands = []
         changed = self._obey()
-        if moved or changed:
+        if moved or changed or self._renewed:
             self._before = None
+            self._renewed = False
         elif self._skipping and self._still.possible and not self._out_s:
             self._skip(due_ns)
 
@@ -220,6 +228,7 @@ class Day:
         """Every meter's error, until the household changes again."""
         for name in self._noise:
             self._noise[name] = 1.0 + NOISE_RATIO * (2.0 * self._dice.random() - 1.0)
+        self._renewed = True
 
     def _show(self) -> None:
         """Bring the readings up to what flows."""
