@@ -10,7 +10,7 @@ SOURCES := $(shell find ext -name '*.p[xy][xdi]') $(wildcard panelctl/core/decid
   panelctl/core/state/layout.py panelctl/core/state/scratch.py panelctl/model/reason.py \
   panelctl/model/relay.py tools/rules.py setup.py pyproject.toml
 
-.PHONY: demo test lint broker foreign hass bench storm campaign build clean setup
+.PHONY: demo test lint broker foreign hass bench sanitize storm campaign build clean setup
 
 demo: setup
 	@$(BIN)/panelctl demo $(ARGS)
@@ -22,7 +22,7 @@ ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
 	$(BIN)/python -m pytest tests --ignore tests/bus --ignore tests/e2e --ignore $(FOREIGN) \
-	  -n auto --dist worksteal
+	  -m 'not long' -n auto --dist worksteal
 	$(BIN)/python -m pytest tests/bus $(FOREIGN) tests/e2e -m 'not alone' -n 12 --dist loadgroup
 	$(BIN)/python -m pytest tests/e2e -m alone -n 2 --dist loadgroup
 endif
@@ -51,6 +51,10 @@ lint: setup
 	$(BIN)/mypy
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cython-lint ext
 	$(BIN)/python -m tools.pages --check
+
+# What runs compiled code, with the address and undefined-behaviour sanitizers: all of it.
+sanitize: setup
+	$(BIN)/python -m pytest tests/contract/test_sanitizers.py -n auto --dist worksteal
 
 bench: setup
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[bench]'

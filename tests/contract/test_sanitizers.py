@@ -2,7 +2,7 @@
 sanitizers and with the loop bounds asserted: the comparison with HiGHS and the scenarios among it.
 
 One build serves every worker of a run; each group of tests is a test of its own here, so that they
-are shared out and one that fails is named.
+are shared out and one that fails is named. `make test` has a few of them, `make sanitize` all.
 """
 
 from __future__ import annotations
@@ -39,6 +39,15 @@ GROUPS |= {
     for folder in ("property", "scenario")
     for path in sorted((ROOT / "tests" / folder).glob("test_*.py"))
     if path.stem.removeprefix("test_") not in NOTHING_COMPILED
+}
+
+
+SHORT = {
+    "property test_bulk",
+    "property test_core_equal",
+    "property test_core_safety",
+    "property test_fields",
+    "unit 3 of 4",
 }
 
 
@@ -117,7 +126,10 @@ def test_the_sanitized_modules_are_those_that_are_used(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("group", GROUPS)
+@pytest.mark.parametrize(
+    "group",
+    [pytest.param(g, marks=() if g in SHORT else pytest.mark.long, id=g) for g in GROUPS],
+)
 def test_under_sanitizers(group: str, tree: Path, environment: dict[str, str]) -> None:
     """Not what is run over the rules interpreted: there is nothing compiled in it."""
     names = [f"tests/{name}" for name in GROUPS[group]]

@@ -27,6 +27,7 @@ DEMO = Path("panelctl/sim/demo.toml")
 TEXT = DEMO.read_text()
 PANEL = read_panel(DEMO)
 SEEDS = range(12, 18)
+FIRST = {"quarantine": 16}  # where it is noticed soonest
 SECONDS = 240.0
 LONG_NS = 1 << 60
 
@@ -175,7 +176,7 @@ def test_a_rule_that_is_missing_is_noticed(name: str) -> None:
     alter, kinds, checks = MUTANTS[name]
     panel, text = watched() if name == "thermal" else (PANEL, TEXT)
     found: set[str] = set()
-    for seed in SEEDS:
+    for seed in sorted(SEEDS, key=lambda seed: (seed != FIRST.get(name), seed)):
         whole = storms(nothing, panel, text, kinds, seed)
         assert whole.violations == [], "the controller as it is passes the same storm"
         found |= {

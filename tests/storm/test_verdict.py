@@ -18,7 +18,7 @@ from panelctl.sim.storm.exemptions import EXCUSE_OF
 from panelctl.sim.storm.faults import Spoils
 from panelctl.sim.storm.figures import Figures, Violation
 from panelctl.sim.storm.run import Result, plan, run
-from panelctl.sim.storm.strike import Pace, Strike
+from panelctl.sim.storm.strike import Pace, Strike, to_text
 from panelctl.sim.storm.verdict import all_storms, one_storm, verdict
 
 PANEL, TEXT = read_panel_and_text(Path("panelctl/sim/demo.toml"))
@@ -89,19 +89,20 @@ def test_every_second_over_the_limit_has_its_reason(seed: int) -> None:
     assert Excuse.NONE not in figures.excused
 
 
-def test_the_verb_ends_with_the_verdict() -> None:
-    words = [sys.executable, "-m", "panelctl", "storm", "--seed", "3", "--seeds", "2"]
-    words += ["--days", "0.015"]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=300)
+def test_the_verb_ends_with_the_verdict(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "panelctl", "storm"]
+    more = ["--seed", "3", "--seeds", "2", "--days", "0.015"]
+    done = subprocess.run([*words, *more], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.strip().split("\n")
     assert lines[-1].startswith("verdict: nothing was found in 2 storms (0.72 h)")
     assert any(line.startswith("all 2 storms") for line in lines)
-    done = subprocess.run(
-        [*words[:-4], *words[-2:], "--json"], capture_output=True, text=True, timeout=300
-    )
+    file = tmp_path / "s.json"
+    file.write_text(to_text(3, 120.0, [Strike(30.0, 60.0, "limit_tight", "panel", 0.0)]))
+    more = ["--schedule", str(file), "--json"]
+    done = subprocess.run([*words, *more], capture_output=True, text=True, timeout=300)
     plain = json.loads(done.stdout)
-    assert plain["verdict"].startswith("verdict: nothing was found in 1 storm")
+    assert plain["verdict"].startswith("verdict: found L1 once"), "there was no time to come back"
     seconds = sum(excuse["seconds"] for excuse in plain["summary"]["excuses"].values())
     assert seconds == pytest.approx(plain["summary"]["seconds_over_limit"], abs=0.5)
 
