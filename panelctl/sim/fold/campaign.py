@@ -285,8 +285,12 @@ def table(plain: dict[str, Any]) -> str:
         size = service if service == "all" else f"{service} A"
         for name, row in rows.items():
             shown = [
-                f"{row[key]:.1%}" if key.startswith("compute") else f"{row[key]:g}"
+                f"{row[key]:.1%}" if key.startswith("compute") else _number(row[key])
                 for key in columns.values()
             ]
             lines.append(" | ".join([f"| {size}", name, *shown]) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:g}"
