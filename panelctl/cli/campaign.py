@@ -108,6 +108,12 @@ def command(
                 f"{plain['bound_per_recorded_day']:.2g} if each recorded day counts once (95 %)"
             )
         click.echo(table(plain))
+        if branch := plain["all"][OURS]["branch_trips"]:
+            click.echo(
+                f"Under panelctl {branch} breakers of circuits or feeders tripped, and were put in "
+                "again after ten minutes: recorded loads are larger than they carry. The others "
+                "have only the main breaker.\n"
+            )
         click.echo("What was read:")
         for told in plain["recordings"]:
             click.echo(f"- {told}")

@@ -107,10 +107,14 @@ def command(
     from panelctl.sim.storm.strike import PROFILES, read_schedule
     from panelctl.sim.storm.verdict import all_storms, one_storm, verdict
 
+    if schedule is not None and kinds is not None:
+        raise click.UsageError("a schedule has its kinds: leave --kinds out")
     if record is not None and seeds > 1:
         raise click.UsageError("--record takes one storm: leave --seeds out")
     file = config or DEMO
     panel, text = read_panel(file), file.read_text("utf-8")
+    if kinds is not None:
+        _have_targets(kinds, targets(panel), file)
     pace = PROFILES[profile]
     first = secrets.randbelow(1_000_000) if seed is None else seed
     results: list[Result] = []
@@ -148,6 +152,15 @@ def command(
         click.echo("\n".join([*all_storms(results), verdict(results)]))
     if any(result.violations for result in results):
         raise SystemExit(1)
+
+
+def _have_targets(kinds: frozenset[str], places: dict[str, list[str]], file: Path) -> None:
+    """Say which kinds cannot strike on this panel. Raises UsageError where none can."""
+    without = sorted(kind for kind in kinds if not places[kind])
+    if len(without) == len(kinds):
+        raise click.UsageError(f"{file} has nothing that {', '.join(without)} could strike")
+    if without:
+        click.echo(f"{file} has nothing that {', '.join(without)} could strike", err=True)
 
 
 def _plain(results: list[Result], speeds: list[float]) -> dict[str, Any]:

@@ -105,6 +105,7 @@ class SimMeter(SimDevice):
         self.frozen = False
         self.swapped = False  # the words of what it shows stand in the wrong order
         self.spoil: Callable[[Point, float], float] | None = None  # what it shows instead
+        self._faults: tuple[object, ...] = (False, False, None)  # when it was followed last
         if self.map.id == "carlo_gavazzi_em540":
             for undocumented in range(52):
                 self.words["input"][undocumented] = 0
@@ -141,6 +142,10 @@ class SimMeter(SimDevice):
 
     def follow(self, time_s: float) -> None:
         """Take what flows, after each step of the plant: what is asked later may be of now."""
+        faults = (self.frozen, self.swapped, self.spoil)
+        if faults != self._faults:
+            self._faults = faults
+            self._follower.forget()
         new = self._follower.follow(self.measuring, self._read_points, time_s)
         if not self.frozen:
             for shown, value in new:

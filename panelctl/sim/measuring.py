@@ -83,6 +83,12 @@ class Follower:
         self._due_s = min((group.next_s() for group in self._groups), default=time_s)
         return new
 
+    def forget(self) -> None:
+        """What stands in the registers is not what was shown last: the next value is put there."""
+        for group in self._groups:
+            for gauge in group.gauges:
+                gauge.forget()
+
     def _begin(self, ways: Measuring | None, points: list[Shown], time_s: float) -> None:
         """It measures another way from now on, or other points of it are read."""
         self._ways, self._points = ways, points
@@ -156,6 +162,10 @@ class Gauge:
             value = self._filtered
         self._sum = self._sum_s = 0.0
         self.taken.append((time_s + ways.late_s, value))
+
+    def forget(self) -> None:
+        """Whatever comes next is shown."""
+        self._last = None
 
     def shows(self, ways: Measuring, time_s: float) -> float | None:
         """What is shown from now on; None where that is what was shown before."""

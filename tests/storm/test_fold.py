@@ -173,6 +173,30 @@ def test_units_follow_from_the_seed() -> None:
     assert {unit.service_a for unit in units} == {60.0, 100.0}
 
 
+def test_a_trip_ends_what_was_over() -> None:
+    """And it was preventable only where the house alone would not have tripped soon after."""
+    house = [(60.0, 60.0)] * 3600
+    outcome = live("no control", PANEL, house, [(0.0, 0.0)] * 3600)
+    assert outcome.trips == outcome.preventable_trips > 1
+    assert outcome.longest_over_s == pytest.approx(outcome.over_s / outcome.trips, rel=0.2)
+    rating_a = PANEL.service.breaker.rating_a
+    alone = [(1.2 * rating_a, 0.0)] * 3600
+    outcome = live("no control", PANEL, alone, alone)
+    assert outcome.trips > 0
+    assert outcome.preventable_trips == 0, "it trips a moment later anyway"
+
+
+def test_a_panel_without_a_node_is_no_campaign(tmp_path: Path) -> None:
+    text = FILE.read_text()
+    head, found, tail = text.partition("[compute]")
+    assert found
+    rest = tail[tail.index("[[", 1) :]
+    file = tmp_path / "panel.toml"
+    file.write_text(head + rest)
+    with pytest.raises(ConfigError, match="compute"):
+        draw([(file, None)], [100.0], 1, 1)
+
+
 def test_a_home_of_one_row_is_no_campaign(tmp_path: Path) -> None:
     (tmp_path / "h.csv").write_text("time,w\n2026-01-01 00:00:00,100\n")
     home = tmp_path / "h.toml"

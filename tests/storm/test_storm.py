@@ -382,5 +382,9 @@ def test_kinds_are_drawn_by_name(tmp_path: Path) -> None:
     wrong = storm_of("--kinds", "averages,nonsense")
     assert wrong.returncode == 2
     assert "nonsense: no such kind" in wrong.stderr
+    home = str(Path("fixtures/panels/home_100a.toml").resolve())
+    nowhere = storm_of("--kinds", "car_holds", "--config", home)
+    assert nowhere.returncode == 2
+    assert "has nothing that car_holds could strike" in nowhere.stderr
     assert {strike.kind for strike in plan(PANEL, 1, 600.0, ROUGH, {"averages"})} == {"averages"}
     assert "averages" not in {strike.kind for strike in plan(PANEL, 1, 2600.0, ROUGH)}

@@ -152,6 +152,24 @@ def test_small_changes_are_not_shown_and_digits_are_coarse() -> None:
     assert near(coarse.read(), 5.5)
 
 
+def test_a_fault_that_is_over_leaves_nothing_in_the_registers() -> None:
+    """Though what flows has not moved by the deadband since."""
+    rig = MeterRig(Measuring(0.02, deadband_a=1.0))
+    rig.run(1.0)
+    rig.meter.spoil = lambda point, value: 0.0
+    rig.run(1.0)
+    assert rig.read() == 0.0
+    rig.meter.spoil = None
+    rig.run(1.0)
+    assert near(rig.read(), 5.0)
+    rig.meter.frozen = True
+    rig.load.demand_w = HIGH_W
+    rig.run(1.0)
+    rig.meter.frozen = False
+    rig.run(1.0)
+    assert near(rig.read(), 20.0)
+
+
 def test_a_map_says_how_often_its_meter_is_new() -> None:
     assert load_map("smappee_power_box").renews_ms == 100
     assert load_map("victron_vm_3p75ct").renews_ms == 20

@@ -121,6 +121,10 @@ def draw(
     scale: float = 1.0,
 ) -> list[Unit]:
     """The units of a campaign: every home on every service in turn, `scale` times its size."""
+    for panel, _ in pairs:
+        if read_panel(panel).compute is None:
+            told = "is missing: a campaign compares what a node gets"
+            raise ConfigError(str(panel), [Problem("compute", "", told)])
     dice = random.Random(f"{seed} campaign")
     spans_s = [_span_s(panel, home, seed) for panel, home in pairs]
     units = []

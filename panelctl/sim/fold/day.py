@@ -296,7 +296,8 @@ class Day:
                     self._waiting.opens(item)
         mains = names.count(MAINS)
         self.outcome.trips += mains
-        self.outcome.preventable_trips += 0 if self._shadow.tripped else mains
+        kept = self._shadow.carries(self._rest, RESET_S)  # without us it would not trip so soon
+        self.outcome.preventable_trips += mains if kept and not self._shadow.tripped else 0
         self.outcome.branch_trips += len(names) - mains
 
     def _feeders(self, names: list[str]) -> list[Feeder]:

@@ -14,6 +14,7 @@ from itertools import groupby
 from panelctl.model.panel import Panel
 from panelctl.sim.breakers import ThermalBreaker
 from panelctl.sim.fold.day import OVER_RATIO, RESET_S, Outcome
+from panelctl.sim.fold.waiting import Waited
 from panelctl.sim.fold.wishes import Legs, Wish
 
 Policy = Callable[[Sequence[Legs], float, float], Iterator[float]]
@@ -87,7 +88,8 @@ def live(
     household: Sequence[Wish] = (),
 ) -> Outcome:
     """A home under a policy. A trip counts as preventable when the household that nobody can switch
-    off would not have made the breaker trip by itself. What `household` missed in trips is told; it
+    off would not have made the breaker trip by itself, then or within the ten minutes after, going
+    on as it is. What `household` missed in trips is told; it
     is not added to what these homes draw later, in the policy's favour.
     """
     compute = panel.compute
@@ -129,15 +131,15 @@ def live(
             shadow.step([rest[0], rest[1]], passed)
             if breaker.step([a, b], passed):
                 outcome.trips += 1
-                outcome.preventable_trips += not shadow.tripped
-                out = int(RESET_S)
-                _miss(outcome, household, now_s, min(RESET_S, len(house) - now_s))
+                kept = shadow.carries([rest[0], rest[1]], RESET_S)
+                outcome.preventable_trips += kept and not shadow.tripped
+                out, over_s = int(RESET_S), 0.0
+                miss(outcome.household, household, now_s, min(RESET_S, len(house) - now_s))
     return outcome
 
 
-def _miss(outcome: Outcome, household: Sequence[Wish], at_s: float, for_s: float) -> None:
+def miss(missed: Waited, household: Sequence[Wish], at_s: float, for_s: float) -> None:
     """Nobody has power for so long: all that was on is interrupted."""
-    missed = outcome.household
     for wish in household:
         if wish.gives:
             continue

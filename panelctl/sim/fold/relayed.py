@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from panelctl.model.panel import Panel
 from panelctl.sim.breakers import ThermalBreaker
 from panelctl.sim.fold.day import OVER_RATIO, RESET_S, Outcome
+from panelctl.sim.fold.policies import miss
 from panelctl.sim.fold.waiting import DRAWS_A, LEAST_WH
 from panelctl.sim.fold.wishes import Legs, Wish
 
@@ -59,7 +60,8 @@ class House:
     """A household whose loads come back, piece by piece. Currents in A per leg, times in s."""
 
     panel: Panel
-    fixed: Sequence[Legs]  # by second: what nobody can switch
+    fixed: Sequence[Legs]  # by second: what nobody can switch,
+    others: Sequence[Wish]  # and whose it is
     loads: list[_Load]
     span_s: float
     limit_a: float
@@ -204,7 +206,8 @@ def live_relayed(
     managed = [w for w in household if w.circuit.controlled and not w.gives]
     loads = [_Load(wish) for wish in sorted(managed, key=lambda w: w.circuit.tier)]
     limit_a = panel.service.control_setting_a - panel.timing.setpoint_margin_a
-    house = way.house(panel, fixed, loads, span_s, limit_a, compute.modulation.min_a)
+    others = [wish for wish in household if not wish.circuit.controlled]
+    house = way.house(panel, fixed, others, loads, span_s, limit_a, compute.modulation.min_a)
     if way.decide is forecast:
         house.spared = _by_minute(fixed)
     outcome = Outcome(seconds=span_s)
@@ -213,7 +216,7 @@ def live_relayed(
         minute = house.now_s % MINUTE_S == 0.0
         if minute:
             life.look()
-        if minute or not way.relays_minutely:
+        if (minute or not way.relays_minutely) and not life.dark:
             way.decide(house, outcome)
         if minute:
             life.give()
@@ -249,6 +252,11 @@ class _Life:
     def _put_in(self) -> None:
         rating_a = self._house.panel.service.breaker.rating_a
         self._breaker, self._shadow = ThermalBreaker(rating_a, 2), ThermalBreaker(rating_a, 2)
+
+    @property
+    def dark(self) -> bool:
+        """Whether there is no power: then nobody switches anything."""
+        return self._out_s > 0.0
 
     def look(self) -> None:
         """A minute is over: its mean. Nobody takes a trip for a house that needs nothing."""
@@ -305,7 +313,7 @@ class _Life:
         return soonest_s
 
     def _serve(self, dt_s: float) -> None:
-        """What the loads get and miss; and what is off in a trip, and does not come back."""
+        """What the loads get and miss."""
         missed = self._outcome.household
         for load in self._house.loads:
             if load.asks_a <= 0.0:
@@ -318,9 +326,6 @@ class _Life:
             back_wh = max(0.0, min(load.missing_wh, served_wh - wanted_wh))
             missed.later_wh += back_wh
             load.missing_wh += max(wanted_wh - served_wh, 0.0) - back_wh
-        if self._out_s:
-            volts = self._house.panel.service.voltage_v / 2
-            missed.lost_wh += max(sum(self._house.fixed_a()), 0.0) * volts * dt_s / 3600.0
 
     def _carry(self, legs: list[float], node_a: float, dt_s: float) -> None:
         house, outcome = self._house, self._outcome
@@ -335,8 +340,11 @@ class _Life:
         self._shadow.step(list(house.fixed_a()), dt_s)
         if self._breaker.step(total, dt_s):
             outcome.trips += 1
-            outcome.preventable_trips += not self._shadow.tripped
-            self._out_s = RESET_S
+            kept = self._shadow.carries(list(house.fixed_a()), RESET_S)
+            outcome.preventable_trips += kept and not self._shadow.tripped
+            self._out_s, self._over_s = RESET_S, 0.0
             self._dark = True
+            left_s = min(RESET_S, house.span_s - house.now_s - dt_s)
+            miss(outcome.household, house.others, house.now_s + dt_s, left_s)
             for load in house.loads:  # after an outage one comes back after the other
                 house.switch(load, False, outcome)

@@ -5,6 +5,7 @@ the same by it.
 
 Rules
 - A recording that has ended begins again; its last row holds up to there.
+- A car wants no more than its charger can give.
 - What a PV or a battery gives is a wish like any other, and is taken off the legs.
 """
 
@@ -64,9 +65,11 @@ def wishes(panel: Panel, home: Home, begin_s: float, span_s: float, scale: float
     for series in home.series:
         item = plant.circuits[series.circuit]
         pieces = list(held(series, home.span_s, begin_s, span_s))
-        most_w = max((abs(watts) for watts in series.watts), default=0.0) * scale
+        modulation = item.circuit.modulation
+        can_w = modulation.max_a * item.volts if modulation is not None else math.inf
+        most_w = min(max((abs(watts) for watts in series.watts), default=0.0) * scale, can_w)
         from_s = tuple(piece[0] for piece in pieces)
-        watts = tuple(piece[2] * scale for piece in pieces)
+        watts = tuple(min(piece[2] * scale, can_w) for piece in pieces)
         made.append(Wish(item.circuit, item.volts, from_s, watts, most_w))
     return made
 

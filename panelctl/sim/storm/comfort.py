@@ -131,7 +131,8 @@ class Comfort:
         assert app is not None
         engine = app.engine
         claims, now_s = engine.state.claims[engine.index[name]], world.now_s
-        wants = item.demand_w > 0.0 and not item.contact.closed and not claims & ~Claim.PCS
+        wish = item.demand_w if item.charger is None else item.charger.car_a
+        wants = wish > 0.0 and not item.contact.closed and not claims & ~Claim.PCS
         if not wants or not self._exemptions.calm or not self._fits(item):
             self._off_s.pop(name, None)
             return

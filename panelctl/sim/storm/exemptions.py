@@ -17,7 +17,6 @@ from panelctl.units import NS_PER_S
 
 REACHED_S = 4.0  # a device is back within a second, and orders are tried every two
 LIE_LASTS_S = 6.0  # a reading is good for seconds
-UNTRUE = frozenset({Spoils.METER, Spoils.SLOW})
 DOUBT_S, DOUBT_MOST_S = 60.0, 3_600.0  # core/decide/plausibility.py
 NOTHING = frozenset({"zero", "ct_off"})  # a meter that shows nothing
 TOO_MUCH = frozenset({"swapped", "frozen"})  # one that may show more than the mains
@@ -99,7 +98,7 @@ class Exemptions:
         self.active = [other for other in self.active if other is not strike]
         self._cut_ns = -1
         if KINDS[strike.kind].spoils is Spoils.SLOW:
-            self._slow_s[strike.target] = self._lied_s[strike.target] = self._world.now_s
+            self._slow_s[strike.target] = self._world.now_s
         if KINDS[strike.kind].spoils is Spoils.METER:
             self._lied_s[strike.target] = self._world.now_s
             if strike.target in self._mains or self._outdoes(strike):
@@ -152,17 +151,21 @@ class Exemptions:
 
     @property
     def lying(self) -> set[str]:
-        """The meters that show what is not so, or did so lately."""
+        """The meters that show what is not so now, or did so lately: what is false or of a while
+        ago.
+        """
+        return self._untrue(Spoils.METER, self._lied_s) | self._untrue(Spoils.SLOW, self._slow_s)
+
+    def _untrue(self, spoils: Spoils, ended_s: dict[str, float]) -> set[str]:
+        """The meters that have such a fault, or had one lately."""
         now_s = self._world.now_s
-        lately = {name for name, at_s in self._lied_s.items() if now_s - at_s < LIE_LASTS_S}
-        return lately | {s.target for s in self.active if KINDS[s.kind].spoils in UNTRUE}
+        lately = {name for name, at_s in ended_s.items() if now_s - at_s < LIE_LASTS_S}
+        return lately | {s.target for s in self.active if KINDS[s.kind].spoils is spoils}
 
     @property
     def lag_s(self) -> float:
         """How long after a step the slowest meter that is decided by surely shows it."""
-        now_s = self._world.now_s
-        slow = {s.target for s in self.active if KINDS[s.kind].spoils is Spoils.SLOW}
-        slow |= {name for name, at_s in self._slow_s.items() if now_s - at_s < LIE_LASTS_S}
+        slow = self._untrue(Spoils.SLOW, self._slow_s)
         lag_s = [self._lags_s.get(name, 0.0) for name in slow & self._vital]
         return max(lag_s, default=0.0)
 
@@ -222,7 +225,8 @@ class Exemptions:
         that lies, the circuit.
         """
         doubted = self._doubted
-        untrue = {name: {s.kind for s in self.active if s.target == name} for name in self.lying}
+        false = self._untrue(Spoils.METER, self._lied_s)
+        untrue = {name: {s.kind for s in self.active if s.target == name} for name in false}
 
         def lies(meter: LegMeter) -> bool:
             kinds = untrue.get(meter.current.device)

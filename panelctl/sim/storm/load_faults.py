@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from panelctl.sim.plant import Charger, Node, PlantCircuit
 from panelctl.sim.storm.house_faults import start
-from panelctl.sim.storm.strike import Strike, Undo
+from panelctl.sim.storm.strike import Strike, Undo, nothing
 from panelctl.sim.storm.world import World
 
 # On and off, s: hobs by their energy regulators, an iron, a tankless heater, an oven.
@@ -53,19 +53,21 @@ def car(name: str, value: Callable[[float], float]) -> Callable[[World, Strike],
 
 
 def car_leaves(world: World, strike: Strike) -> Undo:
-    """It is unplugged, and comes back."""
+    """It is plugged in, and unplugged after half the time."""
     charger = the_charger(world, strike)
     world.look()
-    charger.car_a = charger.max_a
-    gone: list[Undo] = []
-    timer = world.loop.call_later(
-        strike.for_s / 2, lambda: gone.append(world.hold(charger, "car_a", 0.0))
-    )
+    undone = [world.hold(charger, "car_a", charger.max_a)]
+
+    def leave() -> None:
+        world.look()
+        undone.append(world.hold(charger, "car_a", 0.0))
+
+    timer = world.loop.call_later(strike.for_s / 2, leave)
 
     def undo() -> None:
         timer.cancel()
         world.look()
-        for one in gone:
+        for one in undone:
             one()
 
     return undo
@@ -80,12 +82,35 @@ def node(name: str, value: Callable[[float], float]) -> Callable[[World, Strike]
     return begin
 
 
-def pulses(world: World, strike: Strike) -> Undo:
+Drive = Callable[[World, Strike, PlantCircuit], Undo]
+
+
+def alone(drive: Drive) -> Callable[[World, Strike], Undo]:
+    """An appliance on a circuit that no other of these drives already; after it what was before."""
+
+    def begin(world: World, strike: Strike) -> Undo:
+        item = world.plant.circuits[strike.target]
+        if strike.target in world.driven:
+            return nothing
+        world.driven.add(strike.target)
+        before_w = item.demand_w
+        still = drive(world, strike, item)
+
+        def undo() -> None:
+            still()
+            world.look()
+            world.driven.discard(strike.target)
+            item.demand_w = before_w
+
+        return undo
+
+    return begin
+
+
+def pulses(world: World, strike: Strike, item: PlantCircuit) -> Undo:
     """Full power and none, in turn: a hob, an iron, a tankless heater."""
-    item = world.plant.circuits[strike.target]
     on_s, off_s = PULSES_S[min(int(strike.amount * len(PULSES_S)), len(PULSES_S) - 1)]
     full_w = item.breaker.rating_a * 0.7 * item.volts
-    before_w = item.demand_w
     on = False
     timer = None
 
@@ -101,17 +126,13 @@ def pulses(world: World, strike: Strike) -> Undo:
     def undo() -> None:
         if timer is not None:
             timer.cancel()
-        world.look()
-        item.demand_w = before_w
 
     return undo
 
 
-def thermostat(world: World, strike: Strike) -> Undo:
+def thermostat(world: World, strike: Strike, item: PlantCircuit) -> Undo:
     """A tank that heats by its temperature: what was missed comes back, and more than once."""
-    item = world.plant.circuits[strike.target]
     full_w = item.breaker.rating_a * 0.6 * item.volts
-    before_w = item.demand_w
     celsius = SET_C - 2 * BAND_C * strike.amount
     heats = True
 
@@ -123,21 +144,13 @@ def thermostat(world: World, strike: Strike) -> Undo:
         heats = celsius < SET_C if heats else celsius < SET_C - BAND_C
         item.demand_w = full_w if heats else 0.0
 
-    still = world.every(BEAT_S, beat)
-
-    def undo() -> None:
-        still()
-        item.demand_w = before_w
-
-    return undo
+    return world.every(BEAT_S, beat)
 
 
-def compressor(world: World, strike: Strike) -> Undo:
+def compressor(world: World, strike: Strike, item: PlantCircuit) -> Undo:
     """A motor that starts hard, and after it has lost its power only minutes later."""
-    item = world.plant.circuits[strike.target]
     running_w = item.breaker.rating_a * 0.35 * item.volts
     rest_s = 20.0 + 160.0 * strike.amount
-    before_w = item.demand_w
     ready_s = world.now_s
     runs = False
 
@@ -152,13 +165,7 @@ def compressor(world: World, strike: Strike) -> Undo:
             runs, item.demand_w = True, running_w
             start(world, item, 5.0)
 
-    still = world.every(BEAT_S, beat)
-
-    def undo() -> None:
-        still()
-        item.demand_w = before_w
-
-    return undo
+    return world.every(BEAT_S, beat)
 
 
 def loads(world: World) -> list[str]:

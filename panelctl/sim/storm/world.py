@@ -77,6 +77,7 @@ class World:
         self.resets: list[tuple[float, str]] = []  # boards that started anew, and when
         self.switched: dict[str, list[float]] = {}  # relays that somebody else moved, and when
         self.starting: set[str] = set()  # circuits whose motor starts
+        self.driven: set[str] = set()  # circuits whose load a fault drives
         self.gone_ns = 0  # since when there is no controller
         self.full_s: float | None = None  # since when its disk is full
         self._fillers = 0
