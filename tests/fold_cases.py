@@ -12,7 +12,7 @@ from panelctl.model.panel import Panel
 from panelctl.sim.fold.day import Day
 from panelctl.sim.fold.relayed import RELAYED, live_relayed
 from panelctl.sim.fold.wishes import demand, wanted_wh, wishes
-from panelctl.sim.homes.recorded import Home, Series
+from panelctl.sim.homes.recorded import Home, Series, summed
 
 PANEL = read_panel(Path("fixtures/panels/home_100a.toml"))
 HOUR_S = 3600.0
@@ -27,6 +27,11 @@ def home(span_s: float, **circuits: list[tuple[float, float]]) -> Home:
         for circuit, pieces in circuits.items()
     ]
     return Home(series, span_s)
+
+
+def piece(circuit: str, watts: float) -> Series:
+    """A column that stands still."""
+    return Series(circuit, array("d", [0.0]), array("d", [watts]))
 
 
 def with_pv() -> Panel:
@@ -53,6 +58,11 @@ CASES: dict[str, tuple[Panel, Home, float, float, float, float]] = {
         PANEL,
         home(2 * HOUR_S, outlets=[(600.0, 1000.0), (HOUR_S, 0.0)]),
         1800.0, HOUR_S, 500.0, 500.0,
+    ),
+    "two columns on one circuit": (
+        PANEL,
+        Home([summed("range", [piece("range", 3000.0), piece("range", 2000.0)])], HOUR_S),
+        0.0, 2 * HOUR_S, 10_000.0, 5000.0,
     ),
     "a source": (
         with_pv(),
