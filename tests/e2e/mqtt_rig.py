@@ -147,7 +147,8 @@ class BrokerRig:
         deadline = time.monotonic() + 10
         while True:
             try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                for port in (self.port, self.tls_port):  # it opens one after the other
+                    socket.create_connection(("127.0.0.1", port), 1).close()
                 return
             except OSError:
                 assert time.monotonic() < deadline, (self.folder / "mosquitto.log").read_text()
