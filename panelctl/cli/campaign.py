@@ -7,12 +7,13 @@ import os
 import secrets
 import time
 from pathlib import Path
+from typing import Any
 
 import click
 
 from panelctl import __version__
 from panelctl.cli.options import json_option
-from panelctl.errors import PanelctlError
+from panelctl.cli.out import write_out
 
 
 @click.command(
@@ -66,7 +67,7 @@ def command(
     quarter of an hour, a clairvoyant. Households are sized to the service (60, 100, 125 and 200 A,
     or --service). Code 1 when panelctl let a preventable trip happen.
     """
-    from panelctl.sim.fold.campaign import OURS, Lived, draw, notes, run, summary, table
+    from panelctl.sim.fold.campaign import OURS, Lived, draw, notes, run, summary
 
     if homes and len(panels) not in (1, len(homes)):
         raise click.UsageError("give one --panel, or one for each --home")
@@ -89,33 +90,35 @@ def command(
         "version": __version__,
         "days_per_minute": round(len(lived) / minutes, 1),
     }
-    if out is not None:
-        try:
-            out.parent.mkdir(parents=True, exist_ok=True)
-            out.write_text(json.dumps(plain, indent=1) + "\n", "utf-8")
-        except OSError as error:
-            raise PanelctlError(f"{out} cannot be written: {error}") from None
+    write_out(out, json.dumps(plain, indent=1) + "\n")
     if as_json:
         click.echo(json.dumps(plain))
     else:
-        click.echo(
-            f"{plain['panel_days']} panel-days of {plain['distinct_recorded_days']} recorded days, "
-            f"seed {number}, {plain['days_per_minute']:g} a minute on {jobs} processes"
-        )
-        if plain["bound_per_panel_day"] is not None:
-            click.echo(
-                f"no preventable trip: at most {plain['bound_per_panel_day']:.2g} a panel-day, or "
-                f"{plain['bound_per_recorded_day']:.2g} if each recorded day counts once (95 %)"
-            )
-        click.echo(table(plain))
-        if branch := plain["all"][OURS]["branch_trips"]:
-            click.echo(
-                f"Under panelctl {branch} breakers of circuits or feeders tripped, and were put in "
-                "again after ten minutes: recorded loads are larger than they carry. The others "
-                "have only the main breaker.\n"
-            )
-        click.echo("What was read:")
-        for told in plain["recordings"]:
-            click.echo(f"- {told}")
+        _say(plain, jobs)
     if plain["all"][OURS]["trips_preventable"]:
         raise SystemExit(1)
+
+
+def _say(plain: dict[str, Any], jobs: int) -> None:
+    """The figures for people, and what was read."""
+    from panelctl.sim.fold.campaign import OURS, table
+
+    click.echo(
+        f"{plain['panel_days']} panel-days of {plain['distinct_recorded_days']} recorded days, "
+        f"seed {plain['seed']}, {plain['days_per_minute']:g} a minute on {jobs} processes"
+    )
+    if plain["bound_per_panel_day"] is not None:
+        click.echo(
+            f"no preventable trip: at most {plain['bound_per_panel_day']:.2g} a panel-day, or "
+            f"{plain['bound_per_recorded_day']:.2g} if each recorded day counts once (95 %)"
+        )
+    click.echo(table(plain))
+    if branch := plain["all"][OURS]["branch_trips"]:
+        click.echo(
+            f"Under panelctl {branch} breakers of circuits or feeders tripped, and were put in "
+            "again after ten minutes: recorded loads are larger than they carry. The others have "
+            "only the main breaker.\n"
+        )
+    click.echo("What was read:")
+    for told in plain["recordings"]:
+        click.echo(f"- {told}")

@@ -161,19 +161,22 @@ async def _serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
     loop.add_signal_handler(signal.SIGHUP, supervisor.reload)
-    fifo, locked = raise_priority(), lock_memory()
+    _say_start(first.panel, places, raise_priority(), lock_memory())
     freeze_garbage()
-    LOG.info(
-        "%s: %d circuits at %g Hz; SCHED_FIFO %s, memory %s; socket %s",
-        first.panel.name,
-        len(first.panel.circuits),
-        first.panel.timing.rate_hz,
-        "on" if fifo else "not permitted",
-        "locked" if locked else "not locked",
-        places.socket,
-    )
     if mode == "shadow":
         LOG.warning("shadow: nothing is written; relays and currents are as they would be")
     await supervisor.run()
     left = "nothing was written" if mode else "modulated loads at their fallback"
     LOG.info("stopped: %s, relays as they are", left)
+
+
+def _say_start(panel: Panel, places: Places, fifo: bool, locked: bool) -> None:
+    LOG.info(
+        "%s: %d circuits at %g Hz; SCHED_FIFO %s, memory %s; socket %s",
+        panel.name,
+        len(panel.circuits),
+        panel.timing.rate_hz,
+        "on" if fifo else "not permitted",
+        "locked" if locked else "not locked",
+        places.socket,
+    )

@@ -16,7 +16,7 @@ import click
 
 from panelctl import __version__
 from panelctl.cli.options import json_option
-from panelctl.errors import PanelctlError
+from panelctl.cli.out import write_out
 
 if TYPE_CHECKING:
     from panelctl.model.panel import Panel
@@ -101,11 +101,10 @@ def command(
     needed for it are written to storm-SEED.json, and the command that repeats it is printed.
     """
     from panelctl.config.load import read_panel
-    from panelctl.sim.storm import report
     from panelctl.sim.storm.faults import DRAWN, KINDS
     from panelctl.sim.storm.run import plan, targets
     from panelctl.sim.storm.strike import PROFILES, read_schedule
-    from panelctl.sim.storm.verdict import all_storms, one_storm, verdict
+    from panelctl.sim.storm.verdict import one_storm
 
     if schedule is not None and kinds is not None:
         raise click.UsageError("a schedule has its kinds: leave --kinds out")
@@ -140,18 +139,33 @@ def command(
             _save(result, kept, file, as_json)
         if schedule is not None:
             break
-    _write(junit, report.junit(results))
+    _report(results, speeds, junit, plot, out, as_json)
+    if any(result.violations for result in results):
+        raise SystemExit(1)
+
+
+def _report(
+    results: list[Result],
+    speeds: list[float],
+    junit: Path | None,
+    plot: Path | None,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """What all storms came to, for people and into the files that were asked for."""
+    from panelctl.sim.storm import report
+    from panelctl.sim.storm.verdict import all_storms, verdict
+
+    write_out(junit, report.junit(results))
     if plot is not None:
         worst = max(results, key=lambda r: max((max(s.a, s.b) for s in r.worst), default=0.0))
-        _write(plot, report.plot(worst.worst))
+        write_out(plot, report.plot(worst.worst))
     plain = _plain(results, speeds)
-    _write(out, json.dumps(plain, indent=1) + "\n")
+    write_out(out, json.dumps(plain, indent=1) + "\n")
     if as_json:
         click.echo(json.dumps(plain))
     else:
         click.echo("\n".join([*all_storms(results), verdict(results)]))
-    if any(result.violations for result in results):
-        raise SystemExit(1)
 
 
 def _have_targets(kinds: frozenset[str], places: dict[str, list[str]], file: Path) -> None:
@@ -274,7 +288,7 @@ def _save(result: Result, strikes: list[Strike], config: Path, quiet: bool) -> N
     from panelctl.sim.storm.strike import to_text
 
     kept = Path(f"storm-{result.seed}.json")
-    _write(kept, to_text(result.seed, result.duration_s, strikes))
+    write_out(kept, to_text(result.seed, result.duration_s, strikes))
     where = "" if config == DEMO else f" --config {config}"
     first = result.violations[0]
     kinds = ", ".join(sorted({strike.kind for strike in strikes}))
@@ -295,13 +309,3 @@ def _build() -> str:
     except OSError:  # no git here
         commit = ""
     return f"{__version__} at {commit}" if commit else __version__
-
-
-def _write(path: Path | None, text: str) -> None:
-    if path is None:
-        return
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, "utf-8")
-    except OSError as error:
-        raise PanelctlError(f"{path} cannot be written: {error}") from None

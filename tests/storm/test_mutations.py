@@ -18,7 +18,7 @@ from panelctl.model.circuit import Role
 from panelctl.model.command import Command, Verdict
 from panelctl.model.limit import LimitName
 from panelctl.model.panel import Panel
-from panelctl.model.record import CycleRecord, TimingRecord
+from panelctl.model.record import CircuitRecord, CycleRecord, TimingRecord
 from panelctl.sim.storm.run import Result, plan, run
 from panelctl.sim.storm.strike import Pace, Strike
 from panelctl.units import NS_PER_S
@@ -252,34 +252,53 @@ def nobody_tells(app: App) -> None:
     outputs.orders.records = lambda now_ns: ([], [])  # type: ignore[method-assign]  # on purpose
 
 
-def the_order_for_the_fact(app: App) -> None:
-    """A relay is shown where it was ordered, not where it reads."""
+def after_each_step(app: App, spoil: Callable[[int], None]) -> None:
+    """Let something be spoilt after each decision, by its time (ns)."""
     engine = app.engine
     step = engine.step
 
     def stepped(now_ns: int, commands: Iterable[Command] = ()) -> list[Verdict]:
         verdicts = step(now_ns, commands)
-        for i, circuit in enumerate(engine.loads):
-            slot = engine.slots.circuit(circuit.id).relay
-            if slot >= 0 and engine.state.closed[i] >= 0:
-                engine.image.value[slot] = engine.state.closed[i]
+        spoil(now_ns)
         return verdicts
 
     engine.step = stepped  # type: ignore[method-assign]  # broken on purpose
 
 
-def the_order_in_the_record(app: App) -> None:
-    """The image is right, and people are shown what was ordered."""
+def in_each_record(app: App, spoil: Callable[[CircuitRecord], None]) -> None:
+    """Let something be spoilt in what people are shown of each circuit."""
     publisher = app.loop._publisher
     record = publisher.record
 
     def made(wall_s: float, timing: TimingRecord) -> CycleRecord:
         told = record(wall_s, timing)
         for circuit in told["circuits"]:
-            circuit["relay"] = circuit.get("ordered", circuit["relay"])
+            spoil(circuit)
         return told
 
     publisher.record = made  # type: ignore[method-assign]  # broken on purpose
+
+
+def the_order_for_the_fact(app: App) -> None:
+    """A relay is shown where it was ordered, not where it reads."""
+    engine = app.engine
+
+    def spoil(now_ns: int) -> None:
+        for i, circuit in enumerate(engine.loads):
+            slot = engine.slots.circuit(circuit.id).relay
+            if slot >= 0 and engine.state.closed[i] >= 0:
+                engine.image.value[slot] = engine.state.closed[i]
+
+    after_each_step(app, spoil)
+
+
+def the_order_in_the_record(app: App) -> None:
+    """The image is right, and people are shown what was ordered."""
+
+    def spoil(circuit: CircuitRecord) -> None:
+        circuit["relay"] = circuit.get("ordered", circuit["relay"])
+
+    in_each_record(app, spoil)
 
 
 def no_time_to_follow(app: App) -> None:
@@ -331,16 +350,13 @@ def test_orders_that_are_shown_judged_or_told_wrongly_are_noticed(
 
 def hunting(app: App) -> None:
     """The node is handed eight amps less for four seconds of eight."""
-    engine = app.engine
-    step, i = engine.step, engine.index["compute"]
+    state, i = app.engine.state, app.engine.index["compute"]
 
-    def stepped(now_ns: int, commands: Iterable[Command] = ()) -> list[Verdict]:
-        verdicts = step(now_ns, commands)
-        if engine.state.set_ma[i] > 30_000 and now_ns // NS_PER_S // 4 % 2:
-            engine.state.set_ma[i] -= 8_000
-        return verdicts
+    def spoil(now_ns: int) -> None:
+        if state.set_ma[i] > 30_000 and now_ns // NS_PER_S // 4 % 2:
+            state.set_ma[i] -= 8_000
 
-    engine.step = stepped  # type: ignore[method-assign]  # broken on purpose
+    after_each_step(app, spoil)
 
 
 def too_careful(app: App) -> None:
@@ -359,17 +375,12 @@ def careless(app: App) -> None:
 
 def nine_amps_more(app: App) -> None:
     """What people see of the range is not what is known."""
-    publisher = app.loop._publisher
-    record = publisher.record
 
-    def made(wall_s: float, timing: TimingRecord) -> CycleRecord:
-        told = record(wall_s, timing)
-        for circuit in told["circuits"]:
-            if circuit["id"] == "range" and circuit["fresh"]:
-                circuit["a"] = [amps + 9.0 for amps in circuit["a"]]
-        return told
+    def spoil(circuit: CircuitRecord) -> None:
+        if circuit["id"] == "range" and circuit["fresh"]:
+            circuit["a"] = [amps + 9.0 for amps in circuit["a"]]
 
-    publisher.record = made  # type: ignore[method-assign]  # broken on purpose
+    in_each_record(app, spoil)
 
 
 HASTY = replace(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from panelctl.config.build import build_link
 from panelctl.config.load import read_panel
 from panelctl.core.engine import Engine
 from panelctl.errors import DeviceRefused, ReplyTimeout
-from panelctl.field.bus import Answer, BusLink, LinkCounts, Turn, Ways
+from panelctl.field.bus import Answer, BusLink, Turn
 from panelctl.field.frames import Question, read_question
 from panelctl.field.ledger import Ledger
 from panelctl.field.outputs import RUN, Outputs
@@ -24,6 +23,7 @@ from panelctl.model.panel import Device, Panel
 from panelctl.model.reason import Reason
 from panelctl.model.relay import Claim
 from panelctl.units import NS_PER_S
+from tests.links import MadeUpLink
 
 PANEL = read_panel(Path("panelctl/sim/demo.toml"))
 CHARGER = "charger"
@@ -49,24 +49,15 @@ class HandClock:
         await self.sleep_until(at_ns)
 
 
-class DeafLink:
+class DeafLink(MadeUpLink):
     """A device that obeys every write; `deaf`: its replies are lost; or it answers `error`."""
 
     def __init__(self) -> None:
-        self.counts = LinkCounts()
-        self.deaf = False
+        super().__init__()
         self.error: DeviceRefused | None = None
         self.obeyed: list[bytes] = []
 
-    def meet(self, unit: int, gap_ms: float, late_ms: float) -> None: ...
-
-    def when(self, ways: Ways) -> int:
-        return 0
-
-    async def ask(
-        self, ways: Ways, timeout_ms: float, turn: Turn, sync: Sequence[Question] = ()
-    ) -> Answer:
-        question = ways if isinstance(ways, Question) else ways[0]
+    def answer(self, question: Question, turn: Turn) -> Answer:
         assert question.writes
         self.obeyed.append(question.pdu)
         if self.error is not None:
@@ -74,8 +65,6 @@ class DeafLink:
         if self.deaf:
             raise ReplyTimeout("no reply")
         return Answer([], 0, question, 0)
-
-    async def close(self) -> None: ...
 
 
 class WritersRig:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from pathlib import Path
 
 from panelctl.config.load import read_panel
 from panelctl.core.engine import Engine
 from panelctl.errors import ReplyTimeout
-from panelctl.field.bus import Answer, LinkCounts, Turn, Ways
+from panelctl.field.bus import Answer, Turn
 from panelctl.field.frames import Question
 from panelctl.field.scan import Scanner
 from panelctl.field.setpoint_wire import Reader, read_back
@@ -17,37 +16,27 @@ from panelctl.field.setpoints import READ_NS, REGISTER_NS, SetpointWatch
 from panelctl.modbus.codec import encode_value
 from panelctl.modbus.maps import load_map
 from panelctl.units import NS_PER_S
+from tests.links import MadeUpLink
 from tests.unit.test_outputs import HandClock
 
 PANEL = read_panel(Path("panelctl/sim/demo.toml"))
 BACK = read_back(load_map("abb_terra_ac"), 1)
 
 
-class Shows:
+class Shows(MadeUpLink):
     """A charger that shows 10 A; `deaf`: its replies are lost."""
 
     def __init__(self, clock: HandClock) -> None:
-        self.counts = LinkCounts()
-        self.deaf = False
+        super().__init__()
         self.asked: list[Turn] = []
         self._clock = clock
 
-    def meet(self, unit: int, gap_ms: float, late_ms: float) -> None: ...
-
-    def when(self, ways: Ways) -> int:
-        return 0
-
-    async def ask(
-        self, ways: Ways, timeout_ms: float, turn: Turn, sync: Sequence[Question] = ()
-    ) -> Answer:
+    def answer(self, question: Question, turn: Turn) -> Answer:
         assert BACK is not None
-        question = ways if isinstance(ways, Question) else ways[0]
         self.asked.append(turn)
         if self.deaf:
             raise ReplyTimeout("no reply")
         return Answer(encode_value(BACK.point, 10.0), self._clock.ns, question, 0)
-
-    async def close(self) -> None: ...
 
 
 class Rig:

@@ -7,13 +7,14 @@ S10 nothing is started in vain: closed, and soon opened for room that nobody els
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict
 from collections.abc import Callable
 
 from panelctl.model.relay import Claim
 from panelctl.sim.plant import PlantCircuit
 from panelctl.sim.storm.exemptions import Exemptions
 from panelctl.sim.storm.in_force import InForce
+from panelctl.sim.storm.lately import Lately
 from panelctl.sim.storm.world import World
 
 STILL_A = 1.0  # so far a house moves that stands still: small loads flicker
@@ -34,7 +35,7 @@ class Swings:
     def __init__(self, swing_a: float, most: int) -> None:
         self._swing_a = swing_a
         self._most = most
-        self._turns: deque[float] = deque()
+        self._turns = Lately(WINDOW_S)
         self._peak_a: float | None = None
         self._direction = 0.0
 
@@ -44,12 +45,10 @@ class Swings:
             self._peak_a = amps
         elif abs(amps - self._peak_a) >= self._swing_a:
             if self._direction and still:
-                self._turns.append(now_s)
+                self._turns.note(now_s)
             self._direction = 1.0 if amps > self._peak_a else -1.0
             self._peak_a = amps
-        while self._turns and self._turns[0] < now_s - WINDOW_S:
-            self._turns.popleft()
-        turns = len(self._turns)
+        turns = self._turns.count(now_s)
         if turns <= self._most:
             return 0
         self._turns.clear()
@@ -81,7 +80,7 @@ class Comfort:
         self._still_s = 0.0  # since when the house has stood still
         self._before: tuple[float, ...] = ()
         self._closed: dict[str, tuple[float, list[float]]] = {}  # when, and what others drew then
-        self._vain: dict[str, deque[float]] = {}
+        self._vain: dict[str, Lately] = defaultdict(lambda: Lately(VAIN_WINDOW_S))
 
     def disturbed(self) -> None:
         """A fault begins or ends."""
@@ -168,10 +167,6 @@ class Comfort:
         grown_a = self._others_a(item)[leg] - others[leg]
         if now_s - closed_s > VAIN_S or grown_a > STILL_A or self._in_force.settled_s < VAIN_S:
             return
-        vain = self._vain.setdefault(name, deque())
-        vain.append(now_s)
-        while vain[0] < now_s - VAIN_WINDOW_S:
-            vain.popleft()
-        if len(vain) > MOST_VAIN:
-            self._found("S10", f"{name} was closed in vain {len(vain)} times")
-            vain.clear()
+        if (times := self._vain[name].note(now_s)) > MOST_VAIN:
+            self._vain[name].clear()
+            self._found("S10", f"{name} was closed in vain {times} times")

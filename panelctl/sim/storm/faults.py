@@ -115,19 +115,17 @@ KINDS: dict[str, Kind] = {
         Spoils.NOTHING, 600, at.nodes, load.node("boots_s", lambda x: 30.0 + 150.0 * x)
     ),
     "car_takes_more": Kind(
-        Spoils.NOTHING, 300, load.cars, load.car("takes_ratio", lambda x: 1.0 + 0.1 * x), open=True
+        Spoils.NOTHING, 300, at.cars, load.car("takes_ratio", lambda x: 1.0 + 0.1 * x), open=True
     ),
     "car_starts_late": Kind(
-        Spoils.NOTHING, 300, load.cars, load.car("starts_s", lambda x: 2.0 + 58.0 * x)
+        Spoils.NOTHING, 300, at.cars, load.car("starts_s", lambda x: 2.0 + 58.0 * x)
     ),
-    "car_ramps": Kind(
-        Spoils.NOTHING, 300, load.cars, load.car("ramp_a_s", lambda x: 0.5 + 4.5 * x)
-    ),
-    "car_holds": Kind(Spoils.NOTHING, 120, load.cars, load.car("holds_a", lambda x: 6.0)),
-    "car_leaves": Kind(Spoils.NOTHING, 120, load.cars, load.car_leaves),
-    "pulses": Kind(Spoils.NOTHING, 120, load.loads, load.alone(load.pulses)),
-    "thermostat": Kind(Spoils.NOTHING, 300, load.loads, load.alone(load.thermostat)),
-    "compressor": Kind(Spoils.NOTHING, 300, load.loads, load.alone(load.compressor)),
+    "car_ramps": Kind(Spoils.NOTHING, 300, at.cars, load.car("ramp_a_s", lambda x: 0.5 + 4.5 * x)),
+    "car_holds": Kind(Spoils.NOTHING, 120, at.cars, load.car("holds_a", lambda x: 6.0)),
+    "car_leaves": Kind(Spoils.NOTHING, 120, at.cars, load.car_leaves),
+    "pulses": Kind(Spoils.NOTHING, 120, at.appliances, load.alone(load.pulses)),
+    "thermostat": Kind(Spoils.NOTHING, 300, at.appliances, load.alone(load.thermostat)),
+    "compressor": Kind(Spoils.NOTHING, 300, at.appliances, load.alone(load.compressor)),
     "inrush": Kind(Spoils.NOTHING, 1, at.plain, house.inrush),
     "overload": Kind(Spoils.NOTHING, 120, at.watched, house.overload),
     "motor_train": Kind(Spoils.NOTHING, 10, at.panel, house.motor_train),

@@ -6,8 +6,8 @@ import asyncio
 import gc
 import sys
 from collections import Counter, deque
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, fields
 
 PLOT_SAMPLES = 300  # a tenth of a second each
 GROWTH_RATIO = 1.05
@@ -57,6 +57,24 @@ class Figures:
     untold_s: float = 0.0  # the longest from an order that is not followed until it is told of
     shown_wrong: int = 0  # how often a relay was shown where it is not, for more than 3 s
     false_faults: int = 0  # relays that were called faulty, and were not
+
+
+LONGEST = ("failsafe_s", "untold_s")  # of several storms the longest counts, of the rest the sum
+
+
+def together(storms: Sequence[Figures]) -> Figures:
+    """The figures of several storms as one."""
+    total = Figures()
+    for one in storms:
+        for name in (each.name for each in fields(Figures)):
+            mine, other = getattr(total, name), getattr(one, name)
+            if isinstance(mine, Counter):
+                mine.update(other)
+            elif isinstance(mine, dict):
+                mine.update({key: mine.get(key, 0.0) + value for key, value in other.items()})
+            else:
+                setattr(total, name, max(mine, other) if name in LONGEST else mine + other)
+    return total
 
 
 class Worst:

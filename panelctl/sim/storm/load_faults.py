@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from panelctl.sim.plant import Charger, Node, PlantCircuit
+from panelctl.sim.plant import Charger, PlantCircuit
+from panelctl.sim.storm.device_faults import the_node
 from panelctl.sim.storm.house_faults import start
 from panelctl.sim.storm.strike import Strike, Undo, nothing
 from panelctl.sim.storm.world import World
@@ -23,12 +24,6 @@ def the_charger(world: World, strike: Strike) -> Charger:
     charger = world.plant.circuits[strike.target].charger
     assert charger is not None
     return charger
-
-
-def the_node(world: World, strike: Strike) -> Node:
-    node = world.plant.circuits[strike.target].node
-    assert node is not None
-    return node
 
 
 def car(name: str, value: Callable[[float], float]) -> Callable[[World, Strike], Undo]:
@@ -166,18 +161,3 @@ def compressor(world: World, strike: Strike, item: PlantCircuit) -> Undo:
             start(world, item, 5.0)
 
     return world.every(BEAT_S, beat)
-
-
-def loads(world: World) -> list[str]:
-    """Where an appliance may be: circuits with a relay that are no charger, node or source."""
-    return [name for name, item in world.plant.circuits.items() if _plain(item)]
-
-
-def cars(world: World) -> list[str]:
-    return [name for name, item in world.plant.circuits.items() if item.charger is not None]
-
-
-def _plain(item: PlantCircuit) -> bool:
-    circuit = item.circuit
-    managed = circuit.controlled and circuit.source is None
-    return managed and item.node is None and item.charger is None

@@ -9,7 +9,7 @@ from typing import Any
 
 from panelctl.sim.storm.excess import by_duration
 from panelctl.sim.storm.excuse import Excuse
-from panelctl.sim.storm.figures import Sample
+from panelctl.sim.storm.figures import Sample, together
 from panelctl.sim.storm.run import Result
 
 WIDTH, HEIGHT, LEFT, BOTTOM = 960, 360, 56, 34
@@ -58,46 +58,34 @@ def plain(result: Result) -> dict[str, Any]:
 
 def summary(results: list[Result]) -> dict[str, Any]:
     """The figures of all storms together, ready for JSON. Times in s."""
-    figures = [result.figures for result in results]
+    made = together([result.figures for result in results])
     days = sum(result.duration_s for result in results) / 86_400.0
-    kinds: Counter[str] = Counter()
-    over: Counter[str] = Counter()
-    times: Counter[str] = Counter()
-    excused_s: dict[str, float] = {}
-    for one in figures:
-        kinds.update(one.strikes)
-        over.update(one.over_s)
-        times.update(one.excused)
-        for excuse, seconds_s in one.excused_s.items():
-            excused_s[excuse] = excused_s.get(excuse, 0.0) + seconds_s
     found = Counter(violation.check for result in results for violation in result.violations)
-    sheds = sum(one.sheds for one in figures)
     return {
         "panel_days": round(days, 4),
         "digests": {str(result.seed): result.digest for result in results},
         "violations": dict(found),
-        "trips": sum(one.trips for one in figures),
-        "trips_preventable": sum(one.preventable_trips for one in figures),
-        "seconds_over_limit": round(sum(one.over_total_s for one in figures), 1),
-        "times_over_limit": by_duration(over),
+        "trips": made.trips,
+        "trips_preventable": made.preventable_trips,
+        "seconds_over_limit": round(made.over_total_s, 1),
+        "times_over_limit": by_duration(made.over_s),
         "excuses": {
-            str(excuse): {"times": times[excuse], "seconds": round(excused_s[excuse], 1)}
+            str(excuse): {"times": made.excused[excuse], "seconds": round(seconds_s, 1)}
             for excuse in Excuse
-            if excuse in excused_s
+            if (seconds_s := made.excused_s.get(excuse)) is not None
         },
-        "sheds": sheds,
-        "sheds_per_day": round(sheds / days, 3),
-        "relay_moves": sum(one.relay_moves for one in figures),
-        "compute_kwh": round(sum(one.compute_wh for one in figures) / 1000.0, 1),
-        "faults": sum(kinds.values()),
-        "faults_by_kind": dict(sorted(kinds.items())),
-        "failsafe_seconds": {
-            "max": round(max((one.failsafe_s for one in figures), default=0.0), 3)
-        },
+        "sheds": made.sheds,
+        "sheds_per_day": round(made.sheds / days, 3),
+        "relay_moves": made.relay_moves,
+        "compute_kwh": round(made.compute_wh / 1000.0, 1),
+        "faults": sum(made.strikes.values()),
+        "faults_by_kind": dict(sorted(made.strikes.items())),
+        "failsafe_seconds": {"max": round(made.failsafe_s, 3)},
+        "untold_seconds": {"max": round(made.untold_s, 3)},
+        "shown_wrong": made.shown_wrong,
+        "false_faults": made.false_faults,
         "wrong_values": found["V1"],
-        "share_judged": round(
-            sum(one.judged_s for one in figures) / max(sum(one.seconds for one in figures), 1), 3
-        ),
+        "share_judged": round(made.judged_s / max(made.seconds, 1), 3),
     }
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
 
 from panelctl.core.state.build import MOVES_MOST, MOVES_S
 from panelctl.sim.devices import SimRelayBoard
+from panelctl.sim.storm.lately import Lately
 from panelctl.sim.storm.world import World
 
 WINDOW_S = 60.0
@@ -24,8 +25,8 @@ class Restraint:
     def __init__(self, world: World, found: Found) -> None:
         self._world = world
         self._found = found
-        self._orders: dict[str, deque[float]] = {}
-        self._against: dict[str, deque[float]] = {}  # moves of somebody else that we undid
+        self._orders: dict[str, Lately] = defaultdict(lambda: Lately(WINDOW_S))
+        self._against: dict[str, Lately] = defaultdict(lambda: Lately(MOVES_S))  # moves undone
         self._ours: dict[str, bool] = {}  # what we ordered last,
         self._told_s: dict[str, float] = {}  # and when
         self._astray: set[str] = set()  # somebody has moved it away from that
@@ -41,12 +42,8 @@ class Restraint:
     def _told(self, board: str, output: int, closed: bool) -> None:
         """A board has taken an order for one of its outputs."""
         name, now_s = self._places[board, output], self._world.now_s
-        orders = self._orders.setdefault(name, deque())
-        orders.append(now_s)
-        while orders[0] < now_s - WINDOW_S:
-            orders.popleft()
-        if len(orders) > MOST_ORDERS:
-            orders.clear()
+        if self._orders[name].note(now_s) > MOST_ORDERS:
+            self._orders[name].clear()
             self._found("O4", f"{name} was told {MOST_ORDERS} times in {WINDOW_S:g} s")
         ordered = self._world.plant.circuits[name].contact.ordered
         if self._ours.get(name) != ordered and self._somebody(name, board):
@@ -64,12 +61,9 @@ class Restraint:
         return all(at_s < moves[-1] for at_s, reset in self._world.resets if reset == board)
 
     def _undone(self, name: str, now_s: float) -> None:
-        against = self._against.setdefault(name, deque())
-        if against and now_s - against[-1] < HESITATES_S:
+        against = self._against[name]
+        if now_s - against.last_s < HESITATES_S:
             return
-        against.append(now_s)
-        while against[0] < now_s - MOVES_S:
-            against.popleft()
-        if len(against) > MOVES_MOST:
+        if against.note(now_s) > MOVES_MOST:
             against.clear()
             self._found("O4", f"{name} was moved back more than {MOVES_MOST} times")

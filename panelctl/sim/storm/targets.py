@@ -62,6 +62,17 @@ def nodes(world: World) -> list[str]:
     return [n for n, item in world.plant.circuits.items() if item.node is not None]
 
 
+def appliances(world: World) -> list[str]:
+    """Where a load may pulse, rest or heat: the household's own, if nobody switches it, stays inside
+    what is declared as uncontrolled.
+    """
+    return [n for n in plain(world) if world.plant.circuits[n].circuit.controlled]
+
+
+def cars(world: World) -> list[str]:
+    return [n for n, item in world.plant.circuits.items() if item.charger is not None]
+
+
 def plain(world: World) -> list[str]:
     return [
         n

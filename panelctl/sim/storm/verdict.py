@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from panelctl.model.wording import times
 from panelctl.sim.storm.excess import by_duration
 from panelctl.sim.storm.excuse import Excuse
-from panelctl.sim.storm.figures import Figures
+from panelctl.sim.storm.figures import Figures, together
 from panelctl.sim.storm.report import CHECKS
 from panelctl.sim.storm.run import Result
 
@@ -23,7 +23,7 @@ def one_storm(result: Result, speed: float) -> list[str]:
         f"faults of {len(figures.strikes)} kinds, digest {result.digest}"
     )
     judged = figures.judged_s / max(figures.seconds, 1)
-    lines = [head, *_figures([figures]), f"  {judged:.0%} of the time judged for S2, S5 and S7"]
+    lines = [head, *_figures(figures), f"  {judged:.0%} of the time judged for S2, S5 and S7"]
     found = result.violations
     lines += [f"  {v.check} at {v.at_s:.3f} s: {v.what}" for v in found[:MOST_TOLD]]
     if len(found) > MOST_TOLD:
@@ -38,32 +38,21 @@ def all_storms(results: Sequence[Result]) -> list[str]:
     faults = sum(len(result.strikes) for result in results)
     hours = sum(result.duration_s for result in results) / 3600
     head = f"all {len(results)} storms: {hours:.2f} h, {faults} faults"
-    return [head, *_figures([result.figures for result in results])]
+    return [head, *_figures(together([result.figures for result in results]))]
 
 
-def _figures(figures: Sequence[Figures]) -> list[str]:
+def _figures(made: Figures) -> list[str]:
     """What was counted, and how each second over the limit is accounted for."""
-    over: Counter[str] = Counter()
-    held: Counter[str] = Counter()
-    held_s: dict[str, float] = {}
-    for one in figures:
-        over.update(one.over_s)
-        held.update(one.excused)
-        for name, seconds_s in one.excused_s.items():
-            held_s[name] = held_s.get(name, 0.0) + seconds_s
-    over_s = sum(one.over_total_s for one in figures)
-    trips = sum(one.trips for one in figures)
-    preventable = sum(one.preventable_trips for one in figures)
-    sheds, restores = sum(one.sheds for one in figures), sum(one.restores for one in figures)
-    moves = sum(one.relay_moves for one in figures)
-    node_kwh = sum(one.compute_wh for one in figures) / 1000
-    done = f"{sheds} shed, {restores} restored, {moves} relay moves, node {node_kwh:.1f} kWh"
+    node_kwh = made.compute_wh / 1000
+    done = f"{made.sheds} shed, {made.restores} restored, {made.relay_moves} relay moves"
+    over = f": {_classes(made.over_s)}" if made.over_s else ""
+    trips = f"trips {made.trips} ({made.preventable_trips} preventable)"
     lines = [
-        f"  trips {trips} ({preventable} preventable); {done}",
-        f"  over the limit {over_s:.1f} s in all" + (f": {_classes(over)}" if over else ""),
+        f"  {trips}; {done}, node {node_kwh:.1f} kWh",
+        f"  over the limit {made.over_total_s:.1f} s in all{over}",
     ]
-    for excuse in (excuse for excuse in Excuse if excuse in held):
-        lines.append(f"    {held_s[excuse]:.1f} s, {times(held[excuse])}: {excuse}")
+    for excuse in (excuse for excuse in Excuse if excuse in made.excused):
+        lines.append(f"    {made.excused_s[excuse]:.1f} s, {times(made.excused[excuse])}: {excuse}")
     return lines
 
 
