@@ -18,7 +18,7 @@ from panelctl.cli.out import write_out
 
 @click.command(
     "campaign",
-    epilog="Example: panelctl campaign --panel home.toml --home winter.toml --days 40",
+    epilog="Example: panelctl campaign --panel panel.toml --home home.toml --days 40",
 )
 @click.option(
     "--panel",
@@ -36,8 +36,20 @@ from panelctl.cli.out import write_out
     help="A recorded home (docs/how-to/simulate-a-recorded-home.md). May be repeated; without one "
     "a household that the panel may have.",
 )
-@click.option("--service", "services", multiple=True, type=click.FloatRange(20, 1200), help="A.")
-@click.option("--days", type=click.IntRange(1, 1_000_000), default=40, show_default=True)
+@click.option(
+    "--service",
+    "services",
+    multiple=True,
+    type=click.FloatRange(20, 1200),
+    help="The size of the service, A; may be repeated. Without it 60, 100, 125 and 200.",
+)
+@click.option(
+    "--days",
+    type=click.IntRange(1, 1_000_000),
+    default=40,
+    show_default=True,
+    help="So many days.",
+)
 @click.option(
     "--scale",
     type=click.FloatRange(0.01, 100),
@@ -46,7 +58,12 @@ from panelctl.cli.out import write_out
     help="How large the households are, times as recorded; each day is 0.7 to 1.3 times that.",
 )
 @click.option("--seed", type=int, help="A fresh one if left out; it is printed.")
-@click.option("--jobs", type=click.IntRange(1, 256), default=lambda: os.cpu_count() or 1)
+@click.option(
+    "--jobs",
+    type=click.IntRange(1, 256),
+    default=lambda: os.cpu_count() or 1,
+    help="So many processes; one for each core if left out.",
+)
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="The figures as JSON.")
 @json_option
 def command(

@@ -120,7 +120,7 @@ def connect(folder: Path, run: subprocess.Popen[str]) -> ControlClient:
     type=click.Path(path_type=Path, dir_okay=False),
     help="Tell this story (TOML) instead of the demo's.",
 )
-@click.option("--seed", type=int, default=1, show_default=True, help="Noise and flicker.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Noise and household.")
 @click.option(
     "--svg",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -146,7 +146,8 @@ def command(
     A panel of yours (--config) gets a neutral household from the seed: appliances go on and off
     inside what the file declares. Whether anything has to be shed depends on it.
 
-    With --json the exit code is 0 only if every check in the summary holds.
+    With --json, or --for of 50 s and more, the exit code is 0 only if every check in the summary
+    holds.
     """
     span_s = seconds(duration) if duration else None
     if as_json and span_s is None:

@@ -50,9 +50,27 @@ def _kinds(given: str | None) -> frozenset[str] | None:
     epilog="Example: panelctl storm --seed 7 --days 0.1 --config /etc/panelctl/panel.toml",
 )
 @click.option("--seed", type=int, help="What happens follows from it; a fresh one if left out.")
-@click.option("--seeds", type=click.IntRange(1, 10_000), default=1, help="So many seeds running.")
-@click.option("--days", type=click.FloatRange(0.015, 400), default=0.05, show_default=True)
-@click.option("--profile", type=click.Choice(["calm", "storm", "hurricane"]), default="storm")
+@click.option(
+    "--seeds",
+    type=click.IntRange(1, 10_000),
+    default=1,
+    show_default=True,
+    help="So many seeds, one after the other.",
+)
+@click.option(
+    "--days",
+    type=click.FloatRange(0.015, 400),
+    default=0.05,
+    show_default=True,
+    help="Simulated days; the last quarter of an hour is without faults.",
+)
+@click.option(
+    "--profile",
+    type=click.Choice(["calm", "storm", "hurricane"]),
+    default="storm",
+    show_default=True,
+    help="A fault in five minutes, in 40 s, in 8 s.",
+)
 @click.option(
     "--kinds",
     callback=lambda context, option, given: _kinds(given),

@@ -1,4 +1,4 @@
-"""What plain data that outlived a restart may be: checked value by value, refused by ValueError."""
+"""Plain data of files, state files and cases, checked value by value; refused by ValueError."""
 
 from __future__ import annotations
 

@@ -155,7 +155,7 @@ class Lane:
         for fast in self._fast:
             key = "" if plan.link.rtu else fast.planned.device.name
             by_unit.setdefault(key, []).append(fast)
-        self._apart = list(by_unit.values())
+        self._by_unit = list(by_unit.values())
         self._relays = {
             read.planned.device.name: read
             for read in self._slow
@@ -175,10 +175,10 @@ class Lane:
             await self._go.wait()
             self._go.clear()
             begin_ns = self._clock.now_ns()
-            if len(self._apart) == 1:  # most links: no task of its own is needed
-                await self._try_all(self._apart[0])
+            if len(self._by_unit) == 1:  # most links: no task of its own is needed
+                await self._try_all(self._by_unit[0])
             else:
-                await asyncio.gather(*(self._try_all(reads) for reads in self._apart))
+                await asyncio.gather(*(self._try_all(reads) for reads in self._by_unit))
             self.fast_done.set()
             took_ns = self._clock.now_ns() - begin_ns
             self.pace.took(took_ns)
@@ -190,7 +190,7 @@ class Lane:
         losses = sum(unit.timeouts + unit.bad for unit in self.units.values())
         if losses != self._losses:
             self._losses = losses
-            for reads in self._apart:
+            for reads in self._by_unit:
                 reads.append(reads.pop(0))
             if self._slow:
                 self._slow.append(self._slow.pop(0))

@@ -23,6 +23,8 @@ from panelctl.units import NS_PER_MS, NS_PER_S
 REFUSALS = 2  # the first may be a device that was busy
 LOST_NS = 2_500 * NS_PER_MS
 MOST_TEXT = 120
+WRONG = ("REFUSED", "LOST", "CONTRADICTED")
+TOLD = (*WRONG, "ACKNOWLEDGED", "WITHDRAWN")  # how an event about an order begins
 Key = tuple[str, str]  # the circuit, and `relay` or `set-point`
 
 
@@ -126,7 +128,7 @@ class Orders:
         events, self._remarks = self._remarks, []
         for (circuit, of), order in self._orders.items():
             state = order.state(now_ns)
-            wrong = state in ("REFUSED", "LOST", "CONTRADICTED")
+            wrong = state in WRONG
             if wrong:
                 records.append(_record(circuit, of, order, state, now_ns))
             if wrong and order.told != state:

@@ -23,7 +23,6 @@ from panelctl.model.relay import Claim
 from panelctl.units import NS_PER_S
 
 NOT_FOLLOWED_NS = 10 * NS_PER_S  # between two orders to a relay at fault that its board has taken
-LEFT_ALONE_NS = 600 * NS_PER_S  # and to one that somebody else moves again and again
 MOST_DOUBLED = 3  # so often the wait after a refusal doubles
 
 
@@ -105,7 +104,7 @@ class Relays:
         state, i = self._engine.state, output.i
         if taken and state.claims[i] & Claim.FAULT:
             if state.fault[i] == Reason.MOVED:
-                return max(ordered_ns, state.fault_ns[i]) + LEFT_ALONE_NS
+                return max(ordered_ns, state.fault_ns[i]) + self._engine.fixed.moves_ns[0]
             return ordered_ns + NOT_FOLLOWED_NS
         refused = min(self._orders.refused(output.key), MOST_DOUBLED)
         return ordered_ns + min(RETRY_NS << refused, RETRY_MOST_NS)

@@ -8,7 +8,8 @@ Rules
 - What contradicts is written again: at once, three times, then with a backoff. Whether a raise may
   be written is the budget's (ledger.py).
 - A device's timer is fed three times within the shortest of what its map says, what the panel file
-  says and what it showed itself. Nothing is invented: it has to show it.
+  says and what it showed itself; one that can be set, and that nobody says, is taken for short
+  (modbus/maps.py). Nothing else is invented: it has to show it.
 - A contradiction that lasts is told, and once more when readings and meter agree.
 """
 

@@ -120,7 +120,7 @@ class BenchSocket:
         return {"done": verb}
 
     def _charger(self, message: dict[str, Any]) -> None:
-        """What a charger does with its set-points (devices.py), or what somebody else writes."""
+        """What a charger does with its set-points (told.py), or what somebody else writes."""
         found = [unit for wire in self._wires for unit in wire.units.values()]
         charger = next(unit for unit in found if unit.device.name == message["device"])
         if not isinstance(charger, SimCharger):

@@ -8,6 +8,7 @@ from panelctl.model.circuit import Role
 from panelctl.model.panel import Panel
 from panelctl.sim.plant import Plant
 
+RESET_S = 600.0  # a breaker that tripped is put in again after so long
 OVER_RATIO = 1.01  # one per cent above the limit is where the promise ends
 OVER_MOST_S = 2.0
 CORRECTION_DUE_S = 5.0  # a step that is answered later than this was answered by something else

@@ -46,7 +46,7 @@ class Charger:
     draw_a: float
     takes_ratio: float
     starts_s: float
-    ramp_a_s: float
+    ramp_a_per_s: float
     holds_a: float
     def __init__(self, max_a: float, fallback_a: float) -> None: ...
     def tell(self, setpoint_a: float) -> None: ...

@@ -75,7 +75,7 @@ def test_a_device_that_was_known_before_a_restart_is_known_after_it() -> None:
         identity = lane.identities[OTHER]
         for _ in range(5):
             lane.begin(rig.clock.now_ns() + 90_000_000)
-            await lane._try_all(lane._apart[0])
+            await lane._try_all(lane._by_unit[0])
         assert identity.stranger.startswith("another device answers")
         identity.accept()
         assert not identity.stranger

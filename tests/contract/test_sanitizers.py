@@ -125,6 +125,11 @@ def test_the_sanitized_modules_are_those_that_are_used(
     assert [Path(line) for line in used.split()] == [tree / _place(name) for name in MODULES]
 
 
+def test_what_is_short_is_there() -> None:
+    """A group of another name would be run by nobody but `make sanitize`."""
+    assert GROUPS.keys() >= SHORT
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "group",

@@ -5,8 +5,11 @@ Real processes, real ptys and sockets; the judge is the plant's truth.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,7 +18,7 @@ from panelctl.config.load import read_panel
 from panelctl.errors import SocketError
 from panelctl.link.client import ControlClient
 from panelctl.model.circuit import Role
-from panelctl.model.command import AckFault, CloseRelay, LimitPower, OpenRelay, SetTier
+from panelctl.model.command import CloseRelay, LimitPower, OpenRelay, SetTier
 from panelctl.model.record import EventRecord
 from panelctl.model.why import explain, sentence
 from tests.e2e.rig import DEMO, PanelRig, Record, circuit, events, node, open_circuits
@@ -288,8 +291,15 @@ def test_a_board_that_refuses_orders_is_told_of_within_three_seconds(rig: PanelR
     assert order_events(over, asked_of.id)[0]["text"] == "ACKNOWLEDGED: relay OPEN"
     rig.until(lambda r: asked_of.id in open_circuits(r), 5)
     rig.until(lambda r: r["orders"] == [], 5)
-    assert rig.client.command(AckFault("a", asked_of.id)).accepted
-    rig.until(lambda r: r["faults"] == [], 5)
+    verb = [sys.executable, "-m", "panelctl", "fault", "ack", asked_of.id]
+    verb += ["--socket", str(rig.folder / "control.sock"), "--json"]
+    done = subprocess.run(verb, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["accepted"]
+    seen: list[Record] = []
+    rig.until(lambda r: r["faults"] == [], 8, seen)
+    told_over = [e for r in seen for e in r["events"] if e["what"] == "cleared"]
+    assert told_over == [{"what": "cleared", "circuit": asked_of.id, "text": "REFUSED_OPEN"}]
     assert "USER" in circuit(rig.until(lambda r: True, 2), asked_of.id)["claims"]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from panelctl.config.load import parse_panel
@@ -159,6 +159,57 @@ def test_a_damaged_file_gives_the_one_before_or_nothing_and_stops_nobody(
             (folder / "state.json.bak").write_bytes(BYTES)
             before = StateStore(folder, BOOT).load(6, 1.0)
             assert before.engine.claims == {"dryer": 3}, "the last good one, until a person acts"
+
+
+def files_of_a_life() -> tuple[Snapshot, dict[str, bytes]]:
+    """What a controller that has seen much writes: claims, faults, energy, serial numbers."""
+    engine, now_ns = lived(5, 400)
+    engine.state.fault[0], engine.state.fault_count[0] = int(Reason.REFUSED_OPEN), 2
+    engine.state.claims[0] |= int(Claim.FAULT)
+    taken = engine.snapshot(now_ns, 1e9)
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        StateStore(folder, BOOT).save(Kept(taken, {"m": "7"}), now_ns, 1e9)
+        HistoryStore(folder).save(taken, Ledger({"n:h:1": 2}, {"d": 3}))
+        return taken, {n: (folder / n).read_bytes() for n in ("state.json", "history.json")}
+
+
+LIFE, FILES = files_of_a_life()
+
+
+@settings(max_examples=300)
+@given(
+    store=st.sampled_from(sorted(FILES)), cut=st.integers(0, 1 << 20), more=st.binary(max_size=3)
+)
+def test_a_torn_file_of_a_long_life_is_the_one_before_or_nothing(
+    store: str, cut: int, more: bytes
+) -> None:
+    """Torn anywhere, with anything behind it: what is read is all of the one before, or nothing."""
+    whole = FILES[store]
+    torn = whole[: cut % len(whole)] + more
+    assume(torn.strip() != whole.strip())
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / store).write_bytes(torn)
+        if store == "state.json":
+            assert StateStore(folder, BOOT).load(S, 1e9) == Kept()
+        else:
+            assert HistoryStore(folder).load() == (Snapshot(), Ledger())
+        (folder / f"{store}.bak").write_bytes(whole)
+        if store == "history.json":
+            learned, ledger = HistoryStore(folder).load()
+            assert (learned.steps, learned.energy) == (LIFE.steps, LIFE.energy)
+            assert ledger == Ledger({"n:h:1": 2}, {"d": 3})
+            return
+        kept = StateStore(folder, BOOT).load(S, 1e9)
+        assert kept.serials == {"m": "7"}
+        assert kept.engine.faults == LIFE.faults
+        assert kept.engine.tiers == LIFE.tiers
+        held = {ident: claims | Claim.FOUND for ident, claims in LIFE.claims.items()}
+        assert all(
+            kept.engine.claims.get(ident, 0) & ~Claim.FOUND == claims & ~Claim.FOUND
+            for ident, claims in held.items()
+        )
 
 
 @pytest.mark.parametrize("store", ["state", "history"])

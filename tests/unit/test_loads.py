@@ -49,7 +49,7 @@ def test_a_car_may_start_late() -> None:
 
 
 def test_a_car_may_rise_slowly_and_falls_at_once() -> None:
-    car = CarRig(ramp_a_s=1.0)
+    car = CarRig(ramp_a_per_s=1.0)
     drawn = car.draws(16.0, 30.0)
     assert max(after - before for before, after in pairwise(drawn)) <= 1.0 * STEP_S * 1.01
     assert drawn[-1] == pytest.approx(16.0, rel=1e-2)

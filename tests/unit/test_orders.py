@@ -6,10 +6,12 @@ from dataclasses import replace
 
 import pytest
 
+from panelctl.case.words import WIRE_STATES
 from panelctl.config.load import read_panel
 from panelctl.control.publish import Publisher
 from panelctl.errors import DeviceRefused, FieldError, ReplyTimeout
-from panelctl.field.orders import LOST_NS, Orders
+from panelctl.field.orders import LOST_NS, TOLD, Orders
+from panelctl.model.fault import OF_ORDERS, Fault
 from panelctl.model.record import CircuitRecord, CycleRecord, OrderRecord
 from panelctl.model.why import explain, sentence
 from tests.engine_rig import EngineRig, S
@@ -178,3 +180,55 @@ def test_a_charger_that_does_not_do_as_it_is_told_is_told_of() -> None:
     assert told[0]["text"] == "draws 20.0 A, told 6.0 A"
     assert max(over) > 2.0
     assert over[-1] == 0.0
+
+
+@pytest.mark.parametrize("fault", [f for f in Fault if f.name.startswith(("SETPOINT", "RELAY"))])
+def test_an_order_that_does_not_stand_is_a_fault_too(fault: Fault) -> None:
+    """Told beside the circuit as every other one, and gone with what was wrong."""
+    of, state = next(key for key, found in OF_ORDERS.items() if found is fault)
+    orders = Orders()
+    rig = EngineRig(PANEL)
+    publisher = Publisher(rig.engine, orders=orders)
+    key = ("evse" if of == "set-point" else "dryer", of)
+
+    def faults() -> list[tuple[str, str, bool]]:
+        rig.step()
+        record = record_of(rig.engine, rig.now_ns, publisher)
+        return [(f["circuit"], f["fault"], f["holds"]) for f in record["faults"]]
+
+    orders.give(key, "6.0 A", rig.now_ns)
+    if state == "CONTRADICTED":
+        orders.acknowledge(key)
+        orders.compare(key, "20.0 A", rig.now_ns)
+    else:
+        error = REFUSED if state == "REFUSED" else SILENT
+        orders.fail(key, error)
+        orders.fail(key, error)
+        rig.now_ns += LOST_NS + S
+    assert (key[0], fault.name, False) in faults()
+    orders.compare(key, None, rig.now_ns)
+    orders.acknowledge(key)
+    assert faults() == []
+
+
+def test_every_event_of_an_order_begins_with_how_it_stands() -> None:
+    """By the word, which a case keeps of it."""
+    given = Given()
+    said: list[str] = []
+    given.give()
+    given.fail(REFUSED, 2)
+    said += given.told()
+    given.orders.acknowledge(KEY)
+    said += given.told()
+    given.give("CLOSED")
+    given.fail(SILENT, 2)
+    said += given.told(LOST_NS / S + 1)
+    given.orders.withdraw(KEY)
+    said += given.told()
+    assert {text.partition(":")[0] for text in said} == {
+        "REFUSED",
+        "ACKNOWLEDGED",
+        "LOST",
+        "WITHDRAWN",
+    }
+    assert {text.partition(":")[0] for text in said} <= set(TOLD) <= WIRE_STATES

@@ -95,12 +95,12 @@ cdef class Charger:
     """A charging station with a car. A per leg; the car follows the pilot signal with a delay.
 
     `car_a` is the most the car takes; 0 without a car. It takes `takes_ratio` of what it is
-    offered, begins `starts_s` after it is offered anything, rises by `ramp_a_s` at most (0: as it
+    offered, begins `starts_s` after it is offered anything, rises by `ramp_a_per_s` at most (0: as it
     may), and goes on at `holds_a` when it is offered less than it can use.
     """
 
     cdef public double max_a, fallback_a, setpoint_a, patience_s, quiet_s, car_a, draw_a
-    cdef public double takes_ratio, starts_s, ramp_a_s, holds_a
+    cdef public double takes_ratio, starts_s, ramp_a_per_s, holds_a
     cdef double _pilot_a, _look_s, _offered_s
 
     def __init__(self, double max_a, double fallback_a):
@@ -135,8 +135,8 @@ cdef class Charger:
         if not powered:
             self.draw_a = self._offered_s = 0.0
             return 0
-        if self.ramp_a_s > 0.0:
-            target_a = min(target_a, self.draw_a + self.ramp_a_s * CAR_TAU_S)
+        if self.ramp_a_per_s > 0.0:
+            target_a = min(target_a, self.draw_a + self.ramp_a_per_s * CAR_TAU_S)
         self.draw_a += (target_a - self.draw_a) * (1.0 - exp(-dt_s / CAR_TAU_S))
         if target_a == 0.0 and self.draw_a < 0.1:
             self.draw_a = 0.0

@@ -24,14 +24,14 @@ from panelctl.units import NS_PER_MS, NS_PER_S
 
 ENERGY_LOOK_NS = 1_062 * NS_PER_MS  # no heater is switched in bursts of this period
 STRETCH_WH = 1_000
-ENOUGH = 4  # a stretch of so many times the slack tells that counter and currents agree
-LONGEST = 20  # a stretch of so many times the slack ends undecided, and the next one begins
+ENOUGH = 4  # a stretch of so many times the tolerance tells that counter and currents agree
+LONGEST = 20  # a stretch of so many times the tolerance ends undecided, and the next one begins
 ENERGY_LATCH_NS = 600 * NS_PER_S  # a house in HOLD draws so little that nothing might ever agree
 ENERGY_MOST_NS = 4 * 3600 * NS_PER_S
 STILL_WH = 5_000  # some meters renew their counters once in a quarter of an hour
-SLACK_WH = 250  # besides the largest step that the counter was seen to take
+TOLERANCE_WH = 250  # besides the largest step that the counter was seen to take
 COARSE_MA = 1_000  # some meters show whole amps, cut off
-SLACK_DIVISOR = 4  # meters, nominal volts and skew: a quarter
+TOLERANCE_DIVISOR = 4  # meters, nominal volts and skew: a quarter
 MW_MS_PER_WH = 3_600_000_000
 MOST_MW_MS = 1 << 61  # a century of a whole service
 HOUR_NS = 3600 * NS_PER_S
@@ -99,7 +99,7 @@ def flows(m: Cells, c: int, wh: int, in_ns: int) -> bool:
         return False
     hours = floordiv(in_ns, HOUR_NS)  # watts times a day's nanoseconds would leave int64
     rest_wh = floordiv(m.f_counter_most_w[c] * (in_ns - hours * HOUR_NS), HOUR_NS)
-    return wh <= SLACK_WH + m.f_counter_most_w[c] * hours + rest_wh
+    return wh <= TOLERANCE_WH + m.f_counter_most_w[c] * hours + rest_wh
 
 
 def add_total(m: Cells, k: int) -> None:
@@ -173,10 +173,12 @@ def judge_item(m: Cells, k: int, moved: bool, now_ns: int) -> None:
     if now_ns >= m.s_item_until_ns[k]:
         m.s_item_energy[k] = 0
     counted_wh = m.s_item_counted_wh[k]
-    slack_wh = SLACK_WH + m.s_item_step_wh[k]
+    tolerance_wh = TOLERANCE_WH + m.s_item_step_wh[k]
     apparent_wh = floordiv(m.s_item_apparent[k], MW_MS_PER_WH)
     drawn_wh = floordiv(m.s_item_drawn[k], MW_MS_PER_WH)
-    if drawn_wh > counted_wh + floordiv(counted_wh, SLACK_DIVISOR) + max(slack_wh, STILL_WH):
+    if drawn_wh > counted_wh + floordiv(counted_wh, TOLERANCE_DIVISOR) + max(
+        tolerance_wh, STILL_WH
+    ):
         m.s_item_still[k] = 1
         m.s_item_energy[k] = 0  # then it says nothing about the currents either
         begin_stretch(m, k)
@@ -184,12 +186,12 @@ def judge_item(m: Cells, k: int, moved: bool, now_ns: int) -> None:
         m.s_item_still[k] = 0
         sure_wh = counted_wh if m.f_item_whole[k] else floordiv(counted_wh, 2)
         enough = ENOUGH if m.s_item_energy[k] else LONGEST
-        if sure_wh > apparent_wh + floordiv(apparent_wh, SLACK_DIVISOR) + slack_wh:
+        if sure_wh > apparent_wh + floordiv(apparent_wh, TOLERANCE_DIVISOR) + tolerance_wh:
             m.s_item_energy[k] = 1
             m.s_item_until_ns[k] = now_ns + m.s_item_latch_ns[k]
             m.s_item_latch_ns[k] = min(2 * m.s_item_latch_ns[k], ENERGY_MOST_NS)
             begin_stretch(m, k)
-        elif counted_wh >= slack_wh * enough:
+        elif counted_wh >= tolerance_wh * enough:
             m.s_item_energy[k] = 0
             begin_stretch(m, k)
 

@@ -128,7 +128,7 @@ def forget(m: Cells, j: int, now_ns: int) -> None:
     m.s_low_ns[j] = now_ns
 
 
-def be_wary(m: Cells) -> None:
+def set_contingency(m: Cells) -> None:
     """What every row would carry besides what it does: on the mains reading just taken."""
     for r in range(m.rows):
         m.s_contingency_ma[r] = 0

@@ -9,7 +9,7 @@ Rules
 - Who refuses to open is uncontrolled from its first refusal on: nothing is expected of it.
 - A relay that had followed and is elsewhere was moved by somebody else, or its board started anew.
   What was opened is followed and comes back as after any shed; what was closed is opened again;
-  after `moves_most` times within `moves_ns` nobody fights for it any more.
+  after `moves_most` times within `moves_ns` it is left alone for as long.
 - A fault of a relay ends when it is seen open and without current for `heal_ns`, twice as long
   after each time that it came back. What did not close is then tried again, and stays a fault for
   people until it has closed. What did not open is none any more: that is evidence, not proof, and

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from panelctl.core.decide.cells import Cells
 from panelctl.core.decide.counters import judge_energy
-from panelctl.core.decide.estimate import be_wary, measure, see_mains, see_sources
+from panelctl.core.decide.estimate import measure, see_mains, see_sources, set_contingency
 from panelctl.core.decide.margins import learn
 from panelctl.core.decide.missing_ct import judge_hidden
 from panelctl.core.decide.modulated import house
@@ -50,7 +50,7 @@ def step(m: Cells, now_ns: int) -> None:
     measure(m, now_ns)
     see_sources(m, now_ns)
     see_mains(m, now_ns)
-    be_wary(m)
+    set_contingency(m)
     limits(m, now_ns)
     follow_relays(m, now_ns)
     watch_budgets(m, now_ns)

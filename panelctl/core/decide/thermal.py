@@ -23,9 +23,9 @@ BRANCH_HOT_PPM = 800_000  # theta at which an overloaded branch is opened before
 START = 3  # times the rating: six times it for 0.3 s heat as much as this for a second
 BRANCH_COOL_PPM = 750_000  # theta below which a branch that was opened hot may close again
 # Bands over theta: full up to the first, this share at the second, in between on a straight line.
-FILL_FROM_PPM, FILL_TO_PPM, FILL_SHARE_PPM = 750_000, 920_000, 700_000
+SETPOINT_FROM_PPM, SETPOINT_TO_PPM, SETPOINT_RATIO_PPM = 750_000, 920_000, 700_000
 FILL_LEAST_PPM = 450_000  # beyond the second
-SHED_FROM_PPM, SHED_TO_PPM, SHED_SHARE_PPM = 800_000, 920_000, 970_000
+SHED_FROM_PPM, SHED_TO_PPM, SHED_RATIO_PPM = 800_000, 920_000, 970_000
 CREDIT_PPM = 1_250_000  # instead of full, where a breaker has credit
 SPAN = 1 << TICK_BITS
 MOST_TICKS = SPAN - 1
@@ -106,15 +106,15 @@ def slope(low: int, above: int, high: int, below: int, theta_ppm: int) -> int:
 
 def setpoint_band(theta_ppm: int) -> int:
     """What set-points are given of a limit, ppm."""
-    if theta_ppm > FILL_TO_PPM:
+    if theta_ppm > SETPOINT_TO_PPM:
         return FILL_LEAST_PPM
-    return slope(FILL_FROM_PPM, PPM, FILL_TO_PPM, FILL_SHARE_PPM, theta_ppm)
+    return slope(SETPOINT_FROM_PPM, PPM, SETPOINT_TO_PPM, SETPOINT_RATIO_PPM, theta_ppm)
 
 
 def shed_band(theta_ppm: int, credit: bool) -> int:
     """What relays are opened for, ppm of a limit."""
     full_ppm = CREDIT_PPM if credit else PPM
-    return slope(SHED_FROM_PPM, full_ppm, SHED_TO_PPM, SHED_SHARE_PPM, theta_ppm)
+    return slope(SHED_FROM_PPM, full_ppm, SHED_TO_PPM, SHED_RATIO_PPM, theta_ppm)
 
 
 def limits(m: Cells, now_ns: int) -> None:

@@ -280,7 +280,6 @@ def table(plain: dict[str, Any]) -> str:
         "later, kWh": "later_kwh",
         "lost, kWh": "lost_kwh",
         "node, kWh": "node_kwh",
-        "of the clairvoyant's": "compute_share_of_clairvoyant",
         "beside the whole household": "compute_share_beside_whole_household",
     }
     head = ["service", "policy", *columns]

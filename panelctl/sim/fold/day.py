@@ -23,13 +23,12 @@ from panelctl.sim.fold.quiescence import Snapshot, Stillness
 from panelctl.sim.fold.waiting import Waited, Waiting
 from panelctl.sim.fold.wishes import Wish, wishes
 from panelctl.sim.homes.recorded import Home
+from panelctl.sim.judge import OVER_RATIO, RESET_S
 from panelctl.sim.plant import Contact, Plant
 from panelctl.sim.truth import COUNTERS, HEAT_SINK, MAINS, truth
 from panelctl.units import NS_PER_S, ns_from_s
 
 START_NS = 3600 * NS_PER_S
-OVER_RATIO = 1.01
-RESET_S = 600.0  # after a trip nobody has power for so long
 SETTLED_STEPS = 2  # run before a change comes, so that everything has been seen fresh
 FEWEST_STEPS = 6  # to leave out less is not worth looking
 NOISE_S, NOISE_STEPS = 180.0, 5

@@ -13,9 +13,10 @@ from itertools import groupby
 
 from panelctl.model.panel import Panel
 from panelctl.sim.breakers import ThermalBreaker
-from panelctl.sim.fold.day import OVER_RATIO, RESET_S, Outcome
+from panelctl.sim.fold.day import Outcome
 from panelctl.sim.fold.waiting import Waited
 from panelctl.sim.fold.wishes import Legs, Wish
+from panelctl.sim.judge import OVER_RATIO, RESET_S
 
 Policy = Callable[[Sequence[Legs], float, float], Iterator[float]]
 

@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 
 from panelctl.model.panel import Panel
 from panelctl.sim.breakers import ThermalBreaker
-from panelctl.sim.fold.day import OVER_RATIO, RESET_S, Outcome
+from panelctl.sim.fold.day import Outcome
 from panelctl.sim.fold.policies import miss
 from panelctl.sim.fold.waiting import DRAWS_A, LEAST_WH
 from panelctl.sim.fold.wishes import Legs, Wish
+from panelctl.sim.judge import OVER_RATIO, RESET_S
 
 MINUTE_S = 60.0
 FORESEEN_S = 900.0

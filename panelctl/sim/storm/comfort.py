@@ -8,11 +8,11 @@ S10 nothing is started in vain: closed, and soon opened for room that nobody els
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
 
 from panelctl.model.relay import Claim
 from panelctl.sim.plant import PlantCircuit
 from panelctl.sim.storm.exemptions import Exemptions
+from panelctl.sim.storm.figures import Found
 from panelctl.sim.storm.in_force import InForce
 from panelctl.sim.storm.lately import Lately
 from panelctl.sim.storm.world import World
@@ -26,7 +26,6 @@ OFF_SLACK_S = 30.0
 VAIN_S = 60.0  # what is opened sooner was closed in vain,
 VAIN_WINDOW_S = 1_800.0
 MOST_VAIN = 2  # if nothing else has changed: once may happen
-Found = Callable[[str, str], None]
 
 
 class Swings:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from panelctl.sim.judge import OVER_RATIO
 from panelctl.sim.storm.excuse import Excuse
 from panelctl.sim.storm.exemptions import Exemptions
-from panelctl.sim.storm.figures import Figures
+from panelctl.sim.storm.figures import Figures, Found
 from panelctl.sim.storm.in_force import KEPT_FROM_S, InForce
 from panelctl.sim.storm.world import STEP_NS, World
 from panelctl.units import NS_PER_S
 
-OVER_RATIO = 1.01
 OVER_S = 2.0
 OPENED_S = 0.5  # after its patience a relay is told, and moves
 FOUND_S = (
@@ -46,7 +46,7 @@ class Excess:
         exemptions: Exemptions,
         in_force: InForce,
         figures: Figures,
-        found: Callable[[str, str], None],
+        found: Found,
     ) -> None:
         self._world = world
         self._plant = world.plant

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from panelctl.core.state.build import MOVES_MOST
+from panelctl.core.state.build import MOVES_MOST, MOVES_S
 from panelctl.model.circuit import LegMeter, Role, SafeState
 from panelctl.sim.devices import SimMeter
 from panelctl.sim.plant import PlantCircuit
@@ -22,7 +22,7 @@ NOTHING = frozenset({"zero", "ct_off"})  # a meter that shows nothing
 TOO_MUCH = frozenset({"swapped", "frozen"})  # one that may show more than the mains
 TELLS_S = 14.0  # so long it has to, before the mains are doubted for it
 PUT_RIGHT_S = 3.0  # what somebody else closed is opened again
-LEFT_ALONE_S = 1_220.0  # a fault of ten minutes from the last of these, which may be as much apart
+LEFT_ALONE_S = 2 * MOVES_S + 20.0  # left alone from the last, which may be as much apart
 SETTLE_S = 20.0  # after a fault: units come back within a second, doubts and heat take longer
 EXCUSE_OF = {
     Spoils.LINK: Excuse.UNREACHED,
@@ -86,7 +86,11 @@ class Exemptions:
         """A fault has begun: what a meter shows may be of a while ago now."""
         meter, name = self._world.devices.get(strike.target), strike.target
         if isinstance(meter, SimMeter) and meter.measuring is not None:
-            self._lags_s[name] = max(meter.measuring.reaction_s, self._lags_s.get(name, 0.0))
+            others = [s for s in self.active if s.target == name and s is not strike]
+            slow = any(KINDS[s.kind].spoils is Spoils.SLOW for s in others)
+            lately = self._world.now_s - self._slow_s.get(name, -LIE_LASTS_S) < LIE_LASTS_S
+            before_s = self._lags_s.get(name, 0.0) if slow or lately else 0.0
+            self._lags_s[name] = max(meter.measuring.reaction_s, before_s)
 
     def begins(self, strike: Strike) -> None:
         """A fault begins."""
@@ -142,11 +146,11 @@ class Exemptions:
         """The fault that excuses whatever is seen; None: there is none, nor was a moment ago."""
         world = self._world
         found = [EXCUSE_OF[KINDS[s.kind].spoils] for s in self.active if self._weighs(s)]
-        if found:
-            return min(found, key=IN_ORDER.index)
         gone_s = (world.loop.now_ns - world.gone_ns) / NS_PER_S if world.gone_ns else SETTLE_S + 1.0
         if not world.running or gone_s <= SETTLE_S:
-            return Excuse.AWAY
+            found.append(Excuse.AWAY)
+        if found:
+            return min(found, key=IN_ORDER.index)
         return Excuse.SETTLING if world.now_s < self._calm_from_s else None
 
     @property

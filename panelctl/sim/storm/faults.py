@@ -120,7 +120,9 @@ KINDS: dict[str, Kind] = {
     "car_starts_late": Kind(
         Spoils.NOTHING, 300, at.cars, load.car("starts_s", lambda x: 2.0 + 58.0 * x)
     ),
-    "car_ramps": Kind(Spoils.NOTHING, 300, at.cars, load.car("ramp_a_s", lambda x: 0.5 + 4.5 * x)),
+    "car_ramps": Kind(
+        Spoils.NOTHING, 300, at.cars, load.car("ramp_a_per_s", lambda x: 0.5 + 4.5 * x)
+    ),
     "car_holds": Kind(Spoils.NOTHING, 120, at.cars, load.car("holds_a", lambda x: 6.0)),
     "car_leaves": Kind(Spoils.NOTHING, 120, at.cars, load.car_leaves),
     "pulses": Kind(Spoils.NOTHING, 120, at.appliances, load.alone(load.pulses)),

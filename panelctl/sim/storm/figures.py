@@ -6,9 +6,10 @@ import asyncio
 import gc
 import sys
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 
+Found = Callable[[str, str], None]  # who is told of a finding: its check, and what it is
 PLOT_SAMPLES = 300  # a tenth of a second each
 GROWTH_RATIO = 1.05
 MORE_TASKS = 12  # faults that are still running have some

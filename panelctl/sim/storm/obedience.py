@@ -14,7 +14,7 @@ from panelctl.link.protocol import Cycle, read_message
 from panelctl.model.record import CycleRecord, EventRecord
 from panelctl.sim.plant import PlantCircuit
 from panelctl.sim.storm.exemptions import Exemptions
-from panelctl.sim.storm.figures import Figures
+from panelctl.sim.storm.figures import Figures, Found
 from panelctl.sim.storm.strike import Strike
 from panelctl.sim.storm.world import World
 from panelctl.units import ns_from_s
@@ -31,7 +31,6 @@ OF_BOARD = frozenset({"writes_refused", "writes_ignored", "busy", "refused", "bl
 JUDGED = frozenset({"WELDED", "STUCK_OPEN", "REFUSED_OPEN", "REFUSED_CLOSE", "MOVED"})
 RELAY, SETPOINT = "relay", "set-point"
 Order = tuple[str, str]  # the circuit, and which of the two
-Found = Callable[[str, str], None]
 
 
 class Obedience:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
 from functools import partial
 
 from panelctl.core.state.build import MOVES_MOST, MOVES_S
 from panelctl.sim.devices import SimRelayBoard
+from panelctl.sim.storm.figures import Found
 from panelctl.sim.storm.lately import Lately
 from panelctl.sim.storm.world import World
 
@@ -16,7 +16,6 @@ WINDOW_S = 60.0
 # each ten seconds for one at fault.
 MOST_ORDERS = 60
 HESITATES_S = 1.0  # one that is moved sooner again is not told from a relay that does not obey yet
-Found = Callable[[str, str], None]
 
 
 class Restraint:

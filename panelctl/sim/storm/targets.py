@@ -63,8 +63,8 @@ def nodes(world: World) -> list[str]:
 
 
 def appliances(world: World) -> list[str]:
-    """Where a load may pulse, rest or heat: the household's own, if nobody switches it, stays inside
-    what is declared as uncontrolled.
+    """Where a load may pulse, rest or heat: what nobody switches stays inside what the panel file
+    declares as uncontrolled.
     """
     return [n for n in plain(world) if world.plant.circuits[n].circuit.controlled]
 

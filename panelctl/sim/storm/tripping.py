@@ -6,15 +6,13 @@ away: where the shadow trips too, now or a little later, nobody is to blame.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from panelctl.sim.breakers import ThermalBreaker
+from panelctl.sim.judge import RESET_S
 from panelctl.sim.storm.exemptions import Exemptions
-from panelctl.sim.storm.figures import Figures
+from panelctl.sim.storm.figures import Figures, Found
 from panelctl.sim.storm.world import STEP_NS, World
 from panelctl.units import NS_PER_S
 
-RESET_S = 600.0  # a breaker that tripped is put in again after so long
 SHADOW_STEPS = 4  # of the plant, between two of the shadows
 STEP_S = STEP_NS / NS_PER_S
 MAIN = "main"
@@ -45,7 +43,7 @@ class Tripping:
         world: World,
         exemptions: Exemptions,
         figures: Figures,
-        found: Callable[[str, str], None],
+        found: Found,
     ) -> None:
         self._plant = world.plant
         self._exemptions = exemptions
