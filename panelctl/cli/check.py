@@ -71,7 +71,13 @@ def _warnings(panel: Panel) -> list[str]:
         for c in panel.circuits
         if c.relay_inverted and c.controlled
     ]
-    return adapters + contacts
+    boards = [
+        f"device {device.name}: {board.model} shows what it was told, not where its contacts are: "
+        "one that sticks is found only by the current of its circuit"
+        for device, board in ((d, load_map(d.map)) for d in panel.devices)
+        if board.relay is not None and not board.relay.shows_contact
+    ]
+    return adapters + contacts + boards
 
 
 def _unverified(panel: Panel) -> list[tuple[str, str, str]]:

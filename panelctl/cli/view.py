@@ -38,6 +38,8 @@ EVENT_STYLE = {
 }
 EVENTS_KEPT = 12
 SHADOW = "SHADOW: nothing is written; relays and currents are as they would be."
+# Of a relay board that does not show where its contacts are: what it was told.
+TOLD = {"OPEN": "told off", "CLOSED": "told on"}
 
 
 class PanelView:
@@ -143,7 +145,7 @@ class PanelView:
         table.add_column("W", justify="right", width=6)
         table.add_column("legs", width=4)
         table.add_column("tier", justify="right", width=4)
-        table.add_column("relay", width=7)
+        table.add_column("relay", width=8)
         table.add_column("why", no_wrap=True, ratio=1, overflow="ellipsis")
         for circuit in circuits:
             facts = self._facts[circuit["id"]]
@@ -156,6 +158,8 @@ class PanelView:
             elif not facts["armed"]:
                 relay = "metered"
                 style = "dim"
+            if not facts["seen"]:
+                relay = TOLD.get(relay, relay)
             watts = f"{circuit['w']}" if circuit["fresh"] else f"({circuit['w']})"
             tier = str(circuit["tier"]) if facts["armed"] else ""
             why = reason_text(circuit, faults)

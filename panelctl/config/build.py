@@ -150,6 +150,11 @@ def _device(file: PanelFile, index: int, fast: set[str]) -> Device:
     )
 
 
+def _shows_contact(file: PanelFile, device: str) -> bool:
+    board = load_map(next(table.map for table in file.device if table.name == device)).relay
+    return board is not None and board.shows_contact
+
+
 def _circuit(file: PanelFile, table: CircuitTable) -> Circuit:
     legs = tuple("ab".index(leg) for leg in table.legs)
     is_compute = file.compute is not None and file.compute.circuit == table.id
@@ -189,6 +194,7 @@ def _circuit(file: PanelFile, table: CircuitTable) -> Circuit:
         relay_device=table.relay.device if table.relay else None,
         relay_output=table.relay.output if table.relay else 0,
         relay_inverted=table.relay is not None and table.relay.contact == "nc",
+        relay_seen=table.relay is None or _shows_contact(file, table.relay.device),
         ops_per_day=table.relay.ops_per_day if table.relay else 0.0,
         setpoint_device=table.setpoint.device if table.setpoint else None,
         modulation=modulation,

@@ -17,6 +17,7 @@ from panelctl.model.relay import Claim
 from panelctl.units import NS_PER_S
 
 GOOD = int(Quality.GOOD)
+WELDED = int(Reason.WELDED)
 PER_S = float(NS_PER_S)
 TENTH_NS = NS_PER_S // 10
 EXACT_NS = 1_000_000 * NS_PER_S  # up to here a double tells nanoseconds apart
@@ -58,6 +59,7 @@ class Place:
         # A balanced 240 V load with one CT is measured against one leg's 120 V.
         self.factor = 2 if circuit.balanced and len(circuit.power) == 1 else 1
         self.relay = slots.relay
+        self.seen = circuit.relay_seen
         self.acked = slots.acked
         self.source_legs = [
             j for j, (source, _) in enumerate(engine.source_legs) if source.id == circuit.id
@@ -94,6 +96,7 @@ class Bulk:
         self._set_ma = state.set_ma
         self._theta_ppm = state.branch_theta_ppm
         self._trip_ms = state.branch_trip_ms
+        self._fault = state.fault
         self._reason = state.reason
         self._reason_row = state.reason_row
         self._reason_ma = state.reason_ma
@@ -164,10 +167,14 @@ class Bulk:
         return round(total / 1000.0 * self._half_v)
 
     def _relay(self, place: Place, oldest_ns: int) -> str:
-        """What the relay's read-back says."""
+        """What the relay's read-back says; of a board that shows what it was told, nothing while
+        current contradicts that.
+        """
         if place.relay < 0:
             return "NONE"
         if self._quality[place.relay] != GOOD or self._sampled_ns[place.relay] < oldest_ns:
+            return "UNKNOWN"
+        if not place.seen and place.i >= 0 and self._fault[place.i] == WELDED:
             return "UNKNOWN"
         return "CLOSED" if self._value[place.relay] else "OPEN"
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 
 from panelctl.clock import Clock
@@ -229,7 +230,8 @@ class Lane:
             read, at_ns = self._first_free(now_ns)
             if read is None and now_ns >= self._sweep_ns:
                 self._begin_sweep(now_ns)
-                read, at_ns = self._first_free(now_ns)
+                await self._check()
+                continue
             if read is None:
                 if due or at_ns >= self.until_ns:
                     return
@@ -258,6 +260,13 @@ class Lane:
         self._pending += [read for read in wanted if read not in self._pending]
         # Half the time it may take is left for lost replies and for writes.
         self._sweep_ns = max(self._sweep_ns + self.plan.sweep_due_ns // 2, now_ns)
+
+    async def _check(self) -> None:
+        """Look at who answers while nothing else is asked; what fails is tried before a read."""
+        for identity in self.identities.values():
+            if identity.due and identity.wanted:
+                with suppress(FieldError):  # counted on the unit
+                    await identity.look(Turn.SLOW)
 
     def _first_free(self, now_ns: int) -> tuple[Read | None, int]:
         """The first that may be asked now, else None and when the next one may, or the next sweep

@@ -17,11 +17,12 @@ from dataclasses import dataclass
 
 from panelctl.errors import DeviceRefused, FieldError
 from panelctl.field.frames import BUSY_CODES, UNREACHED
+from panelctl.model.fault import LOST_S
 from panelctl.model.record import EventRecord, OrderRecord
-from panelctl.units import NS_PER_MS, NS_PER_S
+from panelctl.units import NS_PER_S, ns_from_s
 
 REFUSALS = 2  # the first may be a device that was busy
-LOST_NS = 2_500 * NS_PER_MS
+LOST_NS = ns_from_s(LOST_S)
 MOST_TEXT = 120
 WRONG = ("REFUSED", "LOST", "CONTRADICTED")
 TOLD = (*WRONG, "ACKNOWLEDGED", "WITHDRAWN")  # how an event about an order begins
@@ -44,11 +45,13 @@ class Order:
 
     def state(self, now_ns: int) -> str:
         """PENDING, ACKNOWLEDGED, CONTRADICTED, REFUSED or LOST."""
-        if not self.open:
-            return "CONTRADICTED" if self.reads else "ACKNOWLEDGED"
-        if self.refused >= REFUSALS:
+        if self.open and self.refused >= REFUSALS:
             return "REFUSED"
-        return "LOST" if now_ns - self.since_ns >= LOST_NS else "PENDING"
+        if self.open and now_ns - self.since_ns >= LOST_NS:
+            return "LOST"
+        if self.reads:  # of the order before, too: it is not where it is wanted
+            return "CONTRADICTED"
+        return "PENDING" if self.open else "ACKNOWLEDGED"
 
 
 def refuses(error: FieldError) -> bool:
@@ -111,11 +114,15 @@ class Orders:
         """Something of an output that people are to hear once."""
         self._remarks.append(event)
 
-    def fail(self, key: Key, error: FieldError) -> None:
-        """The device has refused it, or nothing was heard."""
+    def fail(self, key: Key, error: FieldError, now_ns: int) -> None:
+        """The device has refused it, or nothing was heard. One that it had taken before is given
+        anew: what is not repeated in time is not kept by every device.
+        """
         order = self._orders.get(key)
         if order is None:
             return
+        if not order.open and not order.reads:  # a contradiction says more
+            order.open, order.since_ns, order.refused, order.lost = True, now_ns, 0, 0
         if refuses(error):
             order.refused += 1
         else:

@@ -205,7 +205,7 @@ class Outputs:
             except FieldError as error:
                 target.errors += 1
                 if target.writing is not None:
-                    self.orders.fail(target.writing, error)
+                    self.orders.fail(target.writing, error, self._clock.now_ns())
                 target.retry_ns = self._clock.now_ns() + target.backoff_ns
                 if target.relays:  # its other orders must not wait for a read-back
                     target.backoff_ns = min(2 * target.backoff_ns, RETRY_MOST_NS)
@@ -239,8 +239,9 @@ class Outputs:
                     self.relays.doubt(output, closed)
                     raise
                 target.errors += 1
-                self.orders.fail(output.key, error)
-                self.relays.refused(output, closed, self._clock.now_ns())
+                now_ns = self._clock.now_ns()
+                self.orders.fail(output.key, error, now_ns)
+                self.relays.refused(output, closed, now_ns)
                 target.relays.discard(output.i)
                 return
             self.ledger.moved(output.circuit.id)

@@ -15,8 +15,11 @@ Rules
 - On a connection (`GatewayOrder`, one for all its units) no two questions of one shape stand within
   SHIFT_MOST of each other, unless they ask for the same thing, and the shapes follow each other
   unpredictably. Where a device has too few shapes for that, its answer counts only when a question
-  of a shape that stands out is answered rightly straight after it; and where there is none such, it
-  is asked after QUIET_NS without any traffic.
+  of a shape that stands out is answered rightly straight after it. Where there is none such, it is
+  asked when there has been no traffic for so long that no copy comes any more (REPEAT_NS), and
+  after a reply that was lost for so long that a gateway has come into step (HUSH_NS). Once it was
+  in step, and while nothing is lost, the same thing may be asked in its shape again and again with
+  others between: whatever is shifted by one answers in another shape, by more is only older.
 """
 
 from __future__ import annotations
@@ -26,14 +29,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from panelctl.field.frames import Question
-from panelctl.modbus.shapes import SHIFT_MOST
+from panelctl.modbus.dice import Dice
+from panelctl.modbus.shapes import REPEAT_NS, SHAPES_LEAST, SHIFT_MOST
 from panelctl.units import NS_PER_MS
 
-REPEAT_NS = 80 * NS_PER_MS
 UNSEEN_NS = 40 * NS_PER_MS  # a right reply behind a copy comes within so long
 QUIET_NS = 50 * NS_PER_MS
-HUSH_NS = 300 * NS_PER_MS  # where nothing else speaks for the answer
-SHAPES_LEAST = 3
+HUSH_NS = 300 * NS_PER_MS  # a gateway that is idle for so long is in step
 EARLIER = "the acknowledgement may be that of an earlier order"
 NEVER_NS = 1 << 62
 FORGOTTEN_NS = 30_000 * NS_PER_MS
@@ -178,18 +180,6 @@ class LineOrder:
         self._rested_ns = now_ns + self.gap_ns
 
 
-class Dice:
-    """Numbers that nobody at the other end can foresee, and that repeat from one seed."""
-
-    def __init__(self, seed: bytes) -> None:
-        self._state = int.from_bytes(seed[:8].ljust(8, b"\x5a"), "big")
-
-    def below(self, most: int) -> int:
-        """From 0 to before `most`."""
-        self._state = (self._state * 6364136223846793005 + 1442695040888963407) & (1 << 64) - 1
-        return (self._state >> 33) % most
-
-
 class GatewayOrder:
     """The questions on one connection, to all units behind it. `seed` makes its order repeat."""
 
@@ -202,6 +192,7 @@ class GatewayOrder:
         self._losses: dict[int, int] = {}  # in a row, by unit
         self._answered: dict[int, Question] = {}  # the last one of each shape
         self._unfit: set[tuple[int, bytes]] = set()  # refused as proofs
+        self._in_step = False  # it was proven, or idle for long, and nothing was lost since
 
     def pick(self, ways: Sequence[Question], now_ns: int) -> tuple[Question | None, bool]:
         """The way to ask, None where all of them are owed; and whether its answer has to be proven:
@@ -258,8 +249,12 @@ class GatewayOrder:
 
     @property
     def hushed_ns(self) -> int:
-        """When there will have been no traffic for so long that an idle gateway is in step."""
-        return self._busy_ns + HUSH_NS
+        """When there will have been no traffic for so long that the next reply is the answer."""
+        return self._busy_ns + (REPEAT_NS if self._in_step else HUSH_NS)
+
+    def in_step(self) -> None:
+        """There was none until then, or a proof was answered rightly."""
+        self._in_step = True
 
     def _free(self, ways: Sequence[Question], now_ns: int) -> Sequence[Question]:
         """The ways that nothing owed could answer."""
@@ -285,12 +280,13 @@ class GatewayOrder:
             late = {o.question.shape for o in self.owed if not o.followed}
             free = [way for way in free if way.shape not in late]
         last = self._recent[-1].shape
+        few = shapes < SHAPES_LEAST and not self._in_step
         choices = []
         for way in free:
             if way.shape == last:
                 continue
             for other in self._recent:
-                if other.shape == way.shape and (shapes < SHAPES_LEAST or _other(other, way)):
+                if other.shape == way.shape and (few or _other(other, way)):
                     break
             else:
                 choices.append(way)
@@ -324,6 +320,7 @@ class GatewayOrder:
         from being asked.
         """
         self._answered.pop(question.shape, None)
+        self._in_step = False
         losses = self._losses[question.unit] = self._losses.get(question.unit, 0) + 1
         window_ns = late_ns if losses < DEAD_AFTER else min(late_ns, timeout_ns)
         self.owed = [o for o in self.owed if o.question is not question]

@@ -20,15 +20,16 @@ from dataclasses import dataclass, field
 
 from panelctl.modbus.maps import RegisterMap
 from panelctl.model.circuit import Modulation
+from panelctl.model.fault import LASTS_S
 from panelctl.model.panel import WRITES_A_TIMEOUT, Device
 from panelctl.units import NS_PER_MS, NS_PER_S, ns_from_s
 
 REGISTER_NS = 300 * NS_PER_MS  # a device shows in so long what it has acknowledged
 READ_NS = 1_500 * NS_PER_MS  # so often it is read back,
-GAPS = 50  # and no more often than in so many pauses of a device that needs them
+GAPS = 15  # and no more often than in so many pauses of a device that needs them
 MISSES_MOST = 3  # each reading in a row that fails doubles that, so often
 SETTLE_LEAST_NS = 1_000 * NS_PER_MS  # no load is judged by its meter sooner
-LASTS_NS = 2_000 * NS_PER_MS  # a contradiction of this age is told, whatever was tried
+LASTS_NS = ns_from_s(LASTS_S)  # a contradiction of this age is told, whatever was tried
 AT_ONCE = 3  # so often it is written again at once,
 CALM_NS = 10_000 * NS_PER_MS  # and that anew after so long without a contradiction
 BACKOFF_NS = 30 * NS_PER_S
@@ -39,6 +40,7 @@ TIMER_MOST_NS = 600 * NS_PER_S
 ALIKE = 4  # two falls are of one timer when their ages differ by less than a quarter
 SUPPOSED_NS = 600 * NS_PER_S  # so long one fall alone is taken for a timer,
 SUPPOSED_LEAST_NS = 4 * NS_PER_S  # and when it may be a foreign writer, only after so long
+OVER = "it is over"  # how what is said of a foreign writer begins when it reads as ordered again
 OVER_EARLY_NS = 1_000 * NS_PER_MS  # what a meter shows began up to so long before
 
 
@@ -129,6 +131,8 @@ class SetpointWatch:
         self._read, self._misses = value, 0
         bounds = self._bounds(asked_ns)
         if bounds is None:
+            if self._told:  # asked before the first write can be shown: soon once more
+                self.read_ns = min(self.read_ns, max(self._told[0][0] + REGISTER_NS, now_ns))
             return
         if bounds[0] - self.tolerance <= value <= bounds[1] + self.tolerance:
             self._astray = 0
@@ -137,9 +141,7 @@ class SetpointWatch:
                 self._agreed_ns = asked_ns
             if self._foreign is not None:
                 self._foreign = None
-                self._remarks.append(
-                    f"it is over: the device reads {self.words(value)}, as ordered"
-                )
+                self._remarks.append(f"{OVER}: the device reads {self.words(value)}, as ordered")
             self._calm(now_ns)
             return
         if asked_ns < self._tried_ns + REGISTER_NS:

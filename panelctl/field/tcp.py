@@ -192,6 +192,8 @@ class TcpLink(asyncio.Protocol, asyncio.DatagramProtocol):
             if not self._order.unfit(proof):
                 raise BadReply(UNPROVEN) from refusal
             return False
+        else:
+            self._order.in_step()
         finally:
             if alone and proof.unit != asker:
                 other.turns.leave()
@@ -204,6 +206,7 @@ class TcpLink(asyncio.Protocol, asyncio.DatagramProtocol):
             while self._pending or self._clock.now_ns() < self._order.hushed_ns:
                 busy = self._clock.now_ns() + POLL_NS
                 await self._clock.sleep_until(busy if self._pending else self._order.hushed_ns)
+            self._order.in_step()
         finally:
             self._hushing -= 1
 

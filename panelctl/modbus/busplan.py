@@ -11,13 +11,13 @@ lane learns, and it is told where they differ (docs/reference/control-socket.md)
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from panelctl.modbus.maps import RegisterMap, load_map
 from panelctl.modbus.plan import Block, plan_blocks
-from panelctl.modbus.shapes import SHIFT_MOST, reply_shape
+from panelctl.modbus.rounds import Asking, round_ns
+from panelctl.modbus.shapes import other_shapes, reply_shape
 from panelctl.modbus.wire import Wire
 from panelctl.model.circuit import Role
 from panelctl.model.panel import Device, Link, Panel
@@ -157,22 +157,18 @@ def _takes_ns(link: Link, wire: Wire, reads: Sequence[PlannedRead]) -> int:
     longest_ns = max(by_unit.values()) - last_gap_ns  # the last pause falls into the next round
     if link.rtu:
         return max(sum(read.wire_ns for read in reads), longest_ns)
-    proofs_ns = sum(read.wire_ns for read in _to_be_proven(reads))
-    busy_ns = [0] * max(1, min(link.inflight, len(by_unit)))
-    for unit_ns in sorted(by_unit.values(), reverse=True):
-        busy_ns[busy_ns.index(min(busy_ns))] += unit_ns
-    return max(max(busy_ns), longest_ns) + proofs_ns
+    return max(round_ns([_asking(read) for read in reads], link.inflight), longest_ns)
 
 
-def _to_be_proven(reads: Sequence[PlannedRead]) -> Iterable[PlannedRead]:
-    """The reads on a connection whose shapes do not stand out: each costs one question more."""
-    recent: deque[tuple[str, int]] = deque(maxlen=SHIFT_MOST)
-    for read in reads:
-        shapes = [reply_shape(way) for way in read.block.ways]
-        free = [shape for shape in shapes if shape not in recent]
-        if not free:
-            yield read
-        recent.append(free[0] if free else shapes[0])
+def _asking(read: PlannedRead) -> Asking:
+    others = other_shapes(read.map, read.block.ways)
+    return Asking(
+        unit=read.device.unit,
+        shapes=tuple(reply_shape(way) for way in read.block.ways),
+        others=tuple(reply_shape(span) for span in others),
+        takes_ns=read.wire_ns,
+        gap_ns=int(read.device.gap_ms * NS_PER_MS),
+    )
 
 
 def _fast_slots(panel: Panel, slots: Slots) -> set[int]:

@@ -217,6 +217,10 @@ class RelayTable(Strict):
     outputs: int = Field(ge=1, le=64, description="how many")
     coil: Word = Field(description="coil (or command register) of output 1")
     state: Word = Field(description="where output 1 is read back, in the table of [read]")
+    shows: Literal["contact", "coil"] = Field(
+        default="coil",
+        description="what is read back: where the contact is, or only what it was told",
+    )
     close: Word | None = Field(
         default=None, description="word that closes, where outputs are commanded by register"
     )

@@ -17,6 +17,7 @@ from panelctl.modbus.mapfile import (
     MapFile,
     PointTable,
     ReadTable,
+    RelayTable,
     SafeStateTable,
     SetpointTable,
 )
@@ -120,7 +121,7 @@ def _wrong_readback(given: MapFile, by_name: Mapping[str, Point]) -> Iterator[Pr
 
 
 def _loaded(given: MapFile, points: dict[str, Point]) -> RegisterMap:
-    read, relay, pause = given.read, given.relay, given.pause
+    read, pause = given.read, given.pause
     return RegisterMap(
         id=given.id,
         vendor=given.vendor,
@@ -156,11 +157,15 @@ def _loaded(given: MapFile, points: dict[str, Point]) -> RegisterMap:
         serial=given.serial.model_dump(exclude_none=True) if given.serial else {},
         sunspec_models=tuple(given.sunspec_models),
         sunspec_bases=tuple(given.sunspec_bases),
-        relay=Relay(relay.outputs, relay.coil, relay.close, relay.open) if relay else None,
+        relay=_relay(given.relay) if given.relay else None,
         setpoint=_setpoint(given.setpoint, read, points) if given.setpoint else None,
         pause=Pause(**pause.model_dump()) if pause else None,
         failsafe=_failsafe(given.failsafe) if given.failsafe else None,
     )
+
+
+def _relay(item: RelayTable) -> Relay:
+    return Relay(item.outputs, item.coil, item.shows == "contact", item.close, item.open)
 
 
 def _setpoint(item: SetpointTable, read: ReadTable, points: Mapping[str, Point]) -> Setpoint:

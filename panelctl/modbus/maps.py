@@ -71,11 +71,13 @@ class Point:
 @dataclass(frozen=True, slots=True)
 class Relay:
     """The outputs of a relay board: output n is written at `coil + n - 1`, as a coil, or with the
-    words `close` and `open` into a holding register.
+    words `close` and `open` into a holding register. `shows_contact`: what is read back is where
+    the contact is, not only what the board was told.
     """
 
     outputs: int
     coil: int
+    shows_contact: bool
     close: int | None = None
     open: int | None = None
 

@@ -15,9 +15,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from panelctl.modbus.maps import Point, RegisterMap
+from panelctl.units import NS_PER_MS
 
 BITS = ("coil", "discrete")
+SHAPES_LEAST = 3  # so many shapes take turns unpredictably
 SHIFT_MOST = 4  # so many questions before is a shifted gateway's reply for
+REPEAT_NS = 80 * NS_PER_MS  # a reply that is sent once more comes within so long
 MOST_WAYS = 8
 NEIGHBOURS = 12  # points on each side that a longer read may reach to
 

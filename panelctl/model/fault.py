@@ -41,6 +41,8 @@ class Kind:
     holds: bool = False
 
 
+LOST_S = 2.0  # so long an order may be without an acknowledgement before people are told,
+LASTS_S = 1.0  # and a set-point contradicted
 ACK = "look at it; `panelctl fault ack` ends it at once"
 NOTHING_ENDS = "nothing"
 NOTHING = "look at it; it ends by itself"
@@ -53,7 +55,8 @@ FAULTS: Mapping[Fault, Kind] = {
         "WELDED: does not open",
         "its relay was told to open and did not, or current still flowed",
         "its relay reads closed, or its circuit carries more than `noise_a`, both sampled 1 s and "
-        "more after its board acknowledged the order to open",
+        "more after its board acknowledged the order to open (by its current alone where the board "
+        "shows only what it was told)",
         SEEN_OPEN,
         ACK,
         holds=True,
@@ -61,7 +64,8 @@ FAULTS: Mapping[Fault, Kind] = {
     Fault.STUCK_OPEN: Kind(
         "STUCK: does not close",
         "its relay was told to close and did not",
-        "its relay reads open 1 s and more after its board acknowledged the order to close",
+        "its relay reads open 1 s and more after its board acknowledged the order to close (never "
+        "where the board shows only what it was told)",
         "it is tried again after 10 s, twice as long each time; once it reads closed it is over",
         ACK,
         holds=True,
@@ -104,7 +108,8 @@ FAULTS: Mapping[Fault, Kind] = {
     Fault.RELAY_LOST: Kind(
         "its board does not answer",
         "its relay's order has not been acknowledged",
-        "the order was not acknowledged for 2.5 s, and not refused: its board may be starting anew",
+        f"the order was not acknowledged for {LOST_S:g} s, and not refused: its board may be "
+        "starting anew",
         "the acknowledgement",
         NOTHING,
     ),
@@ -118,7 +123,7 @@ FAULTS: Mapping[Fault, Kind] = {
     Fault.SETPOINT_LOST: Kind(
         "its set-point is not acknowledged",
         "its set-point has not been acknowledged",
-        "the write was not acknowledged for 2.5 s, and not refused",
+        f"the write, or its repetition, was not acknowledged for {LOST_S:g} s, and not refused",
         "the acknowledgement",
         NOTHING,
     ),
@@ -126,8 +131,8 @@ FAULTS: Mapping[Fault, Kind] = {
         "has another set-point",
         "its device shows another set-point than it acknowledged",
         "what the device reads, or what the load's meter shows, contradicts the acknowledged "
-        "set-point for 2 s; it is written again at once, three times, and then more seldom (to "
-        "raise it only within `writes_per_day`)",
+        f"set-point for {LASTS_S:g} s; it is written again at once, three times, and then more "
+        "seldom (to raise it only within `writes_per_day`)",
         "read-back and meter agree with it",
         NOTHING,
     ),

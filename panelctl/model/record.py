@@ -317,7 +317,8 @@ class HelloSetpoint(TypedDict):
 
 class HelloCircuit(TypedDict):
     """What the panel file says of a circuit. `half` is A or B for each space of a tandem's, or
-    empty; `legs` is a, b or ab; `relay`: it has one of ours; `counted`: it has energy counters;
+    empty; `legs` is a, b or ab; `relay`: it has one of ours; `seen`: whose board shows where the
+    contact is, not only what it was told; `counted`: it has energy counters;
     `source` is pv or battery; `set` is of a modulated one.
     """
 
@@ -332,6 +333,7 @@ class HelloCircuit(TypedDict):
     tier: int
     compute: bool
     relay: bool
+    seen: bool
     counted: bool
     source: str | None
     set: HelloSetpoint | None

@@ -23,6 +23,7 @@ class Why:
     blame.
 
     `faults` are those of its orders (model/fault.py), the one that holds it open first.
+    `unseen`: its relay's board shows what it was told, not where the contact is.
     `off` is what its relay reads, or a set-point of 0; `relay` may be UNKNOWN. `order` says in what
     the order differs from what is, and why; empty where it does not. `change` says what would have
     to change for the circuit to get more than it has.
@@ -44,15 +45,16 @@ class Why:
     binding: str | None = None
     source: str | None = None
     faults: tuple[str, ...] = ()
+    unseen: bool = False
 
 
 def explain(hello: HelloRecord, record: CycleRecord, circuit: str) -> Why:
     """Why `circuit` was as it was in this cycle. Raises KeyError where there is no such circuit."""
-    names = {c["id"]: c["name"] for c in hello["circuits"]}
+    facts = {c["id"]: c for c in hello["circuits"]}
     entry = next((c for c in record["circuits"] if c["id"] == circuit), None)
     if entry is None:
         raise KeyError(circuit)
-    name = names.get(circuit, circuit)
+    name = facts[circuit]["name"] if circuit in facts else circuit
     if "why" not in entry:
         return Why(
             circuit=circuit,
@@ -78,6 +80,7 @@ def explain(hello: HelloRecord, record: CycleRecord, circuit: str) -> Why:
         name=name,
         off=off,
         relay=entry["relay"],
+        unseen=circuit in facts and facts[circuit]["relay"] and not facts[circuit]["seen"],
         order=_order(record, entry),
         why=FAULTS[Fault(holding["fault"])].sentence if holding else REASONS[reason].sentence,
         who=claims[0].name or "" if claims else "import limit" if reason is Reason.LIMIT else "",
@@ -167,6 +170,8 @@ def sentence(why: Why) -> str:
         lines.append(f"It has a fault: {kind.sentence}. What ends it: {kind.ends}.")
     if why.order:
         lines.append(f"{why.order[:1].upper()}{why.order[1:]}.")
+    if why.unseen and why.relay in ("OPEN", "CLOSED"):
+        lines.append(f"Its relay was told {why.relay}; its board does not show where it is.")
     if why.who:
         who = CLAIMS[Claim[why.who]].short if why.who in Claim.__members__ else why.who
         lines.append(f"It is held open by: {who}.")

@@ -59,6 +59,14 @@ class SimDevice:
         """Registers or bits, as they go over the wire. Raises Refusal."""
         raise Refusal(ILLEGAL_ADDRESS)
 
+    def written_by(self, address: int) -> int:
+        """The one Modbus function that writes this holding register."""
+        if self.map.pause is not None and address == self.map.pause.address:
+            return self.map.pause.function
+        if self.map.relay is not None:
+            return 6
+        return self.map.setpoint.function if self.map.setpoint is not None else 16
+
     def write_coil(self, address: int, on: bool) -> None:
         """Drive a coil. Raises Refusal."""
         raise Refusal(ILLEGAL_ADDRESS)
@@ -153,7 +161,8 @@ class SimMeter(SimDevice):
 
 
 class SimRelayBoard(SimDevice):
-    """A relay board: coils drive contacts, discrete inputs show where the contacts really are.
+    """A relay board: it shows where its contacts really are, or only what it was told, in bits or
+    in registers, and is told by coils or by command words, as its map says.
 
     `contacts` are those of the loads, by output; a load whose output is one of `closed_by_rest` is
     on the normally closed contact, and open while its coil is driven.
@@ -169,9 +178,8 @@ class SimRelayBoard(SimDevice):
         assert self.map.relay is not None
         self.contacts = contacts
         self._closed_by_rest = closed_by_rest
-        self._outputs = self.map.relay.outputs
-        self._coil = self.map.relay.coil
-        self._state = self.map.points["output_1"].address
+        self._board = self.map.relay
+        self._state = self.map.points["output_1"]
         self._spare = Contact()
         self.on_order: Callable[[int, bool], None] = lambda output, closed: None
 
@@ -179,19 +187,26 @@ class SimRelayBoard(SimDevice):
         return self.contacts.get(output, self._spare)
 
     def read(self, table: str, address: int, count: int, time_s: float) -> bytes:
-        """Coils (as ordered) or discrete inputs (as they are); or its serial number."""
-        if table in ("holding", "input"):
+        """What it was told (its coils) or where its contacts are; or its serial number."""
+        if table in ("holding", "input") and table != self._state.table:
             return self._read_serial(table, address, count)
-        first = {"coil": self._coil, "discrete": self._state}.get(table)
-        if first is None or not first <= address <= address + count <= first + self._outputs:
+        shows = table == self._state.table
+        if not shows and table != "coil":
             raise Refusal(ILLEGAL_ADDRESS)
-        bits = 0
-        for n in range(count):
-            output = address - first + n + 1
-            contact = self._contact(output)
-            closed = contact.ordered if table == "coil" else contact.closed
-            bits |= (closed != (output in self._closed_by_rest)) << n
+        first = self._state.address if shows else self._board.coil
+        if not first <= address <= address + count <= first + self._board.outputs:
+            raise Refusal(ILLEGAL_ADDRESS)
+        outputs = range(address - first + 1, address - first + 1 + count)
+        on = [self._is_on(output, shows and self._board.shows_contact) for output in outputs]
+        if table in ("holding", "input"):
+            return b"".join(int(each).to_bytes(2, "big") for each in on)
+        bits = sum(each << n for n, each in enumerate(on))
         return bits.to_bytes((count + 7) // 8, "little")
+
+    def _is_on(self, output: int, really: bool) -> bool:
+        contact = self._contact(output)
+        closed = contact.closed if really else contact.ordered
+        return closed != (output in self._closed_by_rest)
 
     def _read_serial(self, table: str, address: int, count: int) -> bytes:
         words = self.serial_words()
@@ -202,10 +217,23 @@ class SimRelayBoard(SimDevice):
         return b"".join(words[n].to_bytes(2, "big") for n in range(address, address + count))
 
     def write_coil(self, address: int, on: bool) -> None:
-        """Drive an output."""
-        if not self._coil <= address < self._coil + self._outputs:
+        """Drive an output by its coil."""
+        if self._board.close is not None:
             raise Refusal(ILLEGAL_ADDRESS)
-        output = address - self._coil + 1
+        self._order(address, on)
+
+    def write_registers(self, address: int, words: list[int]) -> None:
+        """Drive an output by a command word."""
+        if self._board.close is None or len(words) != 1:
+            raise Refusal(ILLEGAL_ADDRESS)
+        if words[0] not in (self._board.close, self._board.open):
+            raise Refusal(ILLEGAL_VALUE)
+        self._order(address, words[0] == self._board.close)
+
+    def _order(self, address: int, on: bool) -> None:
+        output = address - self._board.coil + 1
+        if not 1 <= output <= self._board.outputs:
+            raise Refusal(ILLEGAL_ADDRESS)
         if output in self.contacts:
             self.on_order(output, on != (output in self._closed_by_rest))
         self.drive(output, on)

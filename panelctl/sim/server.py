@@ -8,12 +8,17 @@ from typing import Any
 
 from pymodbus.pdu import DecodePDU, ExceptionResponse
 from pymodbus.pdu.bit_message import WriteSingleCoilResponse
-from pymodbus.pdu.register_message import WriteMultipleRegistersResponse
+from pymodbus.pdu.register_message import (
+    WriteMultipleRegistersResponse,
+    WriteSingleRegisterResponse,
+)
 
 from panelctl.sim.devices import Refusal, SimDevice
 
 TABLES = {1: "coil", 2: "discrete", 3: "holding", 4: "input"}
 READ_REQUEST = struct.Struct(">BHH")  # function, address, count
+ONE_WORD = 6
+WRITES_WORDS = (ONE_WORD, 16)
 ILLEGAL_FUNCTION = 1
 ACKNOWLEDGEMENT = 5  # so many bytes of a write's request are its reply
 FAULT_KINDS = (
@@ -118,11 +123,13 @@ def answer_pdu(device: SimDevice, pdu: bytes, time_s: float) -> bytes:
         if function == 5:
             device.write_coil(request.address, bool(request.bits[0]))
             reply = WriteSingleCoilResponse(address=request.address, bits=request.bits)
-        elif function == 16:
-            device.write_registers(request.address, list(request.registers))
-            reply = WriteMultipleRegistersResponse(
-                address=request.address, count=len(request.registers)
-            )
+        elif function in WRITES_WORDS and function == device.written_by(request.address):
+            words = list(request.registers)
+            device.write_registers(request.address, words)
+            if function == ONE_WORD:
+                reply = WriteSingleRegisterResponse(address=request.address, registers=words)
+            else:
+                reply = WriteMultipleRegistersResponse(address=request.address, count=len(words))
         else:
             raise Refusal(ILLEGAL_FUNCTION)
     except Refusal as refusal:

@@ -10,12 +10,14 @@ import time
 from collections.abc import Awaitable, Callable
 from statistics import median
 
+from panelctl.config.load import parse_panel
 from panelctl.errors import FieldError
 from panelctl.field.bus import Turn
 from panelctl.field.frames import Question, write_coil_question
 from panelctl.field.tcp import TcpLink
 from panelctl.model.panel import Panel
 from panelctl.sim.server import Fault
+from tests import shipped
 from tests.bench.rows import Row, at_least, at_most, reported
 from tests.bus import test_fault_matrix as matrix
 from tests.bus import test_gateway_vices as gateways
@@ -24,6 +26,7 @@ from tests.bus.rig import OTHER, VICTIM, BusRig, on_rig
 
 STRUCK_S = 3.0
 ROUNDS, QUESTIONS = 15, 40
+SHIPPED_ROUNDS = 12
 # Where the wire is not free: on a stream these take what comes behind them along, the simulated
 # UDP host sends one thing after the other, and on a line somebody talks or is waited for meanwhile.
 CLOGS = {("tcp", kind) for kind in ("noise", "short", "half", "drip", "split", "closed")}
@@ -310,7 +313,38 @@ def prediction_rows() -> list[Row]:
                 told = f"{kind}: planned {planned_ms:.1f} ms, took {median(took_ms):.1f} (median)"
         note = f"the worst of {len(cases)} wires; {told}"
         rows.append(at_most(f"check.prediction_error.{name}", worst, "of it", 0.10, 150, note))
-    return rows
+    return [*rows, *shipped_rows()]
+
+
+def shipped_rows() -> list[Row]:
+    """The same for every shipped meter and charger that speaks TCP: a meter as the mains' alone,
+    and two of it; a charger alone, at a rate that fits it.
+    """
+    errors: dict[str, float] = {}
+    for name, line, text in shipped.cases():
+        panel = parse_panel(text, f"{name}.toml")
+        took_ms: list[float] = []
+        planned_ms = 0.0
+
+        async def measured(rig: BusRig, took_ms: list[float] = took_ms) -> None:
+            nonlocal planned_ms
+            await rig.run(2.0)
+            for _ in range(SHIPPED_ROUNDS):
+                await rig.cycle()
+                took_ms.append(rig.lane.pace.last_ns / 1e6)
+            planned_ms = rig.plan.fast_ns / 1e6
+
+        def placed(_: Panel, panel: Panel = panel) -> Panel:
+            return panel
+
+        on_rig("tcp", measured, line, edit=placed)
+        errors[name] = planned_ms / median(took_ms) - 1
+    kept = [name for name, error in errors.items() if abs(error) <= 0.10]
+    others = ", ".join(f"{n} {e:+.2f}" for n, e in errors.items() if n not in kept)
+    worst = max(abs(error) for error in errors.values())
+    note = f"{len(kept)} of {len(errors)} shipped devices within 0.10; {others or 'all'}"
+    n = len(errors) * SHIPPED_ROUNDS
+    return [at_most("check.prediction_error.tcp.shipped", worst, "of it", 0.10, n, note)]
 
 
 def slower(panel: Panel) -> Panel:

@@ -1,5 +1,5 @@
 """The demo's devices on a simulated wire of any kind, read by a real lane over a real pty or socket
-at 10 Hz.
+at the panel's rate, 10 Hz.
 
 What each meter shows stands still and is like nothing else on the wire, so that any value that
 strays from one question to another is seen.
@@ -131,15 +131,15 @@ class BusRig:
             faults.clear()
 
     async def cycle(self) -> None:
-        """One cycle of a tenth of a second; what it brought is judged."""
-        tick_ns = self.clock.now_ns() + CYCLE_NS
+        """One cycle; what it brought is judged."""
+        tick_ns = self.clock.now_ns() + self.plan.period_ns
         self.lane.begin(tick_ns)
         await self.clock.sleep_until(tick_ns)
         self._judge()
 
     async def run(self, seconds: float) -> None:
         """Cycles for so long."""
-        for _ in range(round(seconds * 10)):
+        for _ in range(round(seconds * 1e9 / self.plan.period_ns)):
             await self.cycle()
 
     def good(self, device: str, since_ns: int) -> bool:

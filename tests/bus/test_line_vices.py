@@ -86,8 +86,8 @@ def test_a_device_that_is_late_by_a_little_gets_the_room_it_needs(kind: str, lat
         await rig.run(3.0)
         assert rig.wrong == []
         assert rig.good(VICTIM, since_ns)
-        assert rig.gaps_ns[VICTIM] < 6 * CYCLE_NS
-        assert rig.gaps_ns[OTHER] < 5 * CYCLE_NS
+        assert rig.gaps_ns[VICTIM] < 12 * CYCLE_NS
+        assert rig.gaps_ns[OTHER] < 12 * CYCLE_NS, "it had been dark for as long as the fault"
         patience = rig.lane.units[VICTIM].patience
         assert patience.timeout_ms < patience.learnt_ms <= 2 * patience.timeout_ms
         rig.heal()

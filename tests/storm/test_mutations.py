@@ -12,6 +12,8 @@ import pytest
 
 from panelctl.config.load import parse_panel, read_panel
 from panelctl.control.app import App
+from panelctl.errors import FieldError
+from panelctl.field.orders import Key
 from panelctl.field.outputs import Outputs
 from panelctl.field.rtu import RtuLink
 from panelctl.model.circuit import Role
@@ -346,6 +348,49 @@ def test_orders_that_are_shown_judged_or_told_wrongly_are_noticed(
     assert run(PANEL, TEXT, 1, 120.0, all_of_them, 0.0).violations == []
     found = run(PANEL, TEXT, 1, 120.0, all_of_them, 0.0, alter=alter).violations
     assert check in {violation.check for violation in found}
+
+
+def an_acknowledgement_for_good(app: App) -> None:
+    """What was acknowledged once is not looked at again when it is repeated in vain."""
+    outputs = app.outputs
+    assert isinstance(outputs, Outputs)
+    orders = outputs.orders
+    fail = orders.fail
+
+    def failed(key: Key, error: FieldError, now_ns: int) -> None:
+        if orders._orders[key].open:
+            fail(key, error, now_ns)
+
+    orders.fail = failed  # type: ignore[method-assign]  # broken on purpose
+
+
+def nobody_compares(app: App) -> None:
+    """A charger that takes its set-point and does not keep to it is not noticed."""
+    outputs = app.outputs
+    assert isinstance(outputs, Outputs)
+    watch = outputs.targets["charger"].watch
+    assert watch is not None
+    outputs.targets["charger"].watch = replace(watch, tolerance=1e6, settle_ns=1 << 60)
+
+
+# A car charges, and its station is told less, or falls back, while it does not hear or obey.
+SETPOINTS: list[tuple[Callable[[App], None], str, int]] = [
+    (nobody_tells, "writes_refused", 5),
+    (an_acknowledgement_for_good, "writes_lost", 5),
+    (nobody_compares, "charger_keeps", 1),
+]
+
+
+@pytest.mark.parametrize(
+    ("alter", "kind", "seed"), SETPOINTS, ids=[alter.__name__ for alter, _, _ in SETPOINTS]
+)
+def test_setpoints_that_are_not_followed_and_not_told_of_are_noticed(
+    alter: Callable[[App], None], kind: str, seed: int
+) -> None:
+    strikes = [Strike(300.0, 90.0, kind, "charger", 0.7)]
+    assert run(PANEL, TEXT, seed, 420.0, strikes, 0.0).violations == []
+    found = run(PANEL, TEXT, seed, 420.0, strikes, 0.0, alter=alter).violations
+    assert {violation.check for violation in found} == {"O3"}
 
 
 def hunting(app: App) -> None:

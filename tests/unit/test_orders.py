@@ -35,7 +35,7 @@ class Given:
 
     def fail(self, error: FieldError, times: int = 1) -> None:
         for _ in range(times):
-            self.orders.fail(KEY, error)
+            self.orders.fail(KEY, error, self.now_ns)
 
     def told(self, after_s: float = 0.0) -> list[str]:
         self.now_ns += int(after_s * S)
@@ -75,11 +75,47 @@ def test_what_is_lost_is_told_within_three_seconds() -> None:
     assert given.wrong[0]["state"] == "LOST"
 
 
+@pytest.mark.parametrize(("error", "state"), [(SILENT, "LOST"), (REFUSED, "REFUSED")])
+def test_what_was_taken_and_is_not_taken_again_is_told(error: FieldError, state: str) -> None:
+    """A set-point that is repeated, since its device goes back to its own after a while."""
+    given = Given()
+    given.give("16.0 A")
+    given.orders.acknowledge(KEY)
+    given.now_ns += 60 * S
+    given.fail(error, 2)
+    (said,) = given.told(LOST_NS / S + 0.1)
+    assert said.startswith(f"{state}: relay 16.0 A: ")
+    assert given.wrong[0]["since_s"] == pytest.approx(LOST_NS / S + 0.1, abs=0.1)
+    given.orders.acknowledge(KEY)
+    assert given.told() == ["ACKNOWLEDGED: relay 16.0 A"]
+
+
+def test_one_that_is_lost_once_and_taken_with_the_next_is_not_told_of() -> None:
+    given = Given()
+    given.give("16.0 A")
+    given.orders.acknowledge(KEY)
+    given.fail(SILENT)
+    assert given.told(1.0) == []
+    given.orders.acknowledge(KEY)
+    assert given.told(10.0) == []
+
+
+def test_what_contradicts_stays_told_while_it_is_written_again() -> None:
+    given = Given()
+    given.give("6.0 A")
+    given.orders.acknowledge(KEY)
+    given.orders.compare(KEY, "20.0 A", given.now_ns)
+    assert given.told() == ["CONTRADICTED: relay 6.0 A, the device reads 20.0 A"]
+    given.fail(SILENT)
+    assert given.wrong[0]["state"] == "CONTRADICTED"
+    assert given.told(5.0) == []
+
+
 def test_a_board_that_starts_anew_is_not_told_of() -> None:
     given = Given()
     given.give()
     given.fail(SILENT, 3)
-    given.told(2.0)
+    given.told(LOST_NS / S - 0.5)
     given.orders.acknowledge(KEY)
     assert given.told(10.0) == []
 
@@ -202,8 +238,8 @@ def test_an_order_that_does_not_stand_is_a_fault_too(fault: Fault) -> None:
         orders.compare(key, "20.0 A", rig.now_ns)
     else:
         error = REFUSED if state == "REFUSED" else SILENT
-        orders.fail(key, error)
-        orders.fail(key, error)
+        orders.fail(key, error, rig.now_ns)
+        orders.fail(key, error, rig.now_ns)
         rig.now_ns += LOST_NS + S
     assert (key[0], fault.name, False) in faults()
     orders.compare(key, None, rig.now_ns)

@@ -13,8 +13,15 @@ from panelctl.field.frames import (
     write_coil_question,
     write_registers_question,
 )
-from panelctl.field.sequence import DEAD_AFTER, QUIET_NS, REPEAT_NS, Dice, GatewayOrder, LineOrder
-from panelctl.modbus.shapes import SHIFT_MOST
+from panelctl.field.sequence import (
+    DEAD_AFTER,
+    HUSH_NS,
+    QUIET_NS,
+    GatewayOrder,
+    LineOrder,
+)
+from panelctl.modbus.dice import Dice
+from panelctl.modbus.shapes import REPEAT_NS, SHIFT_MOST
 from panelctl.units import NS_PER_MS
 
 S = 1_000 * NS_PER_MS
@@ -225,3 +232,21 @@ def test_a_refused_question_is_no_proof_again() -> None:
     assert order.proof((proof,), S, lambda unit: True) is proof
     order.unfit(proof)
     assert order.proof((proof,), S, lambda unit: True) is None
+
+
+def test_quiet_is_short_until_something_is_lost() -> None:
+    """Three values of one shape, and nothing that stands out: as a KEBA's."""
+    order = GatewayOrder(b"seed")
+    one, two = (read_question(255, "holding", 1000 + n, 2) for n in (8, 10))
+    order.asked(one, S)
+    order.answered(one, S)
+    assert order.pick((two,), S) == (two, True)
+    assert order.hushed_ns == S + HUSH_NS, "nobody knows what it was asked by others before"
+    order.in_step()
+    order.asked(two, 2 * S)
+    order.answered(two, 2 * S)
+    assert order.hushed_ns == 2 * S + REPEAT_NS
+    order.asked(one, 3 * S)
+    order.lost(one, 3 * S, 60 * NS_PER_MS, 500 * NS_PER_MS)
+    order.answered(two, 3 * S)
+    assert order.hushed_ns == 3 * S + HUSH_NS

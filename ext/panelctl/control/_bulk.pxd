@@ -4,7 +4,7 @@ cimport cython
 
 ctypedef long long i64
 
-cdef int GOOD
+cdef int GOOD, WELDED
 cdef double PER_S
 cdef i64 TENTH_NS, EXACT_NS
 cdef dict REASONS, NAMES, WAITS
@@ -23,7 +23,7 @@ cdef class Place:
     cdef int relay, acked
     cdef list amps, watts, source_legs
     cdef int factor
-    cdef bint modulated, watched
+    cdef bint seen, modulated, watched
 
 
 @cython.final
@@ -36,7 +36,7 @@ cdef class Bulk:
     cdef i64[::1] _value, _quality, _sampled_ns, _read_quality
     cdef i64[::1] _told_value, _told_quality, _told_ns
     cdef i64[::1] _tier, _closed, _claims, _firm_ma, _set_ma, _theta_ppm, _trip_ms
-    cdef i64[::1] _reason, _reason_row, _reason_ma, _since_ns, _until_ns, _over_ns
+    cdef i64[::1] _fault, _reason, _reason_row, _reason_ma, _since_ns, _until_ns, _over_ns
     cdef i64[::1] _wait, _wait_row, _wait_ma
 
     @cython.locals(slot=cython.int, at_ns=i64, mark=i64, slots=list, value=list, quality=list, age_ns=list)

@@ -1,4 +1,4 @@
-"""S2: for how long a leg at the main lugs, or one of a feeder, is over its limit without excuse."""
+"""For how long a leg, at the main lugs or of a feeder, is over its limit without excuse (S2)."""
 
 from __future__ import annotations
 

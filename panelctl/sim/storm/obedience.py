@@ -2,7 +2,6 @@
 
 O1 what is shown of a relay is where it is, or that it is unknown, within 3 s
 O2 no relay is called faulty that does as it is told
-O3 an order that is not followed is told of within 3 s; a charger has its settling time besides
 """
 
 from __future__ import annotations
@@ -11,26 +10,21 @@ from collections.abc import Callable
 
 from panelctl.core.state.build import MOVES_MOST, MOVES_S
 from panelctl.link.protocol import Cycle, read_message
-from panelctl.model.record import CycleRecord, EventRecord
+from panelctl.model.record import CycleRecord
 from panelctl.sim.plant import PlantCircuit
 from panelctl.sim.storm.exemptions import Exemptions
 from panelctl.sim.storm.figures import Figures, Found
+from panelctl.sim.storm.setpoint_orders import SetpointOrders
 from panelctl.sim.storm.strike import Strike
+from panelctl.sim.storm.telling import BEAT_S, JUDGED, RELAY, SETPOINT, TOLD_S, Telling
 from panelctl.sim.storm.world import World
 from panelctl.units import ns_from_s
 
-TOLD_S = 3.0
-CAR_RATIO, CAR_A = 0.10, 1.0  # so much more than it is told a charger may draw
 OLDEST_S = 5.0  # no reading is so old and counts: of a contact that stood so long it is right
 SHOWN_S = 0.5  # so often a record is looked at as people would
-ASK_S = 1.5  # from then on each record is read for it
-BEAT_S = 0.25  # between two records, and a step of the plant
 LATELY_S = 12.0  # what a fault leaves behind is over by then
 OF_RELAY = frozenset({"welded", "stuck_open", "chatter", "somebody_switches"})
 OF_BOARD = frozenset({"writes_refused", "writes_ignored", "busy", "refused", "block_refused"})
-JUDGED = frozenset({"WELDED", "STUCK_OPEN", "REFUSED_OPEN", "REFUSED_CLOSE", "MOVED"})
-RELAY, SETPOINT = "relay", "set-point"
-Order = tuple[str, str]  # the circuit, and which of the two
 
 
 class Obedience:
@@ -51,13 +45,8 @@ class Obedience:
             if item.circuit.relay_device is not None and item.circuit.controlled
         }
         self._stale_ns = ns_from_s(world.panel.timing.branch_stale_s)
-        self._chargers = {
-            name: item
-            for name, item in world.plant.circuits.items()
-            if item.charger is not None and item.circuit.controlled
-        }
-        self._against_s: dict[Order, float] = {}  # since when an order is not followed, by circuit
-        self._told: set[Order] = set()  # of these
+        self._telling = Telling(figures, found)
+        self._setpoints = SetpointOrders(world, self._telling)
         self._stood: dict[str, tuple[bool | None, float]] = {}  # where a contact is, since when
         self._misread: set[str] = set()
         self._shown_s = 0.0  # when a record was looked at last
@@ -76,80 +65,59 @@ class Obedience:
             return
         if app is not self._app:  # it knows nothing of before, and reads its relays first
             self._app = app
-            self._against_s.clear()
+            record = record or _read(line)
+            self._telling.anew(record)
+            self._setpoints.anew()
             self._wrong_s.clear()
-        engine = app.engine
         for event in record["events"] if record is not None else ():
-            name = event.get("circuit", "")
-            order = (name, _of(event))
-            if order in self._against_s:
-                self._tell(order, now_s)
             if event["what"] == "fault" and event.get("text") in JUDGED:
-                self._judge(name, str(event["text"]))
-        for name, item in self._relays.items():
-            i = engine.index[name]
-            ordered, closed = engine.state.closed[i], item.contact.closed
-            if ordered < 0 or bool(ordered) == closed:
-                self._follows((name, RELAY))
-            else:
-                self._does_not((name, RELAY), now_s, line)
-            self._compare_read(name, item, now_s)
-        for name, item in self._chargers.items():
-            self._draws(name, item, line, now_s)
+                self._judge(event.get("circuit", ""), str(event["text"]))
+        if record is not None:
+            self._telling.events(record["events"], now_s)
+        unheard = [name for name, item in self._relays.items() if self._unheard(name, item, now_s)]
+        for name in unheard:
+            record = record or _read(line)
+            relay = next(c["relay"] for c in record["circuits"] if c["id"] == name)
+            self._telling.see((name, RELAY), relay == "UNKNOWN", now_s)
+        for name in self._setpoints.unheard(now_s):
+            record = record or _read(line)
+            self._telling.see((name, SETPOINT), self._out_of_sight(name, record), now_s)
         if record is not None or now_s - self._shown_s >= SHOWN_S:
             self._shown_s = now_s
             shown = record or _read(line)
             self._compare_shown(shown, now_s)
             self.on_shown(shown)
 
-    def _draws(self, name: str, item: PlantCircuit, line: bytes, now_s: float) -> None:
-        """Whether a charger draws more than it is told, and people know."""
+    def _unheard(self, name: str, item: PlantCircuit, now_s: float) -> bool:
+        """Whether a relay is not where it is ordered, and nobody has heard of it for a while."""
         assert self._app is not None
-        assert item.charger is not None
-        engine, modulation = self._app.engine, item.circuit.modulation
-        assert modulation is not None
-        told_a = engine.setpoint_a(engine.index[name])
-        if item.charger.draw_a <= told_a * (1.0 + CAR_RATIO) + CAR_A:
-            self._follows((name, SETPOINT))
-        else:
-            self._does_not((name, SETPOINT), now_s, line, modulation.settle_s)
+        engine, order = self._app.engine, (name, RELAY)
+        ordered, closed = engine.state.closed[engine.index[name]], _closed(item)
+        self._compare_read(name, item, now_s)
+        if ordered < 0 or bool(ordered) == closed:
+            self._telling.follows(order)
+            return False
+        return self._telling.does_not(order, now_s, now_s)
 
-    def _follows(self, order: Order) -> None:
-        self._against_s.pop(order, None)
-        self._told.discard(order)
-
-    def _does_not(self, order: Order, now_s: float, line: bytes, settle_s: float = 0.0) -> None:
-        since_s = self._against_s.setdefault(order, now_s + settle_s)
-        if now_s - since_s > ASK_S and order not in self._told:
-            self._must_be_told(order, line, now_s)
-
-    def _tell(self, order: Order, now_s: float) -> None:
-        if order not in self._told:
-            self._told.add(order)
-            untold_s = now_s - self._against_s[order]
-            self._figures.untold_s = max(self._figures.untold_s, untold_s)
-
-    def _must_be_told(self, order: Order, line: bytes, now_s: float) -> None:
-        record, name = _read(line), order[0]
-        shown = next(c["relay"] for c in record["circuits"] if c["id"] == name)
-        said = {(each["circuit"], each["of"]) for each in record["orders"]}
-        said |= {(each["circuit"], _of_fault(each["fault"])) for each in record["faults"]}
-        if order in said or (order[1] == RELAY and shown == "UNKNOWN"):
-            self._tell(order, now_s)
-        elif now_s - self._against_s[order] > TOLD_S + BEAT_S:
-            self._tell(order, now_s)
-            self._found("O3", f"the {order[1]} of {name} does not follow, and nobody is told")
+    def _out_of_sight(self, name: str, record: CycleRecord) -> bool:
+        """Whether people see that the device of this circuit's set-point is not heard."""
+        device = self._world.plant.circuits[name].circuit.setpoint_device
+        for link in record["links"].values():
+            if device in link["devices"]:
+                return link["state"] == "DOWN" or link["devices"][device]["state"] == "SILENT"
+        return False
 
     def _compare_read(self, name: str, item: PlantCircuit, now_s: float) -> None:
         """Whether a good read-back is right: of a contact that has stood for long it has to be."""
         assert self._app is not None
         image, slot = self._app.engine.image, self._app.engine.slots.circuit(name).relay
-        if item.contact.closed != self._stood.get(name, (None, 0.0))[0]:
-            self._stood[name] = (item.contact.closed, now_s)
+        seen = item.contact.closed if item.circuit.relay_seen else item.contact.ordered
+        if seen != self._stood.get(name, (None, 0.0))[0]:
+            self._stood[name] = (seen, now_s)
         if any(s.kind == "chatter" and s.target == name for s in self._exemptions.active):
             self._stood[name] = (None, now_s)  # it moves faster than anybody looks
         known = image.good(slot, self._world.loop.now_ns, self._stale_ns)
-        if not known or (image.value[slot] != 0) == item.contact.closed:
+        if not known or (image.value[slot] != 0) == seen:
             self._misread.discard(name)
         elif now_s - self._stood[name][1] > OLDEST_S and name not in self._misread:
             self._misread.add(name)
@@ -162,7 +130,7 @@ class Obedience:
             item = self._relays.get(name)
             if item is None:
                 continue
-            if shown == "UNKNOWN" or (shown == "CLOSED") == item.contact.closed:
+            if shown == "UNKNOWN" or (shown == "CLOSED") == _closed(item):
                 self._wrong_s.pop(name, None)
             elif now_s - self._wrong_s.setdefault(name, now_s) > TOLD_S + BEAT_S:
                 self._figures.shown_wrong += 1
@@ -191,18 +159,13 @@ class Obedience:
         self._found("O2", f"{name} is called {fault}, and does as it is told")
 
 
-def _of(event: EventRecord) -> str:
-    """Which order an event tells of; empty for none."""
-    what, text = event["what"], event.get("text", "")
-    if what == "order":
-        return SETPOINT if f" {SETPOINT} " in text else RELAY
-    if what == "fault":
-        return _of_fault(text)
-    return {"moved": RELAY, "ignores": SETPOINT}.get(what, "")
-
-
-def _of_fault(fault: str) -> str:
-    return RELAY if fault in JUDGED or fault == "RELAY_LOST" else SETPOINT
+def _closed(item: PlantCircuit) -> bool:
+    """Where a contact is, as far as anybody can know: of a board that shows only what it was told
+    the rest is known by current.
+    """
+    if item.circuit.relay_seen:
+        return item.contact.closed
+    return item.contact.ordered or item.current_a > item.circuit.noise_a
 
 
 def _read(line: bytes) -> CycleRecord:

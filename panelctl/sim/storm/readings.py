@@ -1,5 +1,7 @@
-"""V1: no reading of the mains or a circuit is good and wrong, unless its own meter lies.
-S11: nor is what people are shown of it.
+"""Checkers of readings: what is good, and what people are shown of it.
+
+V1  no reading of the mains or a circuit is good and wrong, unless its own meter lies
+S11 nor is what people are shown of it
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""L1: when the faults have ended long ago, everything that fits is back."""
+"""Whether everything that fits is back when the faults have ended long ago (L1)."""
 
 from __future__ import annotations
 

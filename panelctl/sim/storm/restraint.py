@@ -1,4 +1,6 @@
-"""O4: no relay is hammered with one order, and nobody fights for one that somebody else moves."""
+"""Checker of relays' wear (O4): none is hammered with one order, and nobody fights for one that
+somebody else moves.
+"""
 
 from __future__ import annotations
 
