@@ -5,7 +5,7 @@ HASS_PYTHON ?= python3.13
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-FOREIGN := tests/contract/test_foreign_servers.py
+FOREIGN := tests/contract/test_foreign_servers.py tests/contract/test_foreign_boards.py
 SOURCES := $(shell find ext -name '*.p[xy][xdi]') $(wildcard panelctl/core/decide/*.py panelctl/*/*_text.py) \
   panelctl/core/state/layout.py panelctl/core/state/scratch.py panelctl/model/reason.py \
   panelctl/model/relay.py tools/rules.py setup.py pyproject.toml
@@ -21,7 +21,7 @@ test: setup lint broker foreign
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
-	$(BIN)/python -m pytest tests --ignore tests/bus --ignore tests/e2e --ignore $(FOREIGN) \
+	$(BIN)/python -m pytest tests --ignore tests/bus --ignore tests/e2e $(FOREIGN:%=--ignore %) \
 	  -m 'not long' -n auto --dist worksteal
 	$(BIN)/python -m pytest tests/bus $(FOREIGN) tests/e2e -m 'not alone' -n 12 --dist loadgroup
 	$(BIN)/python -m pytest tests/e2e -m alone -n 2 --dist loadgroup

@@ -60,6 +60,7 @@ class Place:
         self.factor = 2 if circuit.balanced and len(circuit.power) == 1 else 1
         self.relay = slots.relay
         self.seen = circuit.relay_seen
+        self.noise_ma = round(circuit.noise_a * 1000)
         self.acked = slots.acked
         self.source_legs = [
             j for j, (source, _) in enumerate(engine.source_legs) if source.id == circuit.id
@@ -167,16 +168,20 @@ class Bulk:
         return round(total / 1000.0 * self._half_v)
 
     def _relay(self, place: Place, oldest_ns: int) -> str:
-        """What the relay's read-back says; of a board that shows what it was told, nothing while
-        current contradicts that.
+        """What the relay's read-back says; of a board that shows what it was told, nothing of a
+        welded contact that current may flow through.
         """
         if place.relay < 0:
             return "NONE"
         if self._quality[place.relay] != GOOD or self._sampled_ns[place.relay] < oldest_ns:
             return "UNKNOWN"
+        if self._value[place.relay]:
+            return "CLOSED"
         if not place.seen and place.i >= 0 and self._fault[place.i] == WELDED:
-            return "UNKNOWN"
-        return "CLOSED" if self._value[place.relay] else "OPEN"
+            for slot in place.amps:
+                if self._sampled_ns[slot] < oldest_ns or self._value[slot] > place.noise_ma:
+                    return "UNKNOWN"
+        return "OPEN"
 
     def _record(
         self, place: Place, totals_wh: Callable[[str], int | None], now_ns: int

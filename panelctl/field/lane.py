@@ -231,7 +231,8 @@ class Lane:
             if read is None and now_ns >= self._sweep_ns:
                 self._begin_sweep(now_ns)
                 await self._check()
-                continue
+                now_ns = self._clock.now_ns()
+                read, at_ns = self._first_free(now_ns)
             if read is None:
                 if due or at_ns >= self.until_ns:
                     return

@@ -13,7 +13,9 @@ from panelctl.control.app import App
 from panelctl.core.engine import Engine
 from panelctl.errors import DeviceRefused
 from panelctl.field import orders, outputs, unit
+from panelctl.field.lane import Lane
 from panelctl.field.relays import NOT_FOLLOWED_NS, Output, Relays
+from panelctl.field.sequence import GatewayOrder
 from panelctl.field.setpoints import SetpointWatch
 from panelctl.field.target import RETRY_NS
 from panelctl.modbus.shapes import other_shapes
@@ -95,10 +97,15 @@ def again_as_then(relays: Relays, output: Output, taken: bool, ordered_ns: int) 
     return ordered_ns + (NOT_FOLLOWED_NS if faulty and not other else RETRY_NS)
 
 
+async def before_a_read(lane: Lane) -> None:
+    """Not by itself."""
+
+
 # What has come since on the wire: each question and write more moves all that follow it. Nobody
 # looked whether a set-point is followed, nor who had moved a relay; a board that refused was waited
 # for like a silent one; an order whose reply was lost was forgotten when it was wanted no more;
-# what was asked in between was any point.
+# what was asked in between was any point; who answers was looked at before a read; no connection
+# was known to be in step.
 THEN: list[tuple[Any, str, Any]] = [
     (gateway, "answered", as_it_was),
     (segment, "answered", as_it_was),
@@ -107,6 +114,8 @@ THEN: list[tuple[Any, str, Any]] = [
     (orders, "refuses", lambda error: isinstance(error, DeviceRefused)),
     (unit, "other_shapes", lambda known, asked, usual: other_shapes(known, asked)),
     (SetpointWatch, "drawn", lambda *said: None),
+    (Lane, "_check", before_a_read),
+    (GatewayOrder, "in_step", lambda order: None),
     (Relays, "_again_ns", again_as_then),
     (Relays, "doubt", lambda relays, output, closed: None),
     (Relays, "_moved", lambda relays, i: False),

@@ -28,8 +28,8 @@ from panelctl.units import NS_PER_S
 DEMO = Path("panelctl/sim/demo.toml")
 TEXT = DEMO.read_text()
 PANEL = read_panel(DEMO)
-SEEDS = range(12, 18)
-FIRST = {"quarantine": 16}  # where it is noticed soonest
+SEEDS = range(12, 24)
+FIRST = {"quarantine": 20}  # where it is noticed soonest
 SECONDS = 240.0
 LONG_NS = 1 << 60
 

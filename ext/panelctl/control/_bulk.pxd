@@ -21,6 +21,7 @@ cdef class Place:
     cdef object ident, tier
     cdef readonly int i  # where it is looked up by name
     cdef int relay, acked
+    cdef i64 noise_ma
     cdef list amps, watts, source_legs
     cdef int factor
     cdef bint seen, modulated, watched
@@ -53,6 +54,7 @@ cdef class Bulk:
     @cython.locals(slot=cython.int, total=i64)
     cdef i64 _nominal(self, Place place) except *
 
+    @cython.locals(slot=cython.int)
     cdef str _relay(self, Place place, i64 oldest_ns)
 
     @cython.locals(slot=cython.int, oldest_ns=i64, fresh=cython.bint, record=dict, amps_a=list)
