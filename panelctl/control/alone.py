@@ -1,8 +1,10 @@
-"""One controller for a panel: a lock in its state directory, and a name for each wire it writes.
+"""One controller for a panel: a lock in its state directory, and a name for what it writes to.
 
 Both are the kernel's: it frees them when the process ends, however it ends, so nothing is left
 behind that a person would have to remove. The names are sockets of the abstract namespace, which
-all programs of this machine (of one network namespace) share.
+all programs of this machine (of one network namespace) share: one for each serial line, and one for
+each device behind a connection that is written to. The panel's serial number is none of them: a
+copied file may have another one, and two panels behind one gateway are two.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import hashlib
 import os
 import socket
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 
 from panelctl.errors import AlreadyRunning
@@ -40,9 +43,8 @@ class Alone:
             ) from None
 
     def claim(self, panel: Panel) -> None:
-        """Take the wires of a panel, besides those that are held already."""
-        for link in panel.links:
-            name = _name(panel, link)
+        """Take what a panel writes to, besides what is held already."""
+        for name, link in _names(panel):
             if name in self._names:
                 continue
             held = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -52,15 +54,15 @@ class Alone:
             except OSError:
                 held.close()
                 raise AlreadyRunning(
-                    f"link {link.name} = {link.url}: another controller of panel {panel.serial}"
-                    f"{_who(name)} writes there; two would switch against each other. Stop it "
-                    "first, or look on with --read-only or --shadow"
+                    f"link {link.name} = {link.url}: another controller{_who(name)} writes there; "
+                    "two would switch against each other. Stop it first, or look on with "
+                    "--read-only or --shadow"
                 ) from None
             self._names[name] = held
 
     def keep_only(self, panel: Panel) -> None:
-        """Let go of every wire that is not this panel's."""
-        names = {_name(panel, link) for link in panel.links}
+        """Let go of everything that is not this panel's."""
+        names = {name for name, _ in _names(panel)}
         for name in self._names.keys() - names:
             self._names.pop(name).close()
 
@@ -72,10 +74,21 @@ class Alone:
         os.close(self._lock)
 
 
-def _name(panel: Panel, link: Link) -> str:
-    """What a wire of a panel is called: one port may have several paths."""
-    where = os.path.realpath(link.path) if link.path else f"{link.host}:{link.port}"
-    digest = hashlib.blake2b(f"{panel.serial}\0{where}".encode(), digest_size=16).hexdigest()
+def _names(panel: Panel) -> Iterator[tuple[str, Link]]:
+    """What the lines and the devices are called that a panel writes to, and their links."""
+    written = {circuit.relay_device for circuit in panel.circuits}
+    written |= {circuit.setpoint_device for circuit in panel.circuits}
+    for link in panel.links:
+        if link.path:  # one port may have several paths
+            yield _name(os.path.realpath(link.path)), link
+            continue
+        for device in panel.devices:
+            if device.link == link.name and device.name in written:
+                yield _name(f"{link.host}:{link.port}/{device.unit}"), link
+
+
+def _name(place: str) -> str:
+    digest = hashlib.blake2b(place.encode(), digest_size=16).hexdigest()
     return f"panelctl/{digest}"  # a name has room for 107 bytes
 
 

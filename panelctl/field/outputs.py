@@ -102,16 +102,17 @@ class Outputs:
         self.relays.apply(now_ns)
         fresh = engine.mains_fresh(now_ns)
         for i, target in self._set_loads:
-            circuit = engine.loads[i]
+            circuit, watch = engine.loads[i], target.watch
+            assert watch is not None
             if circuit.is_compute:
-                watts = engine.budget_w(i, now_ns)
+                watts: float = engine.budget_w(i, now_ns)
                 if not fresh and target.written is not None:
                     watts = min(watts, int(target.written[0]))  # blind, it only ever falls
                 request = STOP if state.claims[i] else RUN
                 wish = Wish(watts, request, NODE_REFRESH_NS if fresh else 0)
             else:
-                assert target.watch is not None
-                wish = Wish(engine.setpoint_a(i), RUN, target.watch.refresh_ns(now_ns))
+                wish = Wish(engine.setpoint_a(i), RUN, watch.refresh_ns(now_ns))
+            wish.value = min(wish.value, watch.most(now_ns))
             target.wish = self._affordable(target, wish, now_ns)
             self._compare(i, target, now_ns)
             if self._due(target, now_ns):

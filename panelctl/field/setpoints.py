@@ -11,10 +11,13 @@ Rules
   says and what it showed itself; one that can be set, and that nobody says, is taken for short
   (modbus/maps.py). Nothing else is invented: it has to show it.
 - A contradiction that lasts is told, and once more when readings and meter agree.
+- A lower value that somebody else wrote is followed for FOLLOWED_NS: nobody is fought for a load
+  that may draw less. A higher one is written over.
 """
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass, field
 
@@ -40,6 +43,7 @@ TIMER_MOST_NS = 600 * NS_PER_S
 ALIKE = 4  # two falls are of one timer when their ages differ by less than a quarter
 SUPPOSED_NS = 600 * NS_PER_S  # so long one fall alone is taken for a timer,
 SUPPOSED_LEAST_NS = 4 * NS_PER_S  # and when it may be a foreign writer, only after so long
+FOLLOWED_NS = 600 * NS_PER_S
 OVER = "it is over"  # how what is said of a foreign writer begins when it reads as ordered again
 OVER_EARLY_NS = 1_000 * NS_PER_MS  # what a meter shows began up to so long before
 
@@ -90,7 +94,9 @@ class SetpointWatch:
     _learnt_ns: int = 0
     _supposed_ns: int = 0  # what was learnt is forgotten then; 0: never
     _disproved: bool = False  # it fell though it was fed: somebody else writes, and not its timer
-    _foreign: float | None = None  # what somebody else wrote
+    _foreign: float | None = None  # what somebody else wrote,
+    _followed: float | None = None  # and that is less than we would
+    _follow_ns: int = 0  # until then
     _remarks: list[str] = field(default_factory=list)
 
     # -- what happens -----------------------------------------------------------------------------
@@ -149,7 +155,7 @@ class SetpointWatch:
         self._astray = 1 if value > bounds[1] else -1
         self._evidence = True
         self._begin(now_ns)
-        self._look_for_strangers(value)
+        self._look_for_strangers(value, asked_ns, now_ns)
         if self._agreed_ns:
             kept_ns = max(self._agreed_ns - self._written_ns, 0)
             self._fell(Fall(kept_ns, asked_ns - self._written_ns, value), now_ns)
@@ -228,6 +234,12 @@ class SetpointWatch:
         known = [timer_ns for timer_ns in (self.timer_ns, self._learnt_ns) if timer_ns]
         return min(known) // WRITES_A_TIMEOUT if known else 0
 
+    def most(self, now_ns: int) -> float:
+        """What it may be told at most, because somebody else told it that."""
+        if self._followed is None or now_ns >= self._follow_ns:
+            return math.inf
+        return self._followed
+
     def remarks(self) -> list[str]:
         """What is to be said of foreign writers since the last call."""
         said, self._remarks = self._remarks, []
@@ -253,7 +265,7 @@ class SetpointWatch:
                 return min(may_be), max(may_be)
         return None  # nobody knows what it had before
 
-    def _look_for_strangers(self, value: float) -> None:
+    def _look_for_strangers(self, value: float, asked_ns: int, now_ns: int) -> None:
         """Is it a value that we never wrote, and the device would not go to by itself?"""
         ours = [told for _, told in self._told if told is not None]
         kept = any(abs(value - told) <= self.tolerance for told in ours)
@@ -262,7 +274,11 @@ class SetpointWatch:
         if not (kept or rounded or safe) and self._foreign is None and self._agreed_ns:
             self._foreign = value
             ordered, reads = self.words(ours[-1]), self.words(value)
-            self._remarks.append(f"the device reads {reads}, which was not ordered ({ordered} was)")
+            said = f"the device reads {reads}, which was not ordered ({ordered} was)"
+            if value < ours[-1] and not self._may_be_its_own(asked_ns - self._written_ns):
+                self._followed, self._follow_ns = value, now_ns + FOLLOWED_NS
+                said += f"; it is left at that for {FOLLOWED_NS // NS_PER_S // 60} minutes"
+            self._remarks.append(said)
 
     def _fell(self, fall: Fall, now_ns: int) -> None:
         """It did not keep what it had taken. Twice after about as long: that is its timer."""

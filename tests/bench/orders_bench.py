@@ -8,16 +8,19 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from panelctl.config.load import read_panel
+from panelctl.config.load import parse_panel, read_panel
 from panelctl.sim.storm.figures import Figures
 from panelctl.sim.storm.run import plan, run
-from panelctl.sim.storm.strike import PROFILES
+from panelctl.sim.storm.strike import PROFILES, Pace
 from tests.bench.rows import Row, at_most, reported
 from tests.charger_world import Ceiling, ceiling
 from tests.e2e.rig import PanelRig
+from tests.shipped import chargers, with_charger
+from tests.storm.test_devices import OF_ORDERS
 
 PANELS = (Path("panelctl/sim/demo.toml"), Path("fixtures/panels/home_100a.toml"))
 STORMS, STORM_S = 3, 2_600.0  # on each panel: every kind of fault strikes several times
+ORDERS_S = 600.0
 PATIENCES_S = (9.7, 9.8, 9.9, 10.0, 10.1, 10.2)  # where in its car's rhythm it falls back
 TOO_LONG = "comm_timeout_s = 60"  # what the panel file says, and is not so: told every 20 s
 
@@ -30,7 +33,14 @@ def orders_rows() -> list[Row]:
 def told_rows() -> list[Row]:
     """What people are told of orders, over storms."""
     found = [_storm(path, seed) for path in PANELS for seed in range(1, STORMS + 1)]
-    storms = f"{len(found)} storms of {STORM_S:g} s, all kinds of faults, on two panels"
+    with_others = [
+        _orders_storm(with_charger(name), seed) for name in chargers() for seed in (1, 2)
+    ]
+    storms = (
+        f"{len(found)} storms of {STORM_S:g} s, all kinds of faults, on two panels, and "
+        f"{len(with_others)} of {ORDERS_S:g} s of what becomes of orders, with each charger"
+    )
+    found += with_others
     return [
         at_most(
             "orders.untold_s.max", max(each.untold_s for each in found), "s", 3, len(found),
@@ -51,6 +61,12 @@ def _storm(path: Path, seed: int) -> Figures:
     panel = read_panel(path)
     strikes = plan(panel, seed, STORM_S, PROFILES["hurricane"])
     return run(panel, path.read_text(), seed, STORM_S, strikes, 0.0).figures
+
+
+def _orders_storm(text: str, seed: int) -> Figures:
+    panel = parse_panel(text, "panel.toml")
+    strikes = plan(panel, seed, ORDERS_S, Pace(8.0, 60.0), OF_ORDERS)
+    return run(panel, text, seed, ORDERS_S, strikes, 0.0).figures
 
 
 def second_row() -> Row:

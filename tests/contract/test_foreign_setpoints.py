@@ -88,6 +88,11 @@ class Writer:
             self.events += events
             await self._clock.sleep_until(self._clock.now_ns() + 50 * NS_PER_MS)
 
+    @property
+    def foreign(self) -> list[str]:
+        """What people were told of somebody else."""
+        return [event["text"] for event in self.events if event["what"] == "foreign"]
+
     def told(self, word: str) -> bool:
         """Whether people were told that."""
         return any(event.get("text", "").startswith(word) for event in self.events)
@@ -251,7 +256,7 @@ def test_one_that_refuses_is_refused_and_one_that_takes_its_time_is_waited_for()
 
 
 @OLD_FASHIONED
-def test_what_somebody_else_put_in_is_told_of_and_written_over() -> None:
+def test_what_somebody_else_put_in_is_followed_downward_and_written_over_upward() -> None:
     async def main() -> None:
         with ModbusTk().served() as charger:
             async with writing(charger.port) as writer:
@@ -259,12 +264,11 @@ def test_what_somebody_else_put_in_is_told_of_and_written_over() -> None:
                 assert watch is not None
                 watch.timer_ns = 0
                 await writer.until(lambda: watch._agreed_ns)
-                for value_a in (10.0, 25.0):
+                for value_a, then_a in ((25.0, 16.0), (10.0, 10.0), (25.0, 10.0)):
                     writer.events.clear()
                     charger.set(value_a)
-                    await writer.until(lambda: len(writer.events) == 2)
-                    assert [event["what"] for event in writer.events] == ["foreign", "foreign"]
-                    assert f"reads {value_a:.1f} A" in writer.events[0]["text"]
-                    assert charger.value_a == 16.0
+                    await writer.until(lambda: len(writer.foreign) == 2)
+                    assert f"reads {value_a:.1f} A" in writer.foreign[0]
+                    assert charger.value_a == then_a
 
     asyncio.run(main())

@@ -20,20 +20,37 @@ from tests.records import DEMO
 HOLDS = """
 import sys
 from pathlib import Path
-from dataclasses import replace
-from panelctl.config.load import read_panel
 from panelctl.control.alone import Alone
+from tests.unit.test_alone import placed
 held = Alone(Path(sys.argv[1]))
-held.claim(replace(read_panel(Path("panelctl/sim/demo.toml")), serial=sys.argv[2]))
+held.claim(placed(sys.argv[2]))
 print("held", flush=True)
 sys.stdin.read()
 """
 
 
+def placed(place: str) -> Panel:
+    """The demo's panel on wires of its own."""
+    panel = read_panel(DEMO)
+    links = tuple(
+        replace(link, path=f"/{place}/{link.name}")
+        if link.path
+        else replace(link, host=f"{link.name}.{place}")
+        for link in panel.links
+    )
+    return replace(panel, links=links)
+
+
 @pytest.fixture
-def panel(tmp_path: Path) -> Panel:
-    """The demo's panel with a serial number that no other test has."""
-    return replace(read_panel(DEMO), serial=f"alone-{os.getpid()}-{tmp_path.name}"[:40])
+def place(tmp_path: Path) -> str:
+    """Where no other test is."""
+    return f"{os.getpid()}-{tmp_path.name}"
+
+
+@pytest.fixture
+def panel(place: str) -> Panel:
+    """The demo's panel there."""
+    return placed(place)
 
 
 def folder(tmp_path: Path, name: str) -> Path:
@@ -68,7 +85,11 @@ def test_a_wire_of_a_panel_has_one_controller(tmp_path: Path, panel: Panel) -> N
     first.claim(one)
     with pytest.raises(AlreadyRunning):
         second.claim(two)
-    second.claim(replace(panel, serial=panel.serial + "-2"))  # another panel behind one gateway
+    with pytest.raises(AlreadyRunning):
+        second.claim(replace(panel, serial="a-copy"))
+    behind = tuple(link for link in panel.links if not link.path)
+    others = tuple(replace(device, unit=device.unit + 100) for device in panel.devices)
+    second.claim(replace(panel, links=behind, devices=others))  # another one, at one gateway
     first.keep_only(one)
     second.claim(panel)
     with pytest.raises(AlreadyRunning):
@@ -78,9 +99,11 @@ def test_a_wire_of_a_panel_has_one_controller(tmp_path: Path, panel: Panel) -> N
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_nothing_is_left_of_one_that_is_gone(tmp_path: Path, panel: Panel, number: int) -> None:
+def test_nothing_is_left_of_one_that_is_gone(
+    tmp_path: Path, place: str, panel: Panel, number: int
+) -> None:
     held = subprocess.Popen(
-        [sys.executable, "-c", HOLDS, str(folder(tmp_path, "a")), panel.serial],
+        [sys.executable, "-c", HOLDS, str(folder(tmp_path, "a")), place],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from itertools import pairwise
 
@@ -218,6 +219,32 @@ def test_a_value_that_nobody_ordered_is_foreign_and_twice_at_one_age_a_timer() -
     assert charger.watch.refresh_ns(charger.now_ns) == 0
     charger.falls(9.5, 25.0)
     assert charger.watch.refresh_ns(charger.now_ns) > 0
+
+
+def test_a_lower_value_of_somebody_else_is_followed_for_ten_minutes() -> None:
+    charger = Told()
+    assert charger.watch.most(charger.now_ns) == math.inf
+    charger.reads(10.0, 1.0)
+    (said,) = charger.watch.remarks()
+    assert said.endswith("(16.0 A was); it is left at that for 10 minutes")
+    assert charger.watch.most(charger.after(599.0)) == 10.0
+    assert charger.watch.most(charger.after(2.0)) == math.inf
+    charger.reads(25.0, 1.0)
+    assert charger.watch.most(charger.now_ns) == math.inf, "a higher one is written over"
+
+
+@pytest.mark.parametrize("value_a", [6.0, 15.5])
+def test_its_own_safe_current_and_what_it_rounds_to_are_not_followed(value_a: float) -> None:
+    charger = Told()
+    charger.reads(value_a, 1.0)
+    assert charger.watch.most(charger.now_ns) == math.inf
+
+
+def test_a_fall_that_may_be_its_own_timer_is_not_followed() -> None:
+    charger = Told(timer_s=60.0)
+    charger.reads(16.0, 9.0)
+    charger.reads(8.0, 1.0)
+    assert charger.watch.most(charger.now_ns) == math.inf
 
 
 def test_falls_of_any_age_are_no_timer() -> None:
