@@ -263,9 +263,11 @@ class Lane:
         self._sweep_ns = max(self._sweep_ns + self.plan.sweep_due_ns // 2, now_ns)
 
     async def _check(self) -> None:
-        """Look at who answers while nothing else is asked; what fails is tried before a read."""
-        for identity in self.identities.values():
-            if identity.due and identity.wanted:
+        """Look at who answers while nothing else is asked. What fails, or has not answered just
+        now and would keep the others waiting, is looked at before its next read.
+        """
+        for device, identity in self.identities.items():
+            if identity.due and identity.wanted and not self.units[device].misses:
                 with suppress(FieldError):  # counted on the unit
                     await identity.look(Turn.SLOW)
 
