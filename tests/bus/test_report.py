@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from panelctl.field.report import Report
+from panelctl.field.report import Report, link_state
 from panelctl.sim.server import Fault
 from tests.bus.rig import OTHER, VICTIM, BusRig, on_rig
 
@@ -68,5 +68,19 @@ def test_a_refused_block_and_a_lost_port_are_told_in_words() -> None:
         told = next(event["text"] for event in events if event["what"] == "link")
         assert "is the adapter plugged in?" in told
         assert all(len(event["text"]) <= 200 for event in events)
+
+    on_rig("rtu", body)
+
+
+def test_a_fast_lane_that_takes_longer_than_planned_is_told_in_words() -> None:
+    async def body(rig: BusRig) -> None:
+        planned_ms = rig.plan.fast_ns / 1e6
+        for _ in range(200):
+            rig.lane.pace.took(int((planned_ms + 5) * 1e6))
+        assert link_state(rig.lane) == "UP", "ten milliseconds more are none"
+        for _ in range(200):
+            rig.lane.pace.took(80_000_000)
+        said = link_state(rig.lane)
+        assert said == f"UP: slower than planned: 80 ms for the fast lane, planned {planned_ms:.0f}"
 
     on_rig("rtu", body)

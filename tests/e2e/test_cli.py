@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -51,12 +52,68 @@ def test_check_names_every_problem(tmp_path: Path) -> None:
     assert panelctl("check", str(tmp_path / "none.toml")).returncode == 1
 
 
+def test_check_warns_of_what_may_not_stay_so_and_of_what_cannot_be_seen(tmp_path: Path) -> None:
+    text = Path("panelctl/sim/demo.toml").read_text().replace("/dev/ttyAMA0", "/dev/ttyUSB0")
+    file = tmp_path / "panel.toml"
+    file.write_text(text.replace('map = "wirenboard_wb_mr6cu"', 'map = "waveshare_relay_8ch"', 1))
+    warned = [
+        line for line in panelctl("check", str(file)).stdout.splitlines() if "warning:" in line
+    ]
+    assert len(warned) == 2
+    assert "link line1: /dev/ttyUSB0 may be another adapter after the next start" in warned[0]
+    assert "/dev/serial/by-id" in warned[0]
+    assert "device relays1: Modbus RTU Relay 8-ch shows what it was told, not where" in warned[1]
+
+
+def test_check_says_which_rate_fits(tmp_path: Path) -> None:
+    text = Path("panelctl/sim/demo.toml").read_text().replace("baud=115200", "baud=9600", 1)
+    file = tmp_path / "panel.toml"
+    file.write_text(text)
+    refused = panelctl("check", str(file))
+    assert refused.returncode == 1
+    said = re.search(r"timing.rate_hz = ([\d.]+) fits", refused.stderr)
+    assert said is not None, refused.stderr
+    slower = text.replace("rate_hz = 10", f"rate_hz = {said[1]}\nlease_s = 5")
+    file.write_text(slower)
+    assert panelctl("check", str(file)).returncode == 0
+    file.write_text(slower.replace(f"rate_hz = {said[1]}", f"rate_hz = {float(said[1]) + 0.5}"))
+    assert panelctl("check", str(file)).returncode == 1, "and no higher one"
+
+
 def test_schema_help_and_wrong_options() -> None:
     assert json.loads(panelctl("config", "schema").stdout)["title"] == "PanelFile"
     assert "Example: panelctl check" in panelctl("check", "--help").stdout
     assert panelctl("demo", "--for", "soon").returncode == 2
     assert panelctl("run", "--config", "panelctl/sim/demo.toml", "--link", "x").returncode == 2
     assert panelctl("nothing").returncode == 2
+
+
+def test_devices_shows_each_link_and_what_is_wrong(panel: PanelRig) -> None:
+    socket_option = f"--socket={panel.folder / 'control.sock'}"
+    panel.until(lambda r: all(u["good"] for u in r["units"].values()), 20)
+    panel.until(
+        lambda r: all(
+            d["state"] == "OK" for x in r["links"].values() for d in x["devices"].values()
+        ),
+        20,
+    )
+    well = panelctl("devices", socket_option)
+    assert well.returncode == 0, well.stdout
+    assert "line1: UP for" in well.stdout
+    assert re.search(
+        r"^  branch1 +OK +for .* answers after [\d.]+ ms .*, \d+ good", well.stdout, re.M
+    )
+    panel.bench.ask(do="fault", device="branch1", kind="dead")
+    try:
+        panel.until(lambda r: r["links"]["line2"]["devices"]["branch1"]["state"] == "SILENT", 20)
+        ill = panelctl("devices", socket_option)
+        assert ill.returncode == 1
+        assert re.search(r"^  branch1 +SILENT .* lost.*: no reply", ill.stdout, re.M), ill.stdout
+        plain = json.loads(panelctl("devices", socket_option, "--json").stdout)
+        assert plain["line2"]["devices"]["branch1"]["state"] == "SILENT"
+    finally:
+        panel.bench.ask(do="fault", device="branch1", kind="none")
+        panel.until(lambda r: r["links"]["line2"]["devices"]["branch1"]["state"] == "OK", 20)
 
 
 def test_what_was_left_out_of_a_recorded_home_is_said(tmp_path: Path) -> None:
