@@ -211,6 +211,24 @@ def test_nobody_fights_for_a_relay_more_than_three_times(compiled: bool) -> None
     assert house.rig.state.reason[0] == Reason.USER, "and the user's claim is named again"
 
 
+def test_a_start_is_no_reason_to_fight_for_a_relay_again(compiled: bool) -> None:
+    house = House(compiled)
+    house.rig.core.claim(0, int(Claim.USER), int(Reason.USER), house.rig.now_ns)
+    house.run(3)
+    while house.fault() != Reason.MOVED:
+        house.contact = 1
+        house.run(0.3)
+        house.contact = None if house.fault() != Reason.MOVED else 1
+        house.run(2)
+    ordered_ns = house.rig.state.order_ns[0]
+    house.rig.state.closed[0] = -1  # as a controller begins that has read no relay yet
+    house.run(1)
+    assert house.closed()[0] == 0, "it is to be open"
+    assert not house.rig.state.order_pending[0], "and nobody is told so"
+    assert house.rig.state.order_ns[0] > ordered_ns
+    assert house.fault() == Reason.MOVED
+
+
 def test_nobody_closes_again_what_somebody_opens_more_than_three_times(compiled: bool) -> None:
     house = House(compiled, Load(tier=5, min_off_ns=1 * S))
     closings = 0

@@ -88,6 +88,8 @@ def adopt(m: Cells, i: int, position: int, now_ns: int) -> None:
         # It may have closed just before the start; what it draws is seen by now.
         m.s_closed_ns[i] = max(1, now_ns - m.f_close_settle_ns[0] - 1)
         explain(m, i, Reason.NONE, -1, 0, now_ns, 0)
+    elif position and faulty(m, i) and m.s_fault[i] == Reason.MOVED:
+        m.s_closed[i] = 0  # somebody else moves it: a start is no reason to fight for it again
     elif position and (m.f_kind[i] == SWITCHED or faulty(m, i)):
         order_open(m, i, now_ns)
     elif not position:

@@ -153,6 +153,9 @@ class Obedience:
             return
         moves = [at_s for at_s, name_of in self._world.resets if name_of == board]
         moves += self._world.switched.get(name, ())
+        chattered_s = self._ended_s.get(("chatter", name))
+        if fault == "MOVED" and chattered_s is not None and now_s - chattered_s < 2 * MOVES_S:
+            return  # it moved more often than anybody counted
         if fault == "MOVED" and sum(now_s - at_s < 2 * MOVES_S for at_s in moves) > MOVES_MOST:
             return
         self._figures.false_faults += 1
