@@ -41,7 +41,7 @@ class Kind:
     holds: bool = False
 
 
-LOST_S = 2.0  # so long an order may be without an acknowledgement before people are told,
+LOST_S = 1.8  # so long an order may be without an acknowledgement before people are told,
 LASTS_S = 1.0  # and a set-point contradicted
 ACK = "look at it; `panelctl fault ack` ends it at once"
 NOTHING_ENDS = "nothing"
