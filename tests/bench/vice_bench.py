@@ -13,7 +13,12 @@ from statistics import median
 from panelctl.config.load import parse_panel
 from panelctl.errors import FieldError
 from panelctl.field.bus import Turn
-from panelctl.field.frames import Question, write_coil_question
+from panelctl.field.frames import (
+    Question,
+    write_coil_question,
+    write_register_question,
+    write_registers_question,
+)
 from panelctl.field.tcp import TcpLink
 from panelctl.model.panel import Panel
 from panelctl.sim.server import Fault
@@ -243,16 +248,22 @@ def echo_row() -> Row:
         rig.segment.echo = True
         await rig.run(0.5)
         for n in range(20):
-            orders += 1
-            try:
-                await rig.link.ask(write_coil_question(77, n % 6, n % 2 == 0), 40, Turn.WRITE)
-                acknowledged += 1
-            except FieldError:
-                pass
+            for question in (
+                write_coil_question(77, n % 6, n % 2 == 0),
+                write_register_question(77, n % 6, n),
+                write_registers_question(77, n % 6, [n, 7]),
+            ):
+                orders += 1
+                try:
+                    await rig.link.ask(question, 40, Turn.WRITE)
+                    acknowledged += 1
+                except FieldError:
+                    pass
 
-    for kind in ("rtu", "rtu+tcp"):
+    for kind in lines.LINES:
         on_rig(kind, absent, "line2")
-    return at_most("bus.write_acks_by_echo", acknowledged, "orders", 0, orders, "function 5")
+    note = f"functions 5, 6 and 16, on {len(lines.LINES)} kinds of lines"
+    return at_most("bus.write_acks_by_echo", acknowledged, "orders", 0, orders, note)
 
 
 def distrust_row() -> Row:
