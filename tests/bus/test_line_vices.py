@@ -285,7 +285,7 @@ def test_a_line_that_never_falls_silent_is_asked_all_the_same(hiss_ms: float) ->
         assert rig.good(OTHER, since_ns)
         assert rig.good(VICTIM, since_ns)
         rig.segment.hiss(0)
-        assert await rig.until_good(OTHER, rig.clock.now_ns()) < S
+        assert await rig.until_good(OTHER, rig.clock.now_ns()) < 2 * S
 
     on_rig("rtu", body)
 
@@ -298,7 +298,7 @@ def test_a_device_that_drips_keeps_nobody(kind: str) -> None:
         rig.gaps_ns = dict.fromkeys(rig.places, 0)
         await rig.run(3.0)
         assert rig.wrong == []
-        assert rig.gaps_ns[OTHER] < 1.2 * S
+        assert rig.gaps_ns[OTHER] < 2 * S
         rig.heal()
         assert await rig.until_good(VICTIM, rig.clock.now_ns()) < 2 * S
 
