@@ -10,7 +10,9 @@ from typing import Any
 
 from panelctl.config.load import read_panel
 from panelctl.control.app import App
+from panelctl.core import snapshot
 from panelctl.core.engine import Engine
+from panelctl.core.snapshot import Snapshot
 from panelctl.errors import DeviceRefused
 from panelctl.field import orders, outputs, unit
 from panelctl.field.lane import Lane
@@ -97,6 +99,17 @@ def again_as_then(relays: Relays, output: Output, taken: bool, ordered_ns: int) 
     return ordered_ns + (NOT_FOLLOWED_NS if faulty and not other else RETRY_NS)
 
 
+put_faults = snapshot._put_faults
+
+
+def nameless_as_then(engine: Engine, kept: Snapshot, now_ns: int) -> None:
+    """Then a restart forgot why a circuit at fault was open: it was named by its other claims."""
+    reasons = list(engine.state.reason)
+    put_faults(engine, kept, now_ns)
+    for i, reason in enumerate(reasons):
+        engine.state.reason[i] = reason
+
+
 async def before_a_read(lane: Lane) -> None:
     """Not by itself."""
 
@@ -107,6 +120,7 @@ async def before_a_read(lane: Lane) -> None:
 # what was asked in between was any point; who answers was looked at before a read; no connection
 # was known to be in step.
 THEN: list[tuple[Any, str, Any]] = [
+    (snapshot, "_put_faults", nameless_as_then),
     (gateway, "answered", as_it_was),
     (segment, "answered", as_it_was),
     (outputs, "read_back", lambda *said: None),

@@ -13,13 +13,14 @@ from tests.baseline.stream import STEPS, stream
 THEN = json.loads(RECORDED.read_text())
 
 
-@pytest.mark.parametrize("seed", range(3, 500, 31))
+# A few of each; all of it takes a minute (`make baseline`).
+@pytest.mark.parametrize("seed", [8, 106, 295, *range(3, 500, 31)])
 def test_what_is_decided_is_what_was(seed: int) -> None:
     digests = "".join(stream(seed))
     assert digests == THEN["streams"][seed]
 
 
-@pytest.mark.parametrize("seed", ["2", "5", "20"])
+@pytest.mark.parametrize("seed", ["2", "3", "5", "14", "20"])
 def test_storms_come_out_as_they_did(seed: str) -> None:
     assert storm(int(seed)) == THEN["storms"][seed]
 

@@ -88,11 +88,13 @@ def judge_relay(m: Cells, i: int, seen: bool, position: int, now_ns: int) -> Non
         else:
             fault(m, i, Reason.WELDED if position else Reason.STUCK_OPEN, now_ns)
     elif m.s_closed[i] == 0 and not m.s_stale[i]:
+        # Where nobody asks who moved a relay (`moves_most` 0), nor when: by its order alone.
+        by_order = m.f_moves_most[0] == 0
         # One that was told late, and is seen to have followed, has opened only then.
-        opened_ns = max(settled_ns, m.s_opened_ns[i] + m.f_relay_confirm_ns[0])
-        if not carries(m, i, opened_ns):
+        late_ns = 0 if by_order else m.s_opened_ns[i] + m.f_relay_confirm_ns[0]
+        if not carries(m, i, max(settled_ns, late_ns)):
             m.s_carried_ns[i] = 0
-        elif still_open(m, i, now_ns):
+        elif by_order or still_open(m, i, now_ns):
             fault(m, i, Reason.WELDED, now_ns)
 
 
@@ -100,8 +102,7 @@ def still_open(m: Cells, i: int, now_ns: int) -> bool:
     """Whether the relay of load `i` still reads open, read after current was seen through it."""
     if m.s_carried_ns[i] == 0:
         m.s_carried_ns[i] = now_ns
-    later = m.sampled_ns[m.f_relay_slot[i]] > m.s_carried_ns[i]
-    return later or m.f_moves_most[0] == 0
+    return m.sampled_ns[m.f_relay_slot[i]] > m.s_carried_ns[i]
 
 
 def moved(m: Cells, i: int, position: int, now_ns: int) -> None:
