@@ -153,8 +153,7 @@ def cold_us(cases: Scenarios, times: int = 200) -> list[float]:
     samples = []
     for _ in range(times):
         wall += 1
-        # Nothing is waited for: the sleep is what is measured. A gateway's core sleeps between two
-        # cycles, and wakes slow and cold.
+        # A gateway's core sleeps between two cycles, and wakes slow and cold.
         time.sleep(0.002)  # the sleep itself is what is measured
         begin = time.perf_counter_ns()
         solver.solve(size, room)

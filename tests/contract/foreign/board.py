@@ -114,7 +114,7 @@ def modbus_tk(place: str, words: bool, vices: Vices) -> None:
     slave.set_values("outputs", WORDS_AT if words else 0, [1] * OUTPUTS)
 
     def asked(request: bytes) -> bytes:
-        time.sleep(vices.delay)
+        time.sleep(vices.delay)  # nothing is waited for: answering late is its vice
         if vices.refuse:
             raise ModbusError(vices.refuse)
         at, value = struct.unpack(">HH", request[1:5])
