@@ -16,7 +16,7 @@ from panelctl.config.schema import PanelFile
 from panelctl.control.replay import FIELD_EVENTS
 from panelctl.core.checkpoint import IMAGE
 from panelctl.core.state.layout import Changing, Fixed
-from panelctl.field.orders import TOLD
+from panelctl.field.orders import FOLLOWED, TOLD
 from panelctl.modbus.maps import load_map
 from panelctl.model import circuit, command, doubt, fault, limit, metering, reason, record, relay
 from panelctl.model.panel import Panel
@@ -37,7 +37,9 @@ SOURCES = frozenset(
 )
 ENUMS = (circuit, doubt, fault, limit, metering, reason, relay)
 # How a link, a device (field/report.py) or an order stands, in the events of the wires.
-WIRE_STATES = frozenset({"OK", "SILENT", "REFUSES", "STRANGER", "NEW", "UP", "DOWN", *TOLD})
+WIRE_STATES = frozenset(
+    {"OK", "SILENT", "REFUSES", "STRANGER", "NEW", "UP", "DOWN", *TOLD, FOLLOWED}
+)
 EVENTS = frozenset(
     {
         *("state", "limit", "doubt", "moved", "fault", "cleared", "shed", "release", "open"),

@@ -9,6 +9,8 @@ Rules
 - One that was acknowledged and is not followed is CONTRADICTED: whoever compares (setpoints.py)
   says so, and when it is over.
 - What was told is told once more when it is over. Nothing here decides anything.
+- FOLLOWED is no trouble of an order, and stands beside them: somebody else told the device less
+  than we would, and that is what it has for a while (setpoints.py).
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ REFUSALS = 2  # the first may be a device that was busy
 LOST_NS = ns_from_s(LOST_S)
 MOST_TEXT = 120
 WRONG = ("REFUSED", "LOST", "CONTRADICTED")
+FOLLOWED = "FOLLOWED"
 TOLD = (*WRONG, "ACKNOWLEDGED", "WITHDRAWN")  # how an event about an order begins
 Key = tuple[str, str]  # the circuit, and `relay` or `set-point`
 
@@ -67,6 +70,15 @@ class Orders:
     def __init__(self) -> None:
         self._orders: dict[Key, Order] = {}
         self._remarks: list[EventRecord] = []
+        self._followed: dict[Key, tuple[str, str, float, float]] = {}
+
+    def follow(self, key: Key, wanted: str, reads: str, since_s: float, until_s: float) -> None:
+        """The device is left at what it `reads`, where we would have it `wanted`; times in s."""
+        self._followed[key] = (wanted, reads, since_s, until_s)
+
+    def follow_no_more(self, key: Key) -> None:
+        """What it is to have is ours to say again."""
+        self._followed.pop(key, None)
 
     def give(self, key: Key, ordered: str, now_ns: int) -> None:
         """This is what is wanted now, and does not stand yet. One that comes before the last was
@@ -149,6 +161,20 @@ class Orders:
                 order.told = ""
                 text = f"ACKNOWLEDGED: {of} {order.ordered}"
                 events.append({"what": "order", "circuit": circuit, "text": text})
+        for (circuit, of), (wanted, reads, since_s, until_s) in self._followed.items():
+            records.append(
+                {
+                    "circuit": circuit,
+                    "of": of,
+                    "ordered": wanted,
+                    "state": FOLLOWED,
+                    "since_s": round(since_s, 1),
+                    "refused": 0,
+                    "lost": 0,
+                    "reads": reads,
+                    "until_s": round(until_s, 1),
+                }
+            )
         return records, events
 
 

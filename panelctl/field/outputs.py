@@ -30,13 +30,13 @@ from panelctl.field.orders import Orders, refuses
 from panelctl.field.relays import Relays, relay_question
 from panelctl.field.scan import Scanner
 from panelctl.field.setpoint_wire import Reader, pause_question, read_back, setpoint_question
-from panelctl.field.setpoints import watch_of
+from panelctl.field.setpoints import FOLLOWED_NS, SetpointWatch, watch_of
 from panelctl.field.target import RETRY_MOST_NS, RETRY_NS, Target, Wish
 from panelctl.field.tasks import Tasks
 from panelctl.modbus.codec import decode_value, encode_value
 from panelctl.modbus.maps import load_map
 from panelctl.model.panel import Panel
-from panelctl.units import NS_PER_MS
+from panelctl.units import NS_PER_MS, NS_PER_S
 
 NODE_REFRESH_NS = 400 * NS_PER_MS
 CURRENT_NS = 1_000 * NS_PER_MS  # an acknowledgement of this age is of what is wanted now
@@ -112,7 +112,7 @@ class Outputs:
                 wish = Wish(watts, request, NODE_REFRESH_NS if fresh else 0)
             else:
                 wish = Wish(engine.setpoint_a(i), RUN, watch.refresh_ns(now_ns))
-            wish.value = min(wish.value, watch.most(now_ns))
+            self._follow(target, watch, wish, now_ns)
             target.wish = self._affordable(target, wish, now_ns)
             self._compare(i, target, now_ns)
             if self._due(target, now_ns):
@@ -120,6 +120,17 @@ class Outputs:
                 if target.written != (wish.value, wish.request):
                     self.orders.give((circuit.id, "set-point"), shown(target, wish), now_ns)
                 target.wake.set()
+
+    def _follow(self, target: Target, watch: SetpointWatch, wish: Wish, now_ns: int) -> None:
+        """Let a lower value of somebody else stand, and people see it."""
+        key, followed = (target.sets, "set-point"), watch.followed(now_ns)
+        if followed is None or wish.value <= followed:
+            self.orders.follow_no_more(key)
+            return
+        left_s = watch.follow_s(now_ns)
+        since_s = FOLLOWED_NS / NS_PER_S - left_s
+        self.orders.follow(key, shown(target, wish), watch.words(followed), since_s, left_s)
+        wish.value = followed
 
     def _affordable(self, target: Target, wish: Wish, now_ns: int) -> Wish:
         """The wish; or what the device has, where it would be a raise that its register cannot

@@ -11,13 +11,13 @@ Rules
   says and what it showed itself; one that can be set, and that nobody says, is taken for short
   (modbus/maps.py). Nothing else is invented: it has to show it.
 - A contradiction that lasts is told, and once more when readings and meter agree.
-- A lower value that somebody else wrote is followed for FOLLOWED_NS: nobody is fought for a load
-  that may draw less. A higher one is written over.
+- A lower value that somebody else wrote is followed for FOLLOWED_NS, or until it is raised again:
+  nobody is fought for a load that may draw less. A higher one is written over, and so are what a
+  device says that was silent just before, as when it starts anew, and a stop.
 """
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from dataclasses import dataclass, field
 
@@ -30,7 +30,8 @@ from panelctl.units import NS_PER_MS, NS_PER_S, ns_from_s
 REGISTER_NS = 300 * NS_PER_MS  # a device shows in so long what it has acknowledged
 READ_NS = 1_500 * NS_PER_MS  # so often it is read back,
 GAPS = 15  # and no more often than in so many pauses of a device that needs them
-MISSES_MOST = 3  # each reading in a row that fails doubles that, so often
+# After one that fails it is read again in half that, and each further one in a row doubles it.
+MISSES_MOST = 5
 SETTLE_LEAST_NS = 1_000 * NS_PER_MS  # no load is judged by its meter sooner
 LASTS_NS = ns_from_s(LASTS_S)  # a contradiction of this age is told, whatever was tried
 AT_ONCE = 3  # so often it is written again at once,
@@ -44,7 +45,7 @@ ALIKE = 4  # two falls are of one timer when their ages differ by less than a qu
 SUPPOSED_NS = 600 * NS_PER_S  # so long one fall alone is taken for a timer,
 SUPPOSED_LEAST_NS = 4 * NS_PER_S  # and when it may be a foreign writer, only after so long
 FOLLOWED_NS = 600 * NS_PER_S
-OVER = "it is over"  # how what is said of a foreign writer begins when it reads as ordered again
+OVER = "it is over"  # how it begins what is said when a foreign writer counts no more
 OVER_EARLY_NS = 1_000 * NS_PER_MS  # what a meter shows began up to so long before
 
 
@@ -73,6 +74,7 @@ class SetpointWatch:
     timer_ns: int = 0
     safe: float = 0.0
     learns: bool = True  # its timer, from what it does; not where each write wears its register
+    least: float = 0.0  # what is less is a stop
     unit: str = "A"
     every_ns: int = READ_NS  # how often it is read back
     read_ns: int = 0  # to be read back from then on; 0: not yet
@@ -82,6 +84,7 @@ class SetpointWatch:
     _agreed_ns: int = 0  # when the value that it has now was read back last
     _read: float | None = None
     _misses: int = 0
+    _silent: bool = False  # it could not be read since it agreed last
     _astray: int = 0  # by the last reading that counts: 1 above, -1 below what is wanted
     _over: bool = False  # it draws too much, and has had its time to obey
     _drawn_a: float = 0.0
@@ -130,7 +133,8 @@ class SetpointWatch:
     def missed(self, now_ns: int) -> None:
         """It could not be read back."""
         self._misses = min(self._misses + 1, MISSES_MOST)
-        self.read_ns = now_ns + (self.every_ns << self._misses)
+        self._silent = True
+        self.read_ns = now_ns + (self.every_ns << self._misses >> 2)
 
     def read(self, value: float, asked_ns: int, now_ns: int) -> None:
         """What the device said when it was asked at `asked_ns`."""
@@ -145,9 +149,13 @@ class SetpointWatch:
             now = self._told[-1][1]  # what a falling one has passed is not what it is told now
             if now is not None and abs(value - now) <= self.tolerance:
                 self._agreed_ns = asked_ns
+                self._silent = False
             if self._foreign is not None:
                 self._foreign = None
-                self._remarks.append(f"{OVER}: the device reads {self.words(value)}, as ordered")
+                if self._followed is None:
+                    self._remarks.append(
+                        f"{OVER}: the device reads {self.words(value)}, as ordered"
+                    )
             self._calm(now_ns)
             return
         if asked_ns < self._tried_ns + REGISTER_NS:
@@ -234,11 +242,16 @@ class SetpointWatch:
         known = [timer_ns for timer_ns in (self.timer_ns, self._learnt_ns) if timer_ns]
         return min(known) // WRITES_A_TIMEOUT if known else 0
 
-    def most(self, now_ns: int) -> float:
-        """What it may be told at most, because somebody else told it that."""
-        if self._followed is None or now_ns >= self._follow_ns:
-            return math.inf
+    def followed(self, now_ns: int) -> float | None:
+        """What somebody else told it, and nothing higher is to be told it now; None for nothing."""
+        if self._followed is not None and now_ns >= self._follow_ns:
+            self._followed = None
+            self._remarks.append(f"{OVER}: what panelctl orders counts again")
         return self._followed
+
+    def follow_s(self, now_ns: int) -> float:
+        """For how many seconds yet."""
+        return (self._follow_ns - now_ns) / NS_PER_S
 
     def remarks(self) -> list[str]:
         """What is to be said of foreign writers since the last call."""
@@ -267,18 +280,22 @@ class SetpointWatch:
 
     def _look_for_strangers(self, value: float, asked_ns: int, now_ns: int) -> None:
         """Is it a value that we never wrote, and the device would not go to by itself?"""
+        if self._followed is not None and value > self._followed + self.tolerance:
+            self._follow_ns = 0  # whoever lowered it has raised it again
         ours = [told for _, told in self._told if told is not None]
         kept = any(abs(value - told) <= self.tolerance for told in ours)
         rounded = 0 < ours[-1] - value < 1 and self.unit == "A"
         safe = abs(value - self.safe) <= self.tolerance
-        if not (kept or rounded or safe) and self._foreign is None and self._agreed_ns:
-            self._foreign = value
-            ordered, reads = self.words(ours[-1]), self.words(value)
-            said = f"the device reads {reads}, which was not ordered ({ordered} was)"
-            if value < ours[-1] and not self._may_be_its_own(asked_ns - self._written_ns):
-                self._followed, self._follow_ns = value, now_ns + FOLLOWED_NS
-                said += f"; it is left at that for {FOLLOWED_NS // NS_PER_S // 60} minutes"
-            self._remarks.append(said)
+        if kept or rounded or safe or self._foreign is not None or not self._agreed_ns:
+            return
+        self._foreign = value
+        said = f"the device reads {self.words(value)}, which was not ordered "
+        said += f"({self.words(ours[-1])} was)"
+        lower = self.least <= value < ours[-1] and not self._silent  # or it has begun anew
+        if lower and not self._may_be_its_own(asked_ns - self._written_ns):
+            self._followed, self._follow_ns = value, now_ns + FOLLOWED_NS
+            said += f"; it is left at that for {FOLLOWED_NS // NS_PER_S // 60} minutes"
+        self._remarks.append(said)
 
     def _fell(self, fall: Fall, now_ns: int) -> None:
         """It did not keep what it had taken. Twice after about as long: that is its timer."""
@@ -329,6 +346,7 @@ def watch_of(known: RegisterMap, device: Device, modulation: Modulation) -> Setp
         timer_ns=ns_from_s(known.timer_s(device.comm_timeout_s)),
         safe=modulation.floor_w if unit == "W" else modulation.fallback_a,
         learns=unit == "A" and not device.writes_per_day,
+        least=setpoint.least,
         unit=unit,
         # While a device rests after an answer, the next read of its own meter waits.
         every_ns=max(READ_NS, round(GAPS * device.gap_ms * NS_PER_MS)),

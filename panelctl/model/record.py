@@ -185,7 +185,9 @@ class UnitRecord(TypedDict):
 class OrderRecord(TypedDict):
     """An order that its device refuses or does not follow, or that was lost: `of` relay or
     set-point, what is `ordered`, REFUSED, LOST or CONTRADICTED, for how long it has been given (or
-    contradicted: then `reads` is what the device says or does), and how often each happened.
+    contradicted: then `reads` is what the device says or does), and how often each happened. Or
+    FOLLOWED: somebody else told the device less (`reads`), which it is left at for `until_s` yet;
+    `ordered` is what it would have else.
     """
 
     circuit: str
@@ -196,6 +198,7 @@ class OrderRecord(TypedDict):
     refused: int
     lost: int
     reads: NotRequired[str]
+    until_s: NotRequired[float]
     error: NotRequired[str]
 
 

@@ -98,6 +98,8 @@ ORDERS = {
     "LOST": "the {of}'s order ({ordered}) has not been acknowledged for {since_s:.0f} s",
     "CONTRADICTED": "the {of} is ordered {ordered}, and the device reads {reads}, "
     "for {since_s:.0f} s",
+    "FOLLOWED": "somebody else told its device {reads}, which it is left at for {until_s:.0f} s "
+    "yet; by panelctl it would be {ordered}",
 }
 STATES = {
     State.NORMAL: "the mains are seen",

@@ -48,6 +48,7 @@ HOME_STEPS = 20_000  # seconds
 LATER_KINDS = {  # of faults, that came after the recording
     *("writes_refused", "writes_lost", "writes_ignored", "somebody_switches", "board_reboots"),
     *("phantom", "standstill", "charger_keeps", "charger_forgets", "somebody_sets"),
+    "charger_anew",
     *("renews_seldom", "averages", "smooths", "shows_old", "renews_apart"),
     *("deadband", "coarse_digits", "node_late", "node_boots"),
     *("car_takes_more", "car_starts_late", "car_ramps", "car_holds", "car_leaves"),

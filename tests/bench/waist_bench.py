@@ -37,7 +37,7 @@ FOR_OTHERS = {
 UNPACKED = {
     ("CycleRecord", "v"),
     ("HelloCircuit", "half"),
-    *(("OrderRecord", key) for key in ("ordered", "refused", "lost")),
+    *(("OrderRecord", key) for key in ("ordered", "refused", "lost", "until_s")),
     *(("VerdictRecord", key) for key in ("accepted", "why")),
 }
 NAMES = Path("tests/tidy/names.toml")

@@ -31,8 +31,10 @@ from panelctl.field.scan import Scanner
 from panelctl.field.tcp import TcpLink
 from panelctl.field.timing import TimerfdClock
 from panelctl.model.record import EventRecord, OrderRecord
+from panelctl.model.why import explain, sentence
 from panelctl.units import NS_PER_MS
 from tests.charger_world import EVSE, HOME
+from tests.records import demo_hello, demo_record
 
 AT = 1210  # its set-point, of two registers
 DEADLINE_S = 15.0
@@ -264,11 +266,26 @@ def test_what_somebody_else_put_in_is_followed_downward_and_written_over_upward(
                 assert watch is not None
                 watch.timer_ns = 0
                 await writer.until(lambda: watch._agreed_ns)
-                for value_a, then_a in ((25.0, 16.0), (10.0, 10.0), (25.0, 10.0)):
-                    writer.events.clear()
-                    charger.set(value_a)
-                    await writer.until(lambda: len(writer.foreign) == 2)
-                    assert f"reads {value_a:.1f} A" in writer.foreign[0]
-                    assert charger.value_a == then_a
+                charger.set(25.0)
+                await writer.until(lambda: len(writer.foreign) == 2)
+                assert "reads 25.0 A" in writer.foreign[0]
+                assert writer.foreign[1] == "it is over: the device reads 16.0 A, as ordered"
+                assert charger.value_a == 16.0
+                writer.events.clear()
+                charger.set(10.0)
+                await writer.until(lambda: writer.foreign)
+                assert "it is left at that for 10 minutes" in writer.foreign[0]
+                await writer.until(lambda: watch._agreed_ns and watch._foreign is None)
+                assert charger.value_a == 10.0
+                assert len(writer.foreign) == 1, "that it reads so is no end of it"
+                (order,) = writer.orders
+                assert (order["state"], order["ordered"]) == ("FOLLOWED", "16.0 A")
+                assert (order["reads"], 590 < order["until_s"] <= 600) == ("10.0 A", True)
+                record = {**demo_record(), "orders": [order]}
+                said = sentence(explain(demo_hello(), record, "evse"))  # type: ignore[arg-type]
+                assert "omebody else told its device 10.0 A, which it is left at for " in said
+                charger.set(16.0)
+                await writer.until(lambda: not writer.orders and charger.writes)
+                await writer.until(lambda: charger.value_a == 16.0 and watch._agreed_ns)
 
     asyncio.run(main())

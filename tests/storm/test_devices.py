@@ -24,8 +24,8 @@ BOARDS = ["kmtronic_relay_8", "waveshare_relay_8ch", "wellpro_wp8025adam", "lask
 # What becomes of orders, and what gives cause for them.
 OF_ORDERS = {
     *("writes_refused", "writes_lost", "writes_ignored", "charger_keeps", "charger_forgets"),
-    *("somebody_sets", "car_ramps", "car_starts_late", "cable_out", "settle", "restart"),
-    *("limit_tight", "all_on"),
+    *("charger_anew", "somebody_sets", "car_ramps", "car_starts_late", "cable_out", "settle"),
+    *("restart", "limit_tight", "all_on"),
 }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from itertools import pairwise
 
@@ -36,9 +35,9 @@ KEY = ("evse", "set-point")
 class Told:
     """A charger's set-point of 16 A, which it has taken and shown."""
 
-    def __init__(self, timer_s: float = 0.0, learns: bool = True) -> None:
+    def __init__(self, timer_s: float = 0.0, learns: bool = True, least: float = 0.0) -> None:
         self.now_ns = 100 * S
-        self.watch = SetpointWatch(1.0, S, round(timer_s * S), safe=6.0, learns=learns)
+        self.watch = SetpointWatch(1.0, S, round(timer_s * S), safe=6.0, learns=learns, least=least)
         self.ack(16.0)
         self.reads(16.0, 1.0)
 
@@ -64,6 +63,11 @@ class Told:
     def again(self) -> bool:
         """Whether it is to be written again now."""
         return self.watch.again(self.now_ns)
+
+    @property
+    def followed(self) -> float | None:
+        """What somebody else told it, while that counts."""
+        return self.watch.followed(self.now_ns)
 
     @property
     def told(self) -> str | None:
@@ -223,28 +227,63 @@ def test_a_value_that_nobody_ordered_is_foreign_and_twice_at_one_age_a_timer() -
 
 def test_a_lower_value_of_somebody_else_is_followed_for_ten_minutes() -> None:
     charger = Told()
-    assert charger.watch.most(charger.now_ns) == math.inf
+    assert charger.followed is None
     charger.reads(10.0, 1.0)
     (said,) = charger.watch.remarks()
     assert said.endswith("(16.0 A was); it is left at that for 10 minutes")
-    assert charger.watch.most(charger.after(599.0)) == 10.0
-    assert charger.watch.most(charger.after(2.0)) == math.inf
+    charger.ack(10.0)
+    charger.reads(10.0, 1.0)
+    assert charger.watch.remarks() == [], "that it reads so is no end of it"
+    charger.after(590.0)
+    assert charger.followed == 10.0
+    charger.after(10.0)
+    assert charger.followed is None
+    assert charger.watch.remarks() == ["it is over: what panelctl orders counts again"]
+
+
+def test_a_higher_value_of_somebody_else_is_written_over() -> None:
+    charger = Told()
     charger.reads(25.0, 1.0)
-    assert charger.watch.most(charger.now_ns) == math.inf, "a higher one is written over"
+    assert charger.followed is None
+    assert charger.again
+
+
+def test_whoever_lowered_it_may_raise_it_again() -> None:
+    charger = Told()
+    charger.reads(10.0, 1.0)
+    charger.ack(10.0)
+    charger.reads(10.0, 1.0)
+    charger.reads(16.0, 1.0)
+    assert charger.followed is None
+
+
+def test_a_device_that_was_silent_has_begun_anew_and_is_not_followed() -> None:
+    charger = Told()
+    charger.watch.missed(charger.after(2.0))
+    charger.reads(8.0, 1.0)
+    assert charger.followed is None
+    assert charger.again
+
+
+def test_a_stop_of_somebody_else_is_not_followed() -> None:
+    """Some stations forget their set-point with each car that leaves."""
+    charger = Told(least=6.0)
+    charger.reads(0.0, 1.0)
+    assert charger.followed is None
 
 
 @pytest.mark.parametrize("value_a", [6.0, 15.5])
 def test_its_own_safe_current_and_what_it_rounds_to_are_not_followed(value_a: float) -> None:
     charger = Told()
     charger.reads(value_a, 1.0)
-    assert charger.watch.most(charger.now_ns) == math.inf
+    assert charger.followed is None
 
 
 def test_a_fall_that_may_be_its_own_timer_is_not_followed() -> None:
     charger = Told(timer_s=60.0)
     charger.reads(16.0, 9.0)
     charger.reads(8.0, 1.0)
-    assert charger.watch.most(charger.now_ns) == math.inf
+    assert charger.followed is None
 
 
 def test_falls_of_any_age_are_no_timer() -> None:
@@ -287,14 +326,14 @@ def test_one_that_is_paused_by_another_register_is_not_judged_by_this() -> None:
 def test_what_cannot_be_read_is_asked_less_and_less_often() -> None:
     charger = Told()
     waits_s = []
-    for _ in range(5):
+    for _ in range(6):
         charger.watch.asked(charger.now_ns)
         charger.watch.missed(charger.now_ns)
         waits_s.append((charger.watch.read_ns - charger.now_ns) / S)
-    assert waits_s == [3.0, 6.0, 12.0, 12.0, 12.0]
+    assert waits_s == [0.75, 1.5, 3.0, 6.0, 12.0, 12.0]
     charger.reads(16.0, 1.0)
     charger.watch.missed(charger.now_ns)
-    assert charger.watch.read_ns - charger.now_ns == 3 * S
+    assert charger.watch.read_ns - charger.now_ns == 0.75 * S
 
 
 def test_the_timer_is_the_shortest_that_is_known() -> None:

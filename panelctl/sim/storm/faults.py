@@ -103,6 +103,7 @@ KINDS: dict[str, Kind] = {
     "board_reboots": Kind(Spoils.LINK, 15, at.boards, order.board_reboots),
     "charger_keeps": Kind(Spoils.LINK, 60, at.chargers, order.charger_keeps),
     "charger_forgets": Kind(Spoils.LINK, 120, at.chargers, order.charger_forgets),
+    "charger_anew": Kind(Spoils.LINK, 15, at.chargers, order.charger_anew),
     "somebody_sets": Kind(Spoils.LINK, 60, at.chargers, order.somebody_sets),
     "node_ignores": Kind(Spoils.NODE, 60, at.nodes, device.node_ignores),
     "node_lingers": Kind(Spoils.NOTHING, 120, at.nodes, device.node_lingers),

@@ -73,6 +73,21 @@ def charger_forgets(world: World, strike: Strike) -> Undo:
     return world.hold(the_charger(world, strike).charger, "patience_s", 3.0 + 9.0 * strike.amount)
 
 
+def charger_anew(world: World, strike: Strike) -> Undo:
+    """It is away for a while, and starts with a set-point that nobody told it: its fuse's, or the
+    one of an app.
+    """
+    charger = the_charger(world, strike)
+    back = put(world, strike, Fault("dead", -1))
+
+    def undo() -> None:
+        world.look()
+        charger.overwrite(round(6.0 + 26.0 * strike.amount, 1))
+        back()
+
+    return undo
+
+
 def somebody_sets(world: World, strike: Strike) -> Undo:
     """Somebody else tells a charger another set-point: once, or again and again."""
     charger = the_charger(world, strike)
