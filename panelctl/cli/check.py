@@ -71,11 +71,14 @@ def _warnings(panel: Panel) -> list[str]:
         for c in panel.circuits
         if c.relay_inverted and c.controlled
     ]
+    told = {c.relay_device for c in panel.circuits if c.controlled and not c.shows_contact}
     boards = [
-        f"device {device.name}: {board.model} shows what it was told, not where its contacts are: "
-        "one that sticks is found only by the current of its circuit"
-        for device, board in ((d, load_map(d.map)) for d in panel.devices)
-        if board.relay is not None and not board.relay.shows_contact
+        f"device {device.name}: {device.map} shows what it was told, not where its contacts are: "
+        "one that sticks closed is found only by the current of its circuit, one that sticks open "
+        "not at all; where you know that it reads the contacts, its map says so by "
+        '[relay] shows = "contact"'
+        for device in panel.devices
+        if device.name in told
     ]
     return adapters + contacts + boards
 

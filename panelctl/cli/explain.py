@@ -39,11 +39,10 @@ def command(
             hello, record, at_s = client.hello, client.status(), None
     else:
         hello, record, at_s = _find(file, circuit, at)
-    try:
-        why = explain(hello, record, circuit)
-    except KeyError:
-        names = ", ".join(entry["id"] for entry in record["circuits"])
-        raise click.ClickException(f"{circuit}: is no circuit here; there are {names}") from None
+    names = [entry["id"] for entry in record["circuits"]]
+    if circuit not in names:
+        raise click.ClickException(f"{circuit}: is no circuit here; there are {', '.join(names)}")
+    why = explain(hello, record, circuit)
     if as_json:
         click.echo(json.dumps({**asdict(why), "at_s": at_s, "wall_s": record["wall_s"]}))
         return

@@ -12,7 +12,13 @@ from rich.text import Text
 
 from panelctl.model.doubt import Doubt
 from panelctl.model.limit import LimitName
-from panelctl.model.record import CircuitRecord, CycleRecord, FaultRecord, HelloRecord
+from panelctl.model.record import (
+    CircuitRecord,
+    CycleRecord,
+    FaultRecord,
+    HelloRecord,
+    told_only,
+)
 from panelctl.model.wording import DOUBTS, LIMITS, event_text, reason_text
 
 STATE_STYLE = {
@@ -158,7 +164,7 @@ class PanelView:
             elif not facts["armed"]:
                 relay = "metered"
                 style = "dim"
-            if not facts["seen"]:
+            if told_only(facts):
                 relay = TOLD.get(relay, relay)
             watts = f"{circuit['w']}" if circuit["fresh"] else f"({circuit['w']})"
             tier = str(circuit["tier"]) if facts["armed"] else ""

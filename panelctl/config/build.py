@@ -194,7 +194,7 @@ def _circuit(file: PanelFile, table: CircuitTable) -> Circuit:
         relay_device=table.relay.device if table.relay else None,
         relay_output=table.relay.output if table.relay else 0,
         relay_inverted=table.relay is not None and table.relay.contact == "nc",
-        relay_seen=table.relay is None or _shows_contact(file, table.relay.device),
+        shows_contact=table.relay is None or _shows_contact(file, table.relay.device),
         ops_per_day=table.relay.ops_per_day if table.relay else 0.0,
         setpoint_device=table.setpoint.device if table.setpoint else None,
         modulation=modulation,

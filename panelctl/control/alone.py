@@ -2,9 +2,10 @@
 
 Both are the kernel's: it frees them when the process ends, however it ends, so nothing is left
 behind that a person would have to remove. The names are sockets of the abstract namespace, which
-all programs of this machine (of one network namespace) share: one for each serial line, and one for
-each device behind a connection that is written to. The panel's serial number is none of them: a
-copied file may have another one, and two panels behind one gateway are two.
+all programs of this machine (of one network namespace) share: one for each serial line, also one
+behind a serial server, and one for each device on a Modbus connection that is written to. The
+panel's serial number is none of them: a copied file may have another one, and two panels behind one
+gateway are two.
 """
 
 from __future__ import annotations
@@ -43,8 +44,8 @@ class Alone:
             ) from None
 
     def claim(self, panel: Panel) -> None:
-        """Take what a panel writes to, besides what is held already."""
-        for name, link in _names(panel):
+        """Take what a panel writes to, besides what is held already. Raises AlreadyRunning."""
+        for name, link, what in _names(panel):
             if name in self._names:
                 continue
             held = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -54,7 +55,7 @@ class Alone:
             except OSError:
                 held.close()
                 raise AlreadyRunning(
-                    f"link {link.name} = {link.url}: another controller{_who(name)} writes there; "
+                    f"link {link.name} = {link.url}: another controller{_who(name)} has {what}; "
                     "two would switch against each other. Stop it first, or look on with "
                     "--read-only or --shadow"
                 ) from None
@@ -62,7 +63,7 @@ class Alone:
 
     def keep_only(self, panel: Panel) -> None:
         """Let go of everything that is not this panel's."""
-        names = {name for name, _ in _names(panel)}
+        names = {name for name, _, _ in _names(panel)}
         for name in self._names.keys() - names:
             self._names.pop(name).close()
 
@@ -74,17 +75,21 @@ class Alone:
         os.close(self._lock)
 
 
-def _names(panel: Panel) -> Iterator[tuple[str, Link]]:
-    """What the lines and the devices are called that a panel writes to, and their links."""
+def _names(panel: Panel) -> Iterator[tuple[str, Link, str]]:
+    """What the lines and the devices are called that a panel writes to, their links, and what each
+    is in words.
+    """
     written = {circuit.relay_device for circuit in panel.circuits}
     written |= {circuit.setpoint_device for circuit in panel.circuits}
     for link in panel.links:
-        if link.path:  # one port may have several paths
-            yield _name(os.path.realpath(link.path)), link
+        if link.rtu:  # a line has one master; one port may have several paths
+            place = os.path.realpath(link.path) if link.path else f"{link.host}:{link.port}"
+            yield _name(place), link, "this line"
             continue
         for device in panel.devices:
             if device.link == link.name and device.name in written:
-                yield _name(f"{link.host}:{link.port}/{device.unit}"), link
+                place = f"{link.host}:{link.port}/{device.unit}"
+                yield _name(place), link, f"its device {device.name}"
 
 
 def _name(place: str) -> str:

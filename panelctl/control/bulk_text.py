@@ -59,7 +59,7 @@ class Place:
         # A balanced 240 V load with one CT is measured against one leg's 120 V.
         self.factor = 2 if circuit.balanced and len(circuit.power) == 1 else 1
         self.relay = slots.relay
-        self.seen = circuit.relay_seen
+        self.shows_contact = circuit.shows_contact
         self.noise_ma = round(circuit.noise_a * 1000)
         self.acked = slots.acked
         self.source_legs = [
@@ -177,7 +177,7 @@ class Bulk:
             return "UNKNOWN"
         if self._value[place.relay]:
             return "CLOSED"
-        if not place.seen and place.i >= 0 and self._fault[place.i] == WELDED:
+        if not place.shows_contact and place.i >= 0 and self._fault[place.i] == WELDED:
             for slot in place.amps:
                 if self._sampled_ns[slot] < oldest_ns or self._value[slot] > place.noise_ma:
                     return "UNKNOWN"

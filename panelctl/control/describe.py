@@ -36,7 +36,7 @@ def describe_panel(panel: Panel, config: str, start: Start, shadow: bool = False
                 "tier": c.tier,
                 "compute": c.is_compute,
                 "relay": c.relay_device is not None,
-                "seen": c.relay_seen,
+                "shows_contact": c.shows_contact,
                 "counted": bool(c.energy),
                 "source": c.source.kind.value if c.source else None,
                 "set": _describe_setpoint(c),

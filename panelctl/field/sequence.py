@@ -252,8 +252,12 @@ class GatewayOrder:
         """When there will have been no traffic for so long that the next reply is the answer."""
         return self._busy_ns + (REPEAT_NS if self._in_step else HUSH_NS)
 
-    def in_step(self) -> None:
-        """There was none until then, or a proof was answered rightly."""
+    def connected(self) -> None:
+        """The connection is new: nothing is known of the gateway."""
+        self._in_step = False
+
+    def came_into_step(self) -> None:
+        """There was no traffic for so long, or a proof was answered rightly."""
         self._in_step = True
 
     def _free(self, ways: Sequence[Question], now_ns: int) -> Sequence[Question]:

@@ -193,7 +193,7 @@ class TcpLink(asyncio.Protocol, asyncio.DatagramProtocol):
                 raise BadReply(UNPROVEN) from refusal
             return False
         else:
-            self._order.in_step()
+            self._order.came_into_step()
         finally:
             if alone and proof.unit != asker:
                 other.turns.leave()
@@ -206,7 +206,7 @@ class TcpLink(asyncio.Protocol, asyncio.DatagramProtocol):
             while self._pending or self._clock.now_ns() < self._order.hushed_ns:
                 busy = self._clock.now_ns() + POLL_NS
                 await self._clock.sleep_until(busy if self._pending else self._order.hushed_ns)
-            self._order.in_step()
+            self._order.came_into_step()
         finally:
             self._hushing -= 1
 
@@ -316,6 +316,7 @@ class TcpLink(asyncio.Protocol, asyncio.DatagramProtocol):
                 raise LinkDown(f"{link.where} {self.counts.error}") from None
             opening.opened(self._clock.now_ns())
             self._overlap.connected()
+            self._order.connected()
             if opening.settled_ns > self._clock.now_ns():
                 await self._clock.sleep_until(opening.settled_ns)
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from fractions import Fraction
 from functools import cache
 from importlib.resources import files
@@ -248,8 +249,10 @@ def load_map(name: str) -> RegisterMap:
 def _from_file(name: str) -> RegisterMap:
     known = _files()
     if name not in known:
-        listed = ", ".join(sorted(known))
-        raise ConfigError(name, [Problem("map", name, f"is not known; known are {listed}")])
+        near = get_close_matches(name, known, n=3, cutoff=0.5)
+        meant = f"did you mean {' or '.join(near)}? " if near else ""
+        remedy = f"is not known; {meant}`panelctl maps list` has all {len(known)}"
+        raise ConfigError(name, [Problem("map", name, remedy)])
     try:
         text = known[name].read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -102,7 +102,7 @@ class Circuit:
     relay_device: str | None = None
     relay_output: int = 0
     relay_inverted: bool = False  # on the normally closed contact: a coil that is driven opens it
-    relay_seen: bool = True  # its board shows where the contact is, not only what it was told
+    shows_contact: bool = True  # its board shows where the contact is, not only what it was told
     ops_per_day: float = 0.0  # how often its relay may move in the long run; 0: without a limit
     setpoint_device: str | None = None
     modulation: Modulation | None = None

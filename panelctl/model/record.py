@@ -336,10 +336,17 @@ class HelloCircuit(TypedDict):
     tier: int
     compute: bool
     relay: bool
-    seen: bool
+    shows_contact: NotRequired[bool]
     counted: bool
     source: str | None
     set: HelloSetpoint | None
+
+
+def told_only(circuit: HelloCircuit) -> bool:
+    """Whether its relay's board shows what it was told, not where the contact is. Recordings of
+    before this was known do not say.
+    """
+    return "shows_contact" in circuit and not circuit["shows_contact"]
 
 
 class HelloRecord(TypedDict):

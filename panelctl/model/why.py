@@ -10,7 +10,13 @@ from dataclasses import dataclass
 from panelctl.model.fault import FAULTS, NOTHING_ENDS, Fault
 from panelctl.model.limit import LimitName
 from panelctl.model.reason import Reason, Wait
-from panelctl.model.record import CircuitRecord, CycleRecord, FaultRecord, HelloRecord
+from panelctl.model.record import (
+    CircuitRecord,
+    CycleRecord,
+    FaultRecord,
+    HelloRecord,
+    told_only,
+)
 from panelctl.model.relay import Claim
 from panelctl.model.wording import CLAIMS, LIMITS, ORDERS, REASONS, WAITS, place
 
@@ -23,7 +29,7 @@ class Why:
     blame.
 
     `faults` are those of its orders (model/fault.py), the one that holds it open first.
-    `unseen`: its relay's board shows what it was told, not where the contact is.
+    `told_only`: its relay's board shows what it was told, not where the contact is.
     `off` is what its relay reads, or a set-point of 0; `relay` may be UNKNOWN. `order` says in what
     the order differs from what is, and why; empty where it does not. `change` says what would have
     to change for the circuit to get more than it has.
@@ -45,7 +51,7 @@ class Why:
     binding: str | None = None
     source: str | None = None
     faults: tuple[str, ...] = ()
-    unseen: bool = False
+    told_only: bool = False
 
 
 def explain(hello: HelloRecord, record: CycleRecord, circuit: str) -> Why:
@@ -80,7 +86,7 @@ def explain(hello: HelloRecord, record: CycleRecord, circuit: str) -> Why:
         name=name,
         off=off,
         relay=entry["relay"],
-        unseen=circuit in facts and facts[circuit]["relay"] and not facts[circuit]["seen"],
+        told_only=circuit in facts and told_only(facts[circuit]),
         order=_order(record, entry),
         why=FAULTS[Fault(holding["fault"])].sentence if holding else REASONS[reason].sentence,
         who=claims[0].name or "" if claims else "import limit" if reason is Reason.LIMIT else "",
@@ -170,7 +176,7 @@ def sentence(why: Why) -> str:
         lines.append(f"It has a fault: {kind.sentence}. What ends it: {kind.ends}.")
     if why.order:
         lines.append(f"{why.order[:1].upper()}{why.order[1:]}.")
-    if why.unseen and why.relay in ("OPEN", "CLOSED"):
+    if why.told_only and why.relay in ("OPEN", "CLOSED"):
         lines.append(f"Its relay was told {why.relay}; its board does not show where it is.")
     if why.who:
         who = CLAIMS[Claim[why.who]].short if why.who in Claim.__members__ else why.who

@@ -130,7 +130,7 @@ THEN: list[tuple[Any, str, Any]] = [
     (unit, "other_shapes", lambda known, asked, usual: other_shapes(known, asked)),
     (SetpointWatch, "drawn", lambda *said: None),
     (Lane, "_check", before_a_read),
-    (GatewayOrder, "in_step", lambda order: None),
+    (GatewayOrder, "came_into_step", lambda order: None),
     (Relays, "_again_ns", again_as_then),
     (Relays, "doubt", lambda relays, output, closed: None),
     (Relays, "_moved", lambda relays, i: False),

@@ -62,7 +62,7 @@ def test_check_warns_of_what_may_not_stay_so_and_of_what_cannot_be_seen(tmp_path
     assert len(warned) == 2
     assert "link line1: /dev/ttyUSB0 may be another adapter after the next start" in warned[0]
     assert "/dev/serial/by-id" in warned[0]
-    assert "device relays1: Modbus RTU Relay 8-ch shows what it was told, not where" in warned[1]
+    assert "device relays1: waveshare_relay_8ch shows what it was told, not where" in warned[1]
 
 
 def test_check_says_which_rate_fits(tmp_path: Path) -> None:

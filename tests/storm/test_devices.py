@@ -50,7 +50,7 @@ def home_with(board: str) -> str:
 def test_a_storm_over_boards_that_show_only_what_they_were_told(board: str) -> None:
     text = home_with(board)
     panel = parse_panel(text, "panel.toml")
-    assert not any(c.relay_seen for c in panel.circuits if c.relay_device)
+    assert not any(c.shows_contact for c in panel.circuits if c.relay_device)
     result = run(panel, text, 6, 240.0, plan(panel, 6, 240.0, Pace(6.0, 30.0)), 0.0)
     assert result.violations == []
     assert result.figures.relay_moves > 4

@@ -73,7 +73,7 @@ def test_a_wire_of_a_panel_has_one_controller(tmp_path: Path, panel: Panel) -> N
     first, second = Alone(folder(tmp_path, "a")), Alone(folder(tmp_path, "b"))
     first.claim(panel)
     first.claim(panel)
-    with pytest.raises(AlreadyRunning, match=rf"process {os.getpid()}\) writes there"):
+    with pytest.raises(AlreadyRunning, match=rf"process {os.getpid()}\) has this line"):
         second.claim(panel)
     port = tmp_path / "port"
     port.touch()
@@ -94,6 +94,21 @@ def test_a_wire_of_a_panel_has_one_controller(tmp_path: Path, panel: Panel) -> N
     second.claim(panel)
     with pytest.raises(AlreadyRunning):
         second.claim(one)
+    for held in (first, second):
+        held.close()
+
+
+@pytest.mark.parametrize("kind", ["rtu+tcp", "rtu+udp"])
+def test_a_line_behind_a_serial_server_has_one_controller_too(
+    tmp_path: Path, panel: Panel, kind: str
+) -> None:
+    """It has one master at a time, whichever units each of them speaks to."""
+    line = replace(panel.links[0], kind=kind, path="", host="10.0.0.9", port=502)
+    first, second = Alone(folder(tmp_path, "a")), Alone(folder(tmp_path, "b"))
+    first.claim(replace(panel, links=(line,)))
+    others = tuple(replace(device, unit=device.unit + 100) for device in panel.devices)
+    with pytest.raises(AlreadyRunning, match="has this line"):
+        second.claim(replace(panel, links=(line,), devices=others))
     for held in (first, second):
         held.close()
 

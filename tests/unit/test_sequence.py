@@ -242,7 +242,7 @@ def test_quiet_is_short_until_something_is_lost() -> None:
     order.answered(one, S)
     assert order.pick((two,), S) == (two, True)
     assert order.hushed_ns == S + HUSH_NS, "nobody knows what it was asked by others before"
-    order.in_step()
+    order.came_into_step()
     order.asked(two, 2 * S)
     order.answered(two, 2 * S)
     assert order.hushed_ns == 2 * S + REPEAT_NS

@@ -24,7 +24,7 @@ cdef class Place:
     cdef i64 noise_ma
     cdef list amps, watts, source_legs
     cdef int factor
-    cdef bint seen, modulated, watched
+    cdef bint shows_contact, modulated, watched
 
 
 @cython.final

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from panelctl.sim.judge import OVER_RATIO
+from panelctl.sim.judge import OVER_MOST_S, OVER_RATIO
 from panelctl.sim.storm.excuse import Excuse
 from panelctl.sim.storm.exemptions import Exemptions
 from panelctl.sim.storm.figures import Figures, Found
@@ -13,7 +13,6 @@ from panelctl.sim.storm.in_force import KEPT_FROM_S, InForce
 from panelctl.sim.storm.world import STEP_NS, World
 from panelctl.units import NS_PER_S
 
-OVER_S = 2.0
 OPENED_S = 0.5  # after its patience a relay is told, and moves
 FOUND_S = (
     25.0  # what a meter hides takes some seconds to show, and to find (core/decide/missing_ct.py)
@@ -142,7 +141,7 @@ class Excess:
             return self._beyond(limit_a, known_a, saving_a)
         before_s = place.blame_s
         place.blame_s += STEP_S
-        most_s = OVER_S + self._exemptions.lag_s  # nobody knows of it sooner
+        most_s = OVER_MOST_S + self._exemptions.lag_s  # nobody knows of it sooner
         if before_s <= most_s < place.blame_s:
             what = f"{place.name} at {amps:.1f} A for {most_s:.1f} s over {limit_a:.1f} A"
             self._found("S2", what)

@@ -111,7 +111,7 @@ class Obedience:
         """Whether a good read-back is right: of a contact that has stood for long it has to be."""
         assert self._app is not None
         image, slot = self._app.engine.image, self._app.engine.slots.circuit(name).relay
-        seen = item.contact.closed if item.circuit.relay_seen else item.contact.ordered
+        seen = item.contact.closed if item.circuit.shows_contact else item.contact.ordered
         if seen != self._stood.get(name, (None, 0.0))[0]:
             self._stood[name] = (seen, now_s)
         if any(s.kind == "chatter" and s.target == name for s in self._exemptions.active):
@@ -166,7 +166,7 @@ def _closed(item: PlantCircuit) -> bool:
     """Where a contact is, as far as anybody can know: of a board that shows only what it was told
     the rest is known by current.
     """
-    if item.circuit.relay_seen:
+    if item.circuit.shows_contact:
         return item.contact.closed
     return item.contact.ordered or item.current_a > item.circuit.noise_a
 
