@@ -10,15 +10,6 @@ import pytest
 from tests.e2e.rig import PanelRig
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The tests of a file share a panel and a broker: one worker takes them, in their order. Two
-    that would disturb each other are of one group by their own mark.
-    """
-    for item in items:
-        if item.path.parent == Path(__file__).parent and not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group(item.path.name))
-
-
 @pytest.fixture
 def rig(tmp_path: Path) -> Iterator[PanelRig]:
     """The demo's panel with the real controller, settled."""

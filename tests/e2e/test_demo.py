@@ -18,7 +18,6 @@ import pytest
 
 @pytest.mark.slow
 @pytest.mark.alone
-@pytest.mark.xdist_group("loud")
 def test_the_story_is_told_and_every_check_holds() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "panelctl", "demo", "--for", "55s", "--json"],

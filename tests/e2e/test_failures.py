@@ -339,7 +339,7 @@ def test_a_second_controller_of_the_panel_does_not_start(rig: PanelRig) -> None:
     elsewhere = rig.second("other", rig.folder / "elsewhere")
     assert elsewhere.returncode == 2
     assert rig.run is not None
-    assert f"process {rig.run.pid}) writes there" in elsewhere.stderr
+    assert f"process {rig.run.pid}) has this line" in elsewhere.stderr
     assert "Traceback" not in elsewhere.stderr
     beside = rig.second("other", rig.folder / "state")
     assert beside.returncode == 2

@@ -340,7 +340,7 @@ def test_the_tree_comes_in_its_order(rig: BrokerRig, owner: Listener) -> None:
 
 
 @pytest.mark.alone
-@pytest.mark.xdist_group("loud")
+@pytest.mark.loud
 def test_a_flood_of_commands_costs_the_controller_nothing(rig: BrokerRig, panel: PanelRig) -> None:
     """Two seconds of as many hostile messages as a client can send."""
     quiet = [r["timing"]["late_us"] for r in records(panel, 2.0)]

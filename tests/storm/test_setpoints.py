@@ -175,15 +175,29 @@ def test_a_charger_that_refuses_every_set_point_is_refused_not_contradicted() ->
         assert told(home, "CONTRADICTED") == []
 
 
-@pytest.mark.parametrize("value_a", [11.0, 24.0], ids=["lower", "higher"])
-def test_a_foreign_writer_is_told_of_once_and_written_over(value_a: float) -> None:
-    """Somebody's tool writes a value of its own, once: less than the car takes, or more."""
+def test_a_foreign_writer_who_wants_less_is_told_of_once_and_followed() -> None:
+    """Somebody's tool writes less than the car may take."""
     with charger_world("phoenix_charx") as home:
         home.charger.charger.patience_s = 1e9
         crowded(home)
         home.run(60.0)
-        if value_a > home.ordered_a:
-            steady(home)
+        home.charger.overwrite(11.0)
+        home.until(lambda: [o["state"] for o in home.records[-1]["orders"]] == ["FOLLOWED"], 3.0)
+        home.run(30.0)
+        assert home.charger.told_a == 11.0
+        (wrote,) = home.events("foreign")
+        assert "reads 11.0 A" in wrote["text"]
+        assert wrote["circuit"] == "evse"
+        assert told(home, "CONTRADICTED") == []
+
+
+def test_a_foreign_writer_who_wants_more_is_told_of_once_and_written_over() -> None:
+    value_a = 24.0
+    with charger_world("phoenix_charx") as home:
+        home.charger.charger.patience_s = 1e9
+        crowded(home)
+        home.run(60.0)
+        steady(home)
         home.charger.overwrite(value_a)
         home.until(lambda: home.charger.told_a == home.ordered_a != value_a, 3.0)
         home.until(lambda: len(home.events("foreign")) == 2, 3.0)

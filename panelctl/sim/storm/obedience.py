@@ -100,11 +100,12 @@ class Obedience:
         return self._telling.does_not(order, now_s, now_s)
 
     def _out_of_sight(self, name: str, record: CycleRecord) -> bool:
-        """Whether people see that the device of this circuit's set-point is not heard."""
+        """Whether people see that the device of this circuit's set-point says nothing."""
         device = self._world.plant.circuits[name].circuit.setpoint_device
         for link in record["links"].values():
             if device in link["devices"]:
-                return link["state"] == "DOWN" or link["devices"][device]["state"] == "SILENT"
+                mute = link["devices"][device]["state"] in ("SILENT", "REFUSES", "STRANGER")
+                return mute or link["state"] == "DOWN"
         return False
 
     def _compare_read(self, name: str, item: PlantCircuit, now_s: float) -> None:
