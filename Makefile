@@ -5,7 +5,7 @@ HASS_PYTHON ?= python3.13
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-BESIDE := tests/contract/test_pure.py tests/contract/test_build.py
+BESIDE := tests/contract/test_pure.py
 FOREIGN := tests/contract/test_foreign_servers.py tests/contract/test_foreign_boards.py
 SOURCES := $(shell find ext -name '*.p[xy][xdi]') $(wildcard panelctl/core/decide/*.py panelctl/*/*_text.py) \
   panelctl/core/state/layout.py panelctl/core/state/scratch.py panelctl/model/reason.py \
@@ -17,8 +17,8 @@ demo: setup
 	@$(BIN)/panelctl demo $(ARGS)
 
 # What computes runs on all cores; what waits, for wires and for whole panels in real time, many at
-# a time, and beside it with what it leaves of the machine what compiles or runs everything once
-# more; what counts the cycles that a busy machine costs, alone.
+# a time, and beside it, with what it leaves of the machine, everything once more interpreted; what
+# counts the cycles that a busy machine costs, alone.
 test: setup lint broker foreign
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
