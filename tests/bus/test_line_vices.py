@@ -58,7 +58,7 @@ def test_a_survey_of_replies_that_come_once_more(later_ms: int) -> None:
             rig.strike("branch1", Fault("repeat", -1, later_ms))
         where = build_link("line2", rig.wire.url)
         link = open_link(where, rig.clock)
-        asks = Survey(link, rig.clock, wire_of(where), rig.unit["branch1"], 60, 1000)
+        asks = Survey(link, rig.clock, wire_of(where), rig.unit["branch1"], 200, 1000)
         holding = await asks.collect(known)
         (decoded,) = decode_with(known, holding.tables)
         await link.close()

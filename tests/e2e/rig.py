@@ -186,6 +186,11 @@ def open_circuits(record: Record) -> set[str]:
     return {c["id"] for c in record["circuits"] if c["relay"] == "OPEN"}
 
 
+def unread_relays(record: Record) -> set[str]:
+    """The ids of the circuits whose relay has not been read, or not lately."""
+    return {c["id"] for c in record["circuits"] if c["relay"] == "UNKNOWN"}
+
+
 def events(records: list[Record], what: str) -> list[str]:
     """The circuits of all events of one kind."""
     return [e.get("circuit", "") for r in records for e in r["events"] if e["what"] == what]

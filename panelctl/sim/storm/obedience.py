@@ -16,7 +16,15 @@ from panelctl.sim.storm.exemptions import Exemptions
 from panelctl.sim.storm.figures import Figures, Found
 from panelctl.sim.storm.setpoint_orders import SetpointOrders
 from panelctl.sim.storm.strike import Strike
-from panelctl.sim.storm.telling import BEAT_S, JUDGED, RELAY, SETPOINT, TOLD_S, Telling
+from panelctl.sim.storm.telling import (
+    BEAT_S,
+    JUDGED,
+    RELAY,
+    SETPOINT,
+    STALLED_S,
+    TOLD_S,
+    Telling,
+)
 from panelctl.sim.storm.world import World
 from panelctl.units import ns_from_s
 
@@ -49,7 +57,8 @@ class Obedience:
         self._setpoints = SetpointOrders(world, self._telling)
         self._stood: dict[str, tuple[bool | None, float]] = {}  # where a contact is, since when
         self._misread: set[str] = set()
-        self._shown_s = 0.0  # when a record was looked at last
+        self._heard_s = 0.0  # when a record came last
+        self._shown_s = 0.0  # when one was looked at last
         self._wrong_s: dict[str, float] = {}  # since when a relay is shown where it is not
         self._ended_s: dict[tuple[str, str], float] = {}  # by kind and target
 
@@ -69,6 +78,9 @@ class Obedience:
             self._telling.anew(record)
             self._setpoints.anew()
             self._wrong_s.clear()
+        elif now_s - self._heard_s > STALLED_S:
+            self._telling.stood_still(now_s - self._heard_s)
+        self._heard_s = now_s
         for event in record["events"] if record is not None else ():
             if event["what"] == "fault" and event.get("text") in JUDGED:
                 self._judge(event.get("circuit", ""), str(event["text"]))
@@ -100,7 +112,11 @@ class Obedience:
         return self._telling.does_not(order, now_s, now_s)
 
     def _out_of_sight(self, name: str, record: CycleRecord) -> bool:
-        """Whether people see that the device of this circuit's set-point says nothing."""
+        """Whether people see that the device of this circuit's set-point says nothing, or that what
+        it draws is not known.
+        """
+        if not next(c["fresh"] for c in record["circuits"] if c["id"] == name):
+            return True
         device = self._world.plant.circuits[name].circuit.setpoint_device
         for link in record["links"].values():
             if device in link["devices"]:

@@ -17,6 +17,7 @@ from panelctl.sim.storm.figures import Figures, Found
 TOLD_S = 3.0
 ASK_S = 1.5  # from then on each record is read for it
 BEAT_S = 0.25  # between two records, and a step of the plant
+STALLED_S = 0.5  # without a record: its machine stands still
 RELAY, SETPOINT = "relay", "set-point"
 # What is told once, and over when the order is followed.
 ONCE = frozenset({"moved", "foreign"})
@@ -44,6 +45,11 @@ class Telling:
         self._heard.clear()
         for fault in record["faults"]:
             self._heard.setdefault((fault["circuit"], _of(fault["fault"])), set()).add("fault")
+
+    def stood_still(self, for_s: float) -> None:
+        """The controller's machine did: nobody could be told."""
+        for order in self._against_s:
+            self._against_s[order] += for_s
 
     def events(self, events: Iterable[EventRecord], now_s: float) -> None:
         """People hear these."""
