@@ -125,6 +125,24 @@ def test_what_somebody_closed_shows_its_current_first(compiled: bool) -> None:
     assert house.rig.state.moves[0] == 1
 
 
+def test_a_board_that_was_away_after_it_acknowledged_has_its_time_again(compiled: bool) -> None:
+    """It starts anew with its outputs as delivered: that is no contact that sticks."""
+    house = House(compiled)
+    house.run(10, FULL)
+    assert house.closed()[0] == 0
+    house.contact = 0
+    while not house.closed()[0]:
+        house.run(0.1)
+    house.run(0.1)
+    house.relay_read = False
+    house.run(10)
+    house.relay_read = True
+    house.run(0.9)
+    assert house.fault() == Reason.NONE
+    house.run(0.5)
+    assert house.fault() == Reason.STUCK_OPEN, "it has heard the order, and had its time"
+
+
 def test_from_its_first_refusal_on_nothing_is_expected_of_a_relay(compiled: bool) -> None:
     house = House(compiled)
     house.refuses, house.contact = True, 1

@@ -2,7 +2,8 @@
 
 Rules
 - A relay is judged only by what was sampled after its board acknowledged the order and
-  `relay_confirm_ns` went by. A board that refuses says so itself; one that is silent is waited for.
+  `relay_confirm_ns` went by. A board that refuses says so itself; one that is silent is waited for,
+  and once it is heard again it has that time again: it may have started anew.
 - Current through an open relay is more than the circuit's own `noise_a`: transformers pick up a
   neighbour's. It counts once the relay still reads open after it: what somebody closed shows its
   current first.
@@ -79,7 +80,11 @@ def judge_relay(m: Cells, i: int, seen: bool, position: int, now_ns: int) -> Non
     elif refusals(m, i) >= REFUSALS:
         fault(m, i, Reason.REFUSED_CLOSE if m.s_closed[i] else Reason.REFUSED_OPEN, now_ns)
         return
+    if not seen:
+        m.s_unheard_ns[i] = now_ns
     settled_ns = told_ns(m, i) + m.f_relay_confirm_ns[0]
+    if m.f_moves_most[0]:  # a board that starts anew forgets what it acknowledged
+        settled_ns = max(settled_ns, m.s_unheard_ns[i] + m.f_relay_confirm_ns[0])
     if now_ns <= settled_ns:
         return
     if seen and m.sampled_ns[m.f_relay_slot[i]] > settled_ns and position != m.s_closed[i]:

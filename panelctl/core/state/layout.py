@@ -148,6 +148,7 @@ STATE_PER_LOAD: Final = (
     "fault",  # the Reason that people are told, whoever else holds it open; 0: none
     "fault_ns",
     "fault_count",  # how often it came, each within an hour
+    "unheard_ns",  # when its relay could not be read last
     "healthy_ns",  # the sample since which it looks healthy; 0: it does not
     "carried_ns",  # since when current is seen through its open relay; 0: none is
     "moves",  # how often somebody else moved its relay
