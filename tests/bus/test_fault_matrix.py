@@ -107,9 +107,12 @@ def test_a_late_reply_to_the_one_that_decides(late_ms: int) -> None:
     on_rig("rtu", body)
 
 
-@pytest.mark.parametrize("late_ms", [20, 62, 75, 90, 150, 400, 700, 1_500])
+@pytest.mark.parametrize("late_ms", [20, 62, 75, 90, 150, 400, 700, 900])
 def test_a_late_reply_among_questions_of_one_length(late_ms: int) -> None:
-    """A branch meter is asked for its groups, one like the other, and answers the one before."""
+    """A branch meter is asked for its groups, one like the other, and answers the one before. Not
+    later than its map's `late_ms`: what comes later still, and after the reply to a question that
+    was asked after it, nothing on a serial line tells from an answer.
+    """
 
     async def body(rig: BusRig) -> None:
         for device in ("branch1", "branch2", "branch3"):
