@@ -27,7 +27,7 @@ else
 	  $(BESIDE:%=--ignore %) -m 'not long' -n auto --dist worksteal
 	@mkdir -p build; nice -n 19 $(BIN)/python -m pytest $(BESIDE) -m 'not long' >build/beside.log 2>&1 & \
 	  beside=$$!; trap 'kill $$beside; exit 130' INT TERM; \
-	  $(BIN)/python -m pytest tests/bus $(FOREIGN) tests/e2e -m 'not alone' -n 16 --dist loadgroup; \
+	  $(BIN)/python -m pytest tests/bus $(FOREIGN) tests/e2e -m 'not alone' -n 20 --dist loadgroup; \
 	  waits=$$?; wait $$beside; beside=$$?; cat build/beside.log; exit $$((waits | beside))
 	$(BIN)/python -m pytest tests/e2e -m 'alone and not loud' -n 2 --dist load --maxschedchunk 1
 	$(BIN)/python -m pytest tests/e2e -m loud
