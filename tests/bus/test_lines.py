@@ -228,6 +228,25 @@ def test_reconnecting_leaves_nothing_behind() -> None:
     on_bench(body)
 
 
+def test_a_connection_made_anew_is_not_taken_to_be_in_step() -> None:
+    """Another gateway may answer there, or the same one with what it kept for us."""
+
+    async def body(rig: LineRig) -> None:
+        tcp = await rig.start_tcp()
+        order = tcp._order
+        order.came_into_step()
+        quick_ns = order.hushed_ns - order.quiet_ns
+        rig.host.stop()
+        with pytest.raises(FieldError):
+            await tcp.ask(WHO, 100, Turn.FAST)
+        order.came_into_step()
+        await rig.host.start()
+        await until_answered(rig, tcp, WHO)
+        assert order.hushed_ns - order.quiet_ns > quick_ns
+
+    on_bench(body)
+
+
 async def until_answered(rig: LineRig, link: BusLink, question: Question) -> None:
     """Ask until an answer comes; at most 5 s."""
     begin_ns = rig.clock.now_ns()

@@ -26,9 +26,9 @@ FACTS = json.loads(Path("fixtures/hass/mqtt_2025_2.json").read_text())
 JUDGE = Path("tests/contract/hass_judge.py")
 HASS_PYTHON = os.environ.get("HASS_PYTHON", "")
 
-# It installs on Python 3.13 alone, and panelctl's tests run on 3.11: `make hass` runs these. What
-# they hold the message against is kept in FACTS, and held against it in every run.
-needs_home_assistant = pytest.mark.skipif(  # it installs on 3.13 alone; `make hass` runs these
+# What they hold the message against is kept in FACTS, and held against it in every run.
+# Skipped because Home Assistant installs on Python 3.13 alone, and these tests run on 3.11.
+needs_home_assistant = pytest.mark.skipif(  # for that reason: `make hass` runs them on a 3.13
     not HASS_PYTHON, reason="Home Assistant needs a newer Python: make hass"
 )
 

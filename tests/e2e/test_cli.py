@@ -63,6 +63,10 @@ def test_check_warns_of_what_may_not_stay_so_and_of_what_cannot_be_seen(tmp_path
     assert "link line1: /dev/ttyUSB0 may be another adapter after the next start" in warned[0]
     assert "/dev/serial/by-id" in warned[0]
     assert "device relays1: waveshare_relay_8ch shows what it was told, not where" in warned[1]
+    assert '[relay] shows = "contact"' in warned[1], "what to do about it"
+    file.write_text(file.read_text().replace("armed = true", "armed = false"))
+    unarmed = panelctl("check", str(file)).stdout
+    assert "shows what it was told" not in unarmed, "nothing is switched there"
 
 
 def test_check_says_which_rate_fits(tmp_path: Path) -> None:

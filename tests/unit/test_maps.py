@@ -26,6 +26,17 @@ def test_every_map_that_ships_is_right(name: str) -> None:
         assert (CAPTURES / loaded.capture).is_file(), "evidence is a recording that is here"
 
 
+def test_an_unknown_map_is_told_with_those_that_may_be_meant() -> None:
+    with pytest.raises(ConfigError) as told:
+        load_map("carlo_gavazi_em540")
+    (problem,) = told.value.problems
+    assert "did you mean carlo_gavazzi_em540 or " in problem.remedy
+    assert f"`panelctl maps list` has all {len(map_names())}" in problem.remedy
+    with pytest.raises(ConfigError) as nothing:
+        load_map("xxxxxxxx")
+    assert "did you mean" not in nothing.value.problems[0].remedy
+
+
 def em540() -> dict[int, int]:
     plain = json.loads((CAPTURES / "carlo_gavazzi/em540-fw1.4.3.json").read_text())
     return {int(address): word for address, word in plain["raw"]["input"].items()}

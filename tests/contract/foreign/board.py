@@ -114,7 +114,8 @@ def modbus_tk(place: str, words: bool, vices: Vices) -> None:
     slave.set_values("outputs", WORDS_AT if words else 0, [1] * OUTPUTS)
 
     def asked(request: bytes) -> bytes:
-        time.sleep(vices.delay)  # nothing is waited for: answering late is its vice
+        # Waits for nothing: answering late is the vice that is tried, in the server's own thread.
+        time.sleep(vices.delay)  # 0 but for the tests of late answers
         if vices.refuse:
             raise ModbusError(vices.refuse)
         at, value = struct.unpack(">HH", request[1:5])
