@@ -109,10 +109,7 @@ def test_a_late_reply_to_the_one_that_decides(late_ms: int) -> None:
 
 @pytest.mark.parametrize("late_ms", [20, 62, 75, 90, 150, 400, 700, 900])
 def test_a_late_reply_among_questions_of_one_length(late_ms: int) -> None:
-    """A branch meter is asked for its groups, one like the other, and answers the one before. Not
-    later than its map's `late_ms`: what comes later still, and after the reply to a question that
-    was asked after it, nothing on a serial line tells from an answer.
-    """
+    """A branch meter is asked for its groups, one like the other, and answers the one before."""
 
     async def body(rig: BusRig) -> None:
         for device in ("branch1", "branch2", "branch3"):
@@ -122,6 +119,22 @@ def test_a_late_reply_among_questions_of_one_length(late_ms: int) -> None:
         rig.heal()
         for device in ("branch1", "branch2", "branch3"):
             assert await rig.until_good(device, rig.clock.now_ns()) < 2 * S  # a sweep takes one
+        assert rig.wrong == []
+
+    on_rig("rtu", body, "line2")
+
+
+def test_replies_later_than_they_are_waited_for_are_told_by_their_turn() -> None:
+    """All 1.5 s late, where a branch meter is waited for for 1 s: a device answers in turn, so what
+    it has answered since proves that nothing older comes. (Were it healed between two of them, its
+    late replies would come after those to later questions. No device does that, and nothing on a
+    serial line would tell them from answers.)
+    """
+
+    async def body(rig: BusRig) -> None:
+        for device in ("branch1", "branch2", "branch3"):
+            rig.strike(device, Fault("late", -1, 1_500))
+        await rig.run(8.0)
         assert rig.wrong == []
 
     on_rig("rtu", body, "line2")
