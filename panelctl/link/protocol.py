@@ -178,13 +178,27 @@ def _decode(line: bytes, otherwise: str) -> dict[str, Any]:
 
 
 def as_record(plain: object) -> CycleRecord:
-    """Decoded JSON as a record. Raises SocketError where one of its keys is missing."""
+    """Decoded JSON as a record. Raises SocketError where one of its keys is missing.
+
+    Keys that came after the first release of this version of the protocol are put in: what did not
+    say them had nothing to say there.
+    """
+    if isinstance(plain, dict):
+        plain = {"shadow": False, "orders": [], "faults": [], **plain}
     return cast(CycleRecord, _whole(plain, CycleRecord.__required_keys__, "record"))
 
 
 def as_hello(plain: object) -> HelloRecord:
-    """Decoded JSON as a hello. Raises SocketError where one of its keys is missing."""
-    return cast(HelloRecord, _whole(plain, HelloRecord.__required_keys__, "hello"))
+    """Decoded JSON as a hello. Raises SocketError where one of its keys is missing.
+
+    As with records: a circuit that did not say so shared no space.
+    """
+    hello = cast(HelloRecord, _whole(plain, HelloRecord.__required_keys__, "hello"))
+    if not all(isinstance(circuit, dict) for circuit in hello["circuits"]):
+        raise SocketError("a hello's circuits are JSON objects")
+    for circuit in hello["circuits"]:
+        circuit.setdefault("half", "")
+    return hello
 
 
 def _whole(plain: object, keys: frozenset[str], what: str) -> Mapping[str, object]:

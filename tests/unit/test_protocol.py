@@ -54,6 +54,7 @@ from panelctl.model.command import (
 )
 from panelctl.model.keys import WINDOW_KEYS, Number
 from panelctl.model.record import VERSION, CommandRecord, CycleRecord, WindowRecord
+from panelctl.model.why import explain, sentence
 from tests.engine_rig import EngineRig
 from tests.records import DEMO, demo_hello, demo_record, record_of
 from tools.pages import TABLES, made
@@ -296,6 +297,23 @@ def test_a_reader_of_the_version_before_is_told(tmp_path: Path) -> None:
         await server.stop()
 
     asyncio.run(run())
+
+
+def test_what_came_after_the_first_release_of_this_version_may_be_missing() -> None:
+    """Controllers and recordings of 0.2.0 speak version 2 too, without these keys."""
+    record = {k: v for k, v in demo_record().items() if k not in ("shadow", "orders", "faults")}
+    read = read_message(json.dumps({**record, "v": VERSION}).encode())
+    assert isinstance(read, Cycle)
+    assert (read.record["shadow"], read.record["orders"], read.record["faults"]) == (False, [], [])
+    hello = json.loads(json.dumps(demo_hello()))
+    for circuit in hello["circuits"]:
+        del circuit["half"], circuit["shows_contact"]
+    told = read_message(json.dumps({"v": VERSION, "hello": hello}).encode())
+    assert isinstance(told, Hello)
+    for entry in told.facts["circuits"]:
+        assert sentence(explain(told.facts, read.record, entry["id"]))
+    with pytest.raises(SocketError, match="circuits are JSON objects"):
+        read_message(json.dumps({"v": VERSION, "hello": {**hello, "circuits": [1]}}).encode())
 
 
 def test_a_controller_of_the_version_before_is_named(
