@@ -87,7 +87,7 @@ class Row:
     """
 
     legs: tuple[int, ...] = (0, 1)
-    every: int = 1  # each so-manieth load is on it
+    every: int = 1  # one load in so many is on it
     limit_ma: int = 150_000
     metered: bool = False
     rating: bool = False

@@ -80,14 +80,14 @@ def command(
     what is decided is taken out of the readings: let it run for a week before you arm a panel.
     """
     log_to_stderr(log_form)
-    from panelctl.config.child import read_panel_apart
+    from panelctl.config.child import read_panel_in_child
     from panelctl.control.app import Places
 
     if read_only and shadow:
         raise click.UsageError("--read-only and --shadow exclude each other")
     mode = "read-only" if read_only else "shadow" if shadow else ""
     urls = split_links(links)
-    first = read_panel_apart(config, urls)
+    first = read_panel_in_child(config, urls)
     state_path = state_path / mode  # what an armed run has to remember stays as it is
     _make_folders(socket_path.parent, state_path)
     asyncio.run(_serve(first, config, urls, Places(socket_path, state_path), mode))
@@ -113,7 +113,7 @@ async def _serve(
     mode: str,
 ) -> None:
     """Run until a signal ends it. Raises what the controller raises."""
-    from panelctl.config.child import reread_panel_apart
+    from panelctl.config.child import reread_panel_in_child
     from panelctl.control.alone import Alone
     from panelctl.control.app import App
     from panelctl.control.realtime import freeze_garbage, lock_memory, raise_priority
@@ -145,7 +145,7 @@ async def _serve(
 
     async def read() -> Checked:
         nonlocal newest
-        checked = await reread_panel_apart(config, urls)
+        checked = await reread_panel_in_child(config, urls)
         if not mode:
             alone.claim(checked.panel)  # what another controller has refuses the file
         newest = checked

@@ -52,13 +52,13 @@ def _arguments(path: Path, links: dict[str, str]) -> list[str]:
     return [*CHILD, str(path), *(f"{name}={url}" for name, url in links.items())]
 
 
-def read_panel_apart(path: Path, links: dict[str, str] | None = None) -> Checked:
+def read_panel_in_child(path: Path, links: dict[str, str] | None = None) -> Checked:
     """`load.read_panel_and_text` in a child process. Raises ConfigError."""
     done = subprocess.run(_arguments(path, links or {}), stdout=subprocess.PIPE)
     return _unpack(done.stdout)
 
 
-async def reread_panel_apart(path: Path, links: dict[str, str] | None = None) -> Checked:
+async def reread_panel_in_child(path: Path, links: dict[str, str] | None = None) -> Checked:
     """The same without blocking the event loop. Raises ConfigError."""
     child = await asyncio.create_subprocess_exec(
         *_arguments(path, links or {}), stdout=asyncio.subprocess.PIPE

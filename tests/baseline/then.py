@@ -1,8 +1,8 @@
 """The rules that came after the recording, out of force: what is compared is what was decided then.
 
 Each of these is a difference that was meant. Those marked * are switched off in the rules
-themselves, by `heal_ns` 0 or `moves_most` 0, which no panel file can say: the shipped core has these
-branches for this comparison alone, and they go with it.
+themselves, by `heal_ns` 0 or `moves_most` 0, which no panel file can say: the shipped core has
+these branches for this comparison alone, and they go with it.
 
 - * Relays at fault stayed so until a person closed them. Now what proves healthy heals: after a bus
   that had been frozen, healthy circuits stayed off for good.
@@ -10,10 +10,11 @@ branches for this comparison alone, and they go with it.
   somebody switched it, or its board started anew, and neither is a fault.
 - * A contact was judged though its board had been away since it acknowledged. Now it has its time
   again: a board that starts anew forgets what it was told.
-- * Current through an open relay welded it by the age of the order alone. Now it must have been told
-  that long ago, also where it was told late, and still read open after the current was seen: what
-  somebody closes shows its current first.
-- * What was at fault for another reason was never called welded besides. Now it is: it may not open.
+- * Current through an open relay welded it by the age of the order alone. Now it must have been
+  told that long ago, also where it was told late, and still read open after the current was seen:
+  what somebody closes shows its current first.
+- * What was at fault for another reason was never called welded besides. Now it is: it may not
+  open.
 - * Another's claim took a fault's reason. Now it keeps it: people have to see why it stays off.
 - `close` took a fault back as well as a user's claim; now that is a command of its own, so that
   nobody closes a welded contact by the way.

@@ -1,4 +1,4 @@
-"""Envelope accounting: set-points move, ramps run as they like, and no row is passed meanwhile."""
+"""Envelope accounting: set-points move, ramps take any course, and no row is passed meanwhile."""
 
 from __future__ import annotations
 

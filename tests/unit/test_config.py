@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from panelctl.config.child import read_panel_apart
+from panelctl.config.child import read_panel_in_child
 from panelctl.config.load import parse_panel, read_panel, replace_links, schema
 from panelctl.errors import ConfigError
 from panelctl.modbus.maps import load_map
@@ -47,11 +47,11 @@ def test_the_demos_panel() -> None:
 
 
 def test_a_panel_read_apart_is_the_same() -> None:
-    checked = read_panel_apart(DEMO)
+    checked = read_panel_in_child(DEMO)
     assert (checked.panel, checked.text) == (read_panel(DEMO), DEMO.read_text())
     assert checked.maps == {device.map: load_map(device.map) for device in checked.panel.devices}
     with pytest.raises(ConfigError, match="cannot be read"):
-        read_panel_apart(Path("nowhere.toml"))
+        read_panel_in_child(Path("nowhere.toml"))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ Rules
 - Current through an open relay is more than the circuit's own `noise_a`: transformers pick up a
   neighbour's. It counts once the relay still reads open after it: what somebody closed shows its
   current first.
-- Who refuses to open is uncontrolled from its first refusal on: nothing is expected of it.
+- A relay that refuses to open is uncontrolled from its first refusal on: nothing is expected of it.
 - A relay that had followed and is elsewhere was moved by somebody else, or its board started anew.
   What was opened is followed and comes back as after any shed; what was closed is opened again;
   after `moves_most` times within `moves_ns` it is left alone for as long.

@@ -11,7 +11,7 @@ Rules
 - Which one it is, nobody knows: suspects are the closed circuits with a relay that show nothing on
   that leg.
 - Nothing follows before the leg, or the total import, has been above its limit for `OVER_NS`: who
-  relieves it by what his meter shows has gone first. Then suspects are in doubt (HIDDEN) and count
+  relieves it by what its meter shows has gone first. Then suspects are in doubt (HIDDEN) and count
   with their demand, like circuits that were never read, so that they are opened in their turn.
 - So does a circuit that its energy counter has convicted (ENERGY), at any time.
 """

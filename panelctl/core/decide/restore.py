@@ -1,4 +1,4 @@
-"""Who may close.
+"""Which circuits may close.
 
 Rules
 - A relay never closes inside its minimum off time, on a reading that is not fresh, or while anybody
@@ -39,7 +39,9 @@ def unseen(m: Cells, i: int, now_ns: int) -> bool:
 
 
 def restore(m: Cells, now_ns: int) -> None:
-    """Who may close. Leaves, per row, what is kept free for loads on their way (`x_reserve`)."""
+    """Which loads may close. Leaves, per row, what is kept free for loads on their way up
+    (`x_reserve`).
+    """
     reserve_for_closed(m, now_ns)
     count = queue(m, now_ns)
     for r in range(m.rows):
@@ -58,8 +60,8 @@ def restore(m: Cells, now_ns: int) -> None:
         m.x_reserve[r] += need
         if need and not open_now:
             # The set-points must come down far enough to leave the restore margin free as well.
-            fill = m.f_scale[r] * margin_of(m, r, m.f_setpoint_margin_ma[0])
-            m.x_reserve[r] += max(0, m.x_margin[r] - fill)
+            kept_free = m.f_scale[r] * margin_of(m, r, m.f_setpoint_margin_ma[0])
+            m.x_reserve[r] += max(0, m.x_margin[r] - kept_free)
     if open_now:
         close(m, chosen, now_ns)
         if m.f_kind[chosen] == MODULATED:
@@ -138,7 +140,7 @@ def stand(m: Cells, i: int, now_ns: int) -> None:
 
 
 def choose(m: Cells, count: int, now_ns: int) -> int:
-    """Tell everybody what he waits for, and have room made; who may close now, or -1."""
+    """Tell each load what it waits for, and have room made; which may close now, or -1."""
     fresh = mains_fresh(m, now_ns)
     staged = m.s_restored_ns[0] != 0
     staged = staged and now_ns - m.s_restored_ns[0] < m.f_restore_interval_ns[0]

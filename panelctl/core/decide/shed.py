@@ -1,4 +1,4 @@
-"""Who must open.
+"""Which circuits must open.
 
 Rules
 - A relay moves after a confirmed excess (`confirm_ns`), and never to no effect.

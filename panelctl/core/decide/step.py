@@ -1,5 +1,5 @@
 """The order of a decision: meters, mains and state, limits and heat, relays, then either the
-fail-safe or keep → restore → fill.
+fail-safe or shed → restore → set-points.
 
 A row's amounts are counted in `scale` parts of a mA, so that the 1.25 of continuous loads is a
 whole number.

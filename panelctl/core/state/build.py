@@ -146,7 +146,7 @@ class Memory:
         for i, circuit in enumerate(self.loads):
             self._load(i, circuit)
         for j, (circuit, leg) in enumerate(self.source_legs):
-            self._feed(j, circuit, leg)
+            self._source_leg(j, circuit, leg)
         for tier in panel.equal_tiers:
             self.fixed.equal_tier[tier] = 1
 
@@ -220,7 +220,7 @@ class Memory:
         fixed.decay_fast[r * TICK_BITS : (r + 1) * TICK_BITS] = decay_table(pole.fast_s)
         fixed.decay_slow[r * TICK_BITS : (r + 1) * TICK_BITS] = decay_table(pole.slow_s)
 
-    def _feed(self, j: int, circuit: Circuit, leg: int) -> None:
+    def _source_leg(self, j: int, circuit: Circuit, leg: int) -> None:
         """One leg of a source: where it is read, and which rows it relieves or loads."""
         fixed, slots, source = self.fixed, self._slots.circuit(circuit.id), circuit.source
         assert source is not None
