@@ -6,11 +6,16 @@ import json
 
 import pytest
 
+from panelctl.model.doubt import Doubt
+from panelctl.model.reason import Reason, State, Wait
+from panelctl.model.relay import Claim
 from tests.baseline.__main__ import RECORDED, differences
 from tests.baseline.storms import home, storm
 from tests.baseline.stream import STEPS, stream
+from tests.baseline.then import LATER
 
 THEN = json.loads(RECORDED.read_text())
+KINDS = (Reason, Wait, Doubt, State, Claim)
 
 
 # A few of each; all of it takes a minute (`make baseline`).
@@ -40,3 +45,7 @@ def test_the_recording_covers_a_million_steps() -> None:
     assert len(THEN["streams"]) == 500
     assert all(len(digests) == 8 * STEPS // 50 for digests in THEN["streams"])
     assert min(THEN["seen"].values()) > 500
+    every = {f"{type(word).__name__}.{word.name}" for kind in KINDS for word in kind}
+    later = {f"Reason.{reason.name}" for reason in LATER}
+    assert every - later <= THEN["seen"].keys(), "a word that never occurred proves nothing"
+    assert later.isdisjoint(THEN["seen"])

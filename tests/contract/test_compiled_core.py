@@ -13,8 +13,11 @@ from panelctl.config.load import read_panel
 from panelctl.core._core import Core as Compiled
 from panelctl.core.decide.interpreted import Core as Interpreted
 from panelctl.core.engine import Engine
+from panelctl.core.ladder import reference
+from panelctl.core.state import layout
 from panelctl.core.state.layout import Changing, Fixed
 from panelctl.core.state.scratch import SCRATCH
+from tests.bench.house_bench import twin_row
 from tests.contract.generated_c import ROOT, c_source
 from tests.records import DEMO
 from tools.rules import MODULES, rules_source
@@ -80,3 +83,23 @@ def test_the_interpreted_rules_are_read_from_their_text() -> None:
     assert Interpreted.step.__code__.co_filename == str(
         ROOT / "panelctl/core/decide/interpreted.py"
     )
+
+
+def test_the_two_ladders_have_room_for_as_much() -> None:
+    """Their sizes are written twice, as the ladder is."""
+    folder = Path("ext/panelctl/core")
+    text = (folder / "_ladder.pxd").read_text() + (folder / "_ladder.pyx").read_text()
+    for name in ("MAX_SEGMENTS", "MAX_ROWS", "MAX_NODES"):
+        (size,) = re.findall(
+            rf"(?:#define PANELCTL_{name} |^    {name} = )(\d+)$", text, re.MULTILINE
+        )
+        assert int(size) == getattr(reference, name), name
+    (entries,) = re.findall(
+        r"#define PANELCTL_MAX_ENTRIES \((\d+) \* PANELCTL_MAX_SEGMENTS\)", text
+    )
+    assert int(entries) * reference.MAX_SEGMENTS == reference.MAX_ENTRIES
+    assert reference.MAX_ROWS == layout.MAX_ROWS
+
+
+def test_no_rule_stands_twice() -> None:
+    assert twin_row().value == 0

@@ -8,12 +8,10 @@ from pathlib import Path
 
 from tests.contract.generated_c import NATIVE
 
-# Cython's classes cannot be mixed (`disjoint base`), which a stub for 3.11 has no word for; and an
-# `__init__` that it has not been given takes anything.
-ALLOWED = r"""
-panelctl\.[a-z_.]+\.[A-Z][A-Za-z]*
-panelctl\.sim\.plant\.Contact\.__init__
-"""
+# An `__init__` that a Cython class has not been given takes anything.
+ALLOWED = r"panelctl\.sim\.plant\.Contact\.__init__"
+# Its classes cannot be mixed, which a stub for 3.11 has no word for.
+DISJOINT = "is a disjoint base at runtime, but isn't marked with @disjoint_base in the stub"
 
 
 def test_stubs_and_modules_agree(tmp_path: Path) -> None:
@@ -27,4 +25,6 @@ def test_stubs_and_modules_agree(tmp_path: Path) -> None:
         text=True,
         check=False,
     )
-    assert checked.returncode == 0, checked.stdout + checked.stderr
+    said = checked.stdout.splitlines()
+    assert [line for line in said if not line.endswith(DISJOINT)] == [], checked.stderr
+    assert said or checked.returncode == 0, checked.stderr
