@@ -18,7 +18,7 @@ demo: setup
 
 # What computes runs on all cores; what waits, for wires and for whole panels in real time, many at
 # a time, and beside it, with what it leaves of the machine, everything once more interpreted; what
-# counts the cycles that a busy machine costs, alone.
+# counts the cycles that a busy machine costs, alone; what makes the machine busy, last.
 test: setup lint broker foreign
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
@@ -77,7 +77,7 @@ campaign: setup
 	$(BIN)/panelctl campaign --panel fixtures/panels/home_100a.toml --home fixtures/homes/ochre_winter.toml \
 	  --days 2000 --out build/campaign.json $(ARGS)
 
-# What was decided before the rules were moved: a million steps, 22 storms, three homes. A minute.
+# Decide a million steps, 22 storms and three homes again, and count what differs from the recording.
 baseline: setup
 	$(BIN)/python -m tests.baseline
 

@@ -12,13 +12,7 @@ from rich.text import Text
 
 from panelctl.model.doubt import Doubt
 from panelctl.model.limit import LimitName
-from panelctl.model.record import (
-    CircuitRecord,
-    CycleRecord,
-    FaultRecord,
-    HelloRecord,
-    told_only,
-)
+from panelctl.model.record import CircuitRecord, CycleRecord, FaultRecord, HelloRecord
 from panelctl.model.wording import DOUBTS, LIMITS, event_text, reason_text
 
 STATE_STYLE = {
@@ -164,7 +158,7 @@ class PanelView:
             elif not facts["armed"]:
                 relay = "metered"
                 style = "dim"
-            if told_only(facts):
+            if not facts["shows_contact"]:
                 relay = TOLD.get(relay, relay)
             watts = f"{circuit['w']}" if circuit["fresh"] else f"({circuit['w']})"
             tier = str(circuit["tier"]) if facts["armed"] else ""

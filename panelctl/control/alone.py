@@ -82,7 +82,7 @@ def _names(panel: Panel) -> Iterator[tuple[str, Link, str]]:
     written = {circuit.relay_device for circuit in panel.circuits}
     written |= {circuit.setpoint_device for circuit in panel.circuits}
     for link in panel.links:
-        if link.rtu:  # a line has one master; one port may have several paths
+        if link.rtu:  # a line has one controller; one port may have several paths
             place = os.path.realpath(link.path) if link.path else f"{link.host}:{link.port}"
             yield _name(place), link, "this line"
             continue

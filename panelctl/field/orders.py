@@ -73,7 +73,9 @@ class Orders:
         self._followed: dict[Key, tuple[str, str, float, float]] = {}
 
     def follow(self, key: Key, wanted: str, reads: str, since_s: float, until_s: float) -> None:
-        """The device is left at what it `reads`, where we would have it `wanted`; times in s."""
+        """The device is left at what it `reads`, where we would have it `wanted`: that began
+        `since_s` ago and ends in `until_s`.
+        """
         self._followed[key] = (wanted, reads, since_s, until_s)
 
     def follow_no_more(self, key: Key) -> None:

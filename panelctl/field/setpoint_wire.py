@@ -119,8 +119,11 @@ class Reader:
             self._look.clear()
             watch.asked(clock.now_ns())
             unit = self._scanner.units().get(device.name)
-            if not self._scanner.trusts(device.name) or (unit is not None and unit.misses):
-                continue  # a stranger's is not ours, and one that is silent is sought by its lane
+            if unit is not None and unit.misses:
+                watch.silent()  # its lane seeks it
+                continue
+            if not self._scanner.trusts(device.name):
+                continue  # a stranger's is not ours
             try:
                 answer = await self._link.ask(
                     self._back.ways, device.timeout_ms, Turn.SLOW, self._back.sync

@@ -30,8 +30,7 @@ from panelctl.units import NS_PER_MS, NS_PER_S, ns_from_s
 REGISTER_NS = 300 * NS_PER_MS  # a device shows in so long what it has acknowledged
 READ_NS = 1_500 * NS_PER_MS  # so often it is read back,
 GAPS = 15  # and no more often than in so many pauses of a device that needs them
-# After one that fails it is read again in half that, and each further one in a row doubles it.
-MISSES_MOST = 5
+MISSES_MOST = 5  # so often each reading in a row that fails doubles the time to the next
 SETTLE_LEAST_NS = 1_000 * NS_PER_MS  # no load is judged by its meter sooner
 LASTS_NS = ns_from_s(LASTS_S)  # a contradiction of this age is told, whatever was tried
 AT_ONCE = 3  # so often it is written again at once,
@@ -130,10 +129,15 @@ class SetpointWatch:
         """It is being read back."""
         self.read_ns = now_ns + self.every_ns
 
+    def silent(self) -> None:
+        """The device does not answer. What it says afterwards it may say because it begins anew."""
+        self._silent = True
+
     def missed(self, now_ns: int) -> None:
         """It could not be read back."""
+        self.silent()
         self._misses = min(self._misses + 1, MISSES_MOST)
-        self._silent = True
+        # In half the usual time, then once, twice, four and eight times that.
         self.read_ns = now_ns + (self.every_ns << self._misses >> 2)
 
     def read(self, value: float, asked_ns: int, now_ns: int) -> None:
@@ -291,8 +295,8 @@ class SetpointWatch:
         self._foreign = value
         said = f"the device reads {self.words(value)}, which was not ordered "
         said += f"({self.words(ours[-1])} was)"
-        lower = self.least <= value < ours[-1] and not self._silent  # or it has begun anew
-        if lower and not self._may_be_its_own(asked_ns - self._written_ns):
+        wish = value > 0 and self.least <= value < ours[-1]  # less than that is a stop
+        if wish and not self._silent and not self._may_be_its_own(asked_ns - self._written_ns):
             self._followed, self._follow_ns = value, now_ns + FOLLOWED_NS
             said += f"; it is left at that for {FOLLOWED_NS // NS_PER_S // 60} minutes"
         self._remarks.append(said)

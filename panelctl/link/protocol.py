@@ -191,13 +191,15 @@ def as_record(plain: object) -> CycleRecord:
 def as_hello(plain: object) -> HelloRecord:
     """Decoded JSON as a hello. Raises SocketError where one of its keys is missing.
 
-    As with records: a circuit that did not say so shared no space.
+    As with records: a circuit that did not say so shared no space, and its board's coils
+    were taken for its contacts.
     """
     hello = cast(HelloRecord, _whole(plain, HelloRecord.__required_keys__, "hello"))
     if not all(isinstance(circuit, dict) for circuit in hello["circuits"]):
         raise SocketError("a hello's circuits are JSON objects")
     for circuit in hello["circuits"]:
         circuit.setdefault("half", "")
+        circuit.setdefault("shows_contact", True)
     return hello
 
 

@@ -55,8 +55,9 @@ FAULTS: Mapping[Fault, Kind] = {
         "WELDED: does not open",
         "its relay was told to open and did not, or current still flowed",
         "its relay reads closed, or its circuit carries more than `noise_a`, both sampled 1 s and "
-        "more after its board acknowledged the order to open (where the board shows only what it "
-        "was told, a contact that sticks closed is seen by its current alone)",
+        "more after its board acknowledged the order to open, or was heard again after 3 s in "
+        "which it was not (where the board shows only what it was told, a contact that sticks "
+        "closed is seen by its current alone)",
         SEEN_OPEN,
         ACK,
         holds=True,
@@ -64,7 +65,8 @@ FAULTS: Mapping[Fault, Kind] = {
     Fault.STUCK_OPEN: Kind(
         "STUCK: does not close",
         "its relay was told to close and did not",
-        "its relay reads open 1 s and more after its board acknowledged the order to close (where "
+        "its relay reads open 1 s and more after its board acknowledged the order to close, or was "
+        "heard again after 3 s in which it was not (where "
         "the board shows only what it was told, a contact that sticks open is not seen)",
         "it is tried again after 10 s, twice as long each time; once it reads closed it is over",
         ACK,

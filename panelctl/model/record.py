@@ -336,17 +336,10 @@ class HelloCircuit(TypedDict):
     tier: int
     compute: bool
     relay: bool
-    shows_contact: NotRequired[bool]
+    shows_contact: bool
     counted: bool
     source: str | None
     set: HelloSetpoint | None
-
-
-def told_only(circuit: HelloCircuit) -> bool:
-    """Whether its relay's board shows what it was told, not where the contact is. Recordings of
-    before this was known do not say.
-    """
-    return "shows_contact" in circuit and not circuit["shows_contact"]
 
 
 class HelloRecord(TypedDict):

@@ -10,13 +10,7 @@ from dataclasses import dataclass
 from panelctl.model.fault import FAULTS, NOTHING_ENDS, Fault
 from panelctl.model.limit import LimitName
 from panelctl.model.reason import Reason, Wait
-from panelctl.model.record import (
-    CircuitRecord,
-    CycleRecord,
-    FaultRecord,
-    HelloRecord,
-    told_only,
-)
+from panelctl.model.record import CircuitRecord, CycleRecord, FaultRecord, HelloRecord
 from panelctl.model.relay import Claim
 from panelctl.model.wording import CLAIMS, LIMITS, ORDERS, REASONS, WAITS, place
 
@@ -86,7 +80,7 @@ def explain(hello: HelloRecord, record: CycleRecord, circuit: str) -> Why:
         name=name,
         off=off,
         relay=entry["relay"],
-        told_only=circuit in facts and told_only(facts[circuit]),
+        told_only=circuit in facts and not facts[circuit]["shows_contact"],
         order=_order(record, entry),
         why=FAULTS[Fault(holding["fault"])].sentence if holding else REASONS[reason].sentence,
         who=claims[0].name or "" if claims else "import limit" if reason is Reason.LIMIT else "",

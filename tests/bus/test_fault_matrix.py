@@ -13,7 +13,7 @@ from panelctl.sim.devices import SimMeter
 from panelctl.sim.line import SimLine
 from panelctl.sim.server import Fault
 from panelctl.sim.wires import start_wire
-from tests.bus.rig import CYCLE_NS, OTHER, VICTIM, BusRig, on_rig
+from tests.bus.rig import CYCLE_NS, OTHER, VICTIM, BusRig, in_time, on_rig
 
 FAULT_S = 1.2
 S = 1_000_000_000
@@ -59,7 +59,7 @@ def test_a_fault_of_one_meter(fault: Fault, kind: str) -> None:
     async def body(rig: BusRig) -> None:
         took_ns = await strike(rig, VICTIM, fault)
         assert rig.wrong == []
-        assert took_ns < BACK_NS
+        in_time(took_ns, BACK_NS)
         allowed_ns = 2 * CYCLE_NS + TIMEOUT_NS + WIRE_NS
         if kind == "tcp":
             allowed_ns += 12 * CYCLE_NS  # the connection is lost, and who answers is looked at
@@ -67,7 +67,7 @@ def test_a_fault_of_one_meter(fault: Fault, kind: str) -> None:
             allowed_ns += CYCLE_NS  # a serial server gathers what it hears
         if fault.kind in LATE:
             allowed_ns += 2 * TIMEOUT_NS  # it is listened to for longer
-        assert rig.gaps_ns[OTHER] < allowed_ns
+        in_time(rig.gaps_ns[OTHER], allowed_ns)
         if isinstance(rig.wire, SimLine):
             collisions = rig.wire.collisions
             assert fault.kind in LATE or collisions == 0, "nobody is asked into a reply"
@@ -75,7 +75,7 @@ def test_a_fault_of_one_meter(fault: Fault, kind: str) -> None:
             met = collisions if fault.kind in LATE else 0
             assert rig.wire.violations <= met, "the silence is kept, whatever happens"
             if fault.kind in HARMLESS:
-                assert rig.gaps_ns[VICTIM] < 3 * CYCLE_NS
+                in_time(rig.gaps_ns[VICTIM], 3 * CYCLE_NS)
 
     on_rig(kind, body)
 
@@ -85,7 +85,7 @@ def test_a_fault_of_a_connection(fault: Fault) -> None:
     async def body(rig: BusRig) -> None:
         took_ns = await strike(rig, VICTIM, fault)
         assert rig.wrong == []
-        assert took_ns < BACK_NS
+        in_time(took_ns, BACK_NS)
 
     on_rig("tcp", body)
 
@@ -102,7 +102,7 @@ def test_a_late_reply_to_the_one_that_decides(late_ms: int) -> None:
         assert unit.timeouts >= 5 or unit.patience.learnt_ms > unit.device.timeout_ms
         assert rig.wrong == []
         rig.heal()
-        assert await rig.until_good(OTHER, rig.clock.now_ns()) < BACK_NS
+        in_time(await rig.until_good(OTHER, rig.clock.now_ns()), BACK_NS)
 
     on_rig("rtu", body)
 
@@ -118,7 +118,7 @@ def test_a_late_reply_among_questions_of_one_length(late_ms: int) -> None:
         assert rig.wrong == []
         rig.heal()
         for device in ("branch1", "branch2", "branch3"):
-            assert await rig.until_good(device, rig.clock.now_ns()) < 2 * S  # a sweep takes one
+            in_time(await rig.until_good(device, rig.clock.now_ns()), 2 * S)  # a sweep takes one
         assert rig.wrong == []
 
     on_rig("rtu", body, "line2")
@@ -136,6 +136,7 @@ def test_replies_later_than_they_are_waited_for_are_told_by_their_turn() -> None
             rig.strike(device, Fault("late", -1, 1_500))
         await rig.run(8.0)
         assert rig.wrong == []
+        assert rig.link.counts.stray_bytes, "they came, and nobody took them"
 
     on_rig("rtu", body, "line2")
 
@@ -161,8 +162,8 @@ def test_two_masters_on_one_line() -> None:
             await rig.cycle()
             rig.wire.speak(reply)
         assert rig.wrong == []
-        assert await rig.until_good(VICTIM, rig.clock.now_ns()) < BACK_NS
-        assert await rig.until_good(OTHER, rig.clock.now_ns()) < BACK_NS
+        in_time(await rig.until_good(VICTIM, rig.clock.now_ns()), BACK_NS)
+        in_time(await rig.until_good(OTHER, rig.clock.now_ns()), BACK_NS)
 
     on_rig("rtu", body)
 
@@ -177,7 +178,7 @@ def test_a_meter_that_starts_anew(kind: str) -> None:
             rig.strike(VICTIM, fault)
             await rig.run(0.4)
         rig.heal()
-        assert await rig.until_good(VICTIM, rig.clock.now_ns()) < BACK_NS
+        in_time(await rig.until_good(VICTIM, rig.clock.now_ns()), BACK_NS)
         assert rig.wrong == []
         assert rig.gaps_ns[OTHER] < 2 * CYCLE_NS + TIMEOUT_NS + WIRE_NS + (
             4 * CYCLE_NS if kind != "rtu" else 0
@@ -221,7 +222,7 @@ def test_mains_that_show_nothing_are_doubted() -> None:
         assert late
         assert set(late) == {(Quality.IMPLAUSIBLE, 0)}
         meter.spoil = None
-        assert await rig.until_good(OTHER, rig.clock.now_ns()) < BACK_NS
+        in_time(await rig.until_good(OTHER, rig.clock.now_ns()), BACK_NS)
 
     on_rig("rtu", body)
 
@@ -260,7 +261,7 @@ def test_noise_on_the_idle_line() -> None:
             rig.wire.speak(bytes([0xFF, n, 0x00, 0x7F][: 1 + n % 4]))
             await rig.cycle()
         assert rig.wrong == []
-        assert await rig.until_good(OTHER, rig.clock.now_ns()) < BACK_NS
+        in_time(await rig.until_good(OTHER, rig.clock.now_ns()), BACK_NS)
 
     on_rig("rtu", body)
 
@@ -285,8 +286,8 @@ def test_the_cable_is_pulled_and_put_back(kind: str) -> None:
             point(rig, again.path)
         else:
             await start_wire(rig.wire)
-        assert await rig.until_good(OTHER, rig.clock.now_ns()) < BACK_NS
-        assert await rig.until_good(VICTIM, rig.clock.now_ns()) < BACK_NS
+        in_time(await rig.until_good(OTHER, rig.clock.now_ns()), BACK_NS)
+        in_time(await rig.until_good(VICTIM, rig.clock.now_ns()), BACK_NS)
         assert rig.wrong == []
 
     on_rig(kind, body)
@@ -301,7 +302,7 @@ def test_a_half_open_connection_is_given_up() -> None:
         before = rig.link.counts.reopened
         await rig.run(1.5)
         rig.heal()
-        assert await rig.until_good(OTHER, rig.clock.now_ns()) < BACK_NS
+        in_time(await rig.until_good(OTHER, rig.clock.now_ns()), BACK_NS)
         assert rig.link.counts.reopened > before
         assert rig.wrong == []
 
@@ -332,7 +333,7 @@ def test_a_busy_meter_is_asked_again_in_the_same_cycle() -> None:
         for _ in range(6):
             rig.strike(VICTIM, Fault("refuse", 1, code=6))
             await rig.cycle()
-        assert rig.gaps_ns[VICTIM] < 2 * CYCLE_NS
+        in_time(rig.gaps_ns[VICTIM], 2 * CYCLE_NS)
         assert rig.lane.units[VICTIM].misses == 0
         assert rig.wrong == []
 

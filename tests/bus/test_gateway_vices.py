@@ -11,7 +11,7 @@ import pytest
 from panelctl.model.panel import Panel
 from panelctl.sim.server import Fault
 from panelctl.sim.wires import start_wire
-from tests.bus.rig import OTHER, VICTIM, BusRig, on_rig
+from tests.bus.rig import OTHER, VICTIM, BusRig, in_time, kept_up, on_rig
 
 S = 1_000_000_000
 SHIFTS = (1, 2, 3, 4)
@@ -62,7 +62,7 @@ def test_twelve_channels_behind_a_gateway_that_answers_the_question_before(shift
         assert rig.wrong == []
         rig.host.end_shift()
         for device in rig.places:
-            assert await rig.until_good(device, rig.clock.now_ns()) < 4 * S
+            in_time(await rig.until_good(device, rig.clock.now_ns()), 4 * S)
         assert rig.wrong == []
 
     on_rig("tcp", body, "line2")
@@ -80,7 +80,7 @@ def test_a_bridge_that_stamps_late_replies_anew(stamps: str, late_ms: int) -> No
         await rig.run(3.0)
         assert rig.wrong == []
         rig.heal()
-        assert await rig.until_good(OTHER, rig.clock.now_ns()) < 2 * S
+        in_time(await rig.until_good(OTHER, rig.clock.now_ns()), 2 * S)
 
     on_rig("tcp", body)
 
@@ -96,7 +96,7 @@ def test_a_dead_unit_that_the_gateway_tells_of_costs_the_others_nothing() -> Non
         rig.strike(VICTIM, Fault("refuse", -1, code=0x0B))
         before = rig.lane.units[OTHER].good
         await rig.run(2.0)
-        assert rig.lane.units[OTHER].good - before >= 0.9 * usual
+        kept_up(rig.lane.units[OTHER].good - before, 0.9 * usual)
         assert rig.lane.units[VICTIM].dead
         assert rig.wrong == []
 

@@ -23,7 +23,7 @@ from panelctl.model.panel import Panel
 from panelctl.sim.line import SimLine
 from panelctl.sim.server import Fault
 from panelctl.sim.wires import start_wire
-from tests.bus.rig import CYCLE_NS, OTHER, VICTIM, BusRig, on_rig
+from tests.bus.rig import CYCLE_NS, OTHER, VICTIM, BusRig, in_time, kept_up, on_rig
 
 S = 1_000_000_000
 LINES = ("rtu", "rtu+tcp", "rtu+udp")
@@ -41,7 +41,7 @@ def test_replies_that_come_once_more(kind: str, later_ms: int) -> None:
         assert rig.wrong == []
         rig.heal()
         for device in rig.places:
-            assert await rig.until_good(device, rig.clock.now_ns()) < 2 * S
+            in_time(await rig.until_good(device, rig.clock.now_ns()), 2 * S)
 
     on_rig(kind, body, "line2")
 
@@ -86,8 +86,8 @@ def test_a_device_that_is_late_by_a_little_gets_the_room_it_needs(kind: str, lat
         await rig.run(3.0)
         assert rig.wrong == []
         assert rig.good(VICTIM, since_ns)
-        assert rig.gaps_ns[VICTIM] < 12 * CYCLE_NS
-        assert rig.gaps_ns[OTHER] < 12 * CYCLE_NS, "it had been dark for as long as the fault"
+        in_time(rig.gaps_ns[VICTIM], 12 * CYCLE_NS)
+        in_time(rig.gaps_ns[OTHER], 12 * CYCLE_NS)  # else it had been dark for as long as the fault
         patience = rig.lane.units[VICTIM].patience
         assert patience.timeout_ms < patience.learnt_ms <= 2 * patience.timeout_ms
         rig.heal()
@@ -108,7 +108,7 @@ def test_one_late_reply_in_eight_costs_little() -> None:
         rig.strike("branch1", Fault("late", -1, 80, every=8))
         before = rig.lane.units["branch1"].good
         await rig.run(4.0)
-        assert rig.lane.units["branch1"].good - before >= 0.8 * usual
+        kept_up(rig.lane.units["branch1"].good - before, 0.8 * usual)
         assert rig.wrong == []
 
     on_rig("rtu", body, "line2")
@@ -136,7 +136,7 @@ def test_one_late_reply_in_eight_of_a_meter_alone() -> None:
         rig.strike("branch1", Fault("late", -1, 80, every=8))
         before = rig.lane.units["branch1"].good
         await rig.run(4.0)
-        assert rig.lane.units["branch1"].good - before >= 0.8 * usual
+        kept_up(rig.lane.units["branch1"].good - before, 0.8 * usual)
         assert rig.wrong == []
 
     on_rig("rtu", body, "line2", alone)
@@ -188,8 +188,8 @@ def test_a_block_that_is_refused_costs_the_others_nothing() -> None:
         rig.gaps_ns = dict.fromkeys(rig.places, 0)
         before = rig.lane.units[OTHER].good
         await rig.run(3.0)
-        assert rig.lane.units[OTHER].good - before >= 0.9 * (usual - 6)
-        assert rig.gaps_ns[OTHER] < 3 * CYCLE_NS
+        kept_up(rig.lane.units[OTHER].good - before, 0.9 * (usual - 6))
+        in_time(rig.gaps_ns[OTHER], 3 * CYCLE_NS)
         assert not rig.lane.units[OTHER].dead
         assert any(read.refused for read in rig.lane.reads)
         rig.heal()
@@ -209,7 +209,7 @@ def test_a_longer_way_that_is_refused_is_given_up() -> None:
         await rig.run(3.0)
         rig.gaps_ns = dict.fromkeys(rig.places, 0)
         await rig.run(1.0)
-        assert rig.gaps_ns[VICTIM] < 3 * CYCLE_NS
+        in_time(rig.gaps_ns[VICTIM], 3 * CYCLE_NS)
         assert rig.wrong == []
 
     on_rig("rtu", body)
@@ -285,7 +285,7 @@ def test_a_line_that_never_falls_silent_is_asked_all_the_same(hiss_ms: float) ->
         assert rig.good(OTHER, since_ns)
         assert rig.good(VICTIM, since_ns)
         rig.segment.hiss(0)
-        assert await rig.until_good(OTHER, rig.clock.now_ns()) < 2 * S
+        in_time(await rig.until_good(OTHER, rig.clock.now_ns()), 2 * S)
 
     on_rig("rtu", body)
 
@@ -298,9 +298,9 @@ def test_a_device_that_drips_keeps_nobody(kind: str) -> None:
         rig.gaps_ns = dict.fromkeys(rig.places, 0)
         await rig.run(3.0)
         assert rig.wrong == []
-        assert rig.gaps_ns[OTHER] < 2 * S
+        in_time(rig.gaps_ns[OTHER], 2 * S)
         rig.heal()
-        assert await rig.until_good(VICTIM, rig.clock.now_ns()) < 2 * S
+        in_time(await rig.until_good(VICTIM, rig.clock.now_ns()), 2 * S)
 
     on_rig(kind, body)
 
@@ -315,7 +315,7 @@ def test_a_port_that_is_dead_and_open_is_opened_again() -> None:
         again.start()
         old.deaf_until_ns = 1 << 62
         object.__setattr__(rig.link.link, "path", again.path)  # type: ignore[attr-defined]
-        assert await rig.until_good(OTHER, rig.clock.now_ns()) < 2 * S
+        in_time(await rig.until_good(OTHER, rig.clock.now_ns()), 2 * S)
         assert rig.link.counts.reopened == 2
         assert rig.wrong == []
         rig.wire = again
@@ -330,7 +330,7 @@ def test_a_silent_line_is_not_opened_again_and_again() -> None:
         rig.wire.deaf_until_ns = rig.clock.now_ns() + 6 * S
         await rig.run(6.0)
         assert rig.link.counts.reopened <= 5
-        assert await rig.until_good(OTHER, rig.clock.now_ns()) < 2 * S
+        in_time(await rig.until_good(OTHER, rig.clock.now_ns()), 2 * S)
 
     on_rig("rtu", body)
 

@@ -10,6 +10,8 @@ import pytest
 
 from panelctl.field.outputs import Outputs
 from panelctl.model.record import OrderRecord
+from panelctl.sim.storm.order_faults import charger_anew
+from panelctl.sim.storm.strike import Strike
 from tests.charger_world import ChargerWorld, ceiling, charger_world
 
 
@@ -189,6 +191,21 @@ def test_a_foreign_writer_who_wants_less_is_told_of_once_and_followed() -> None:
         assert "reads 11.0 A" in wrote["text"]
         assert wrote["circuit"] == "evse"
         assert told(home, "CONTRADICTED") == []
+
+
+def test_a_charger_that_starts_anew_is_told_again_and_not_followed() -> None:
+    """Its lane misses it before anybody reads its set-point; it comes back with less."""
+    with charger_world("phoenix_charx") as home:
+        home.charger.charger.patience_s = 1e9
+        crowded(home)
+        home.run(60.0)
+        before_a = home.ordered_a
+        begun = charger_anew(home.world, Strike(0.0, 3.0, "charger_anew", "charger", 0.2))
+        home.run(3.0)
+        begun()
+        assert home.charger.told_a == 11.2 < before_a
+        home.until(lambda: home.charger.told_a == before_a, 20.0)
+        assert not any(o["state"] == "FOLLOWED" for r in home.records for o in r["orders"])
 
 
 def test_a_foreign_writer_who_wants_more_is_told_of_once_and_written_over() -> None:

@@ -102,7 +102,7 @@ def test_a_wire_of_a_panel_has_one_controller(tmp_path: Path, panel: Panel) -> N
 def test_a_line_behind_a_serial_server_has_one_controller_too(
     tmp_path: Path, panel: Panel, kind: str
 ) -> None:
-    """It has one master at a time, whichever units each of them speaks to."""
+    """It has one controller at a time, whichever units each of them speaks to."""
     line = replace(panel.links[0], kind=kind, path="", host="10.0.0.9", port=502)
     first, second = Alone(folder(tmp_path, "a")), Alone(folder(tmp_path, "b"))
     first.claim(replace(panel, links=(line,)))

@@ -13,6 +13,7 @@ from panelctl.field.frames import Question
 from panelctl.field.scan import Scanner
 from panelctl.field.setpoint_wire import Reader, read_back
 from panelctl.field.setpoints import READ_NS, REGISTER_NS, SetpointWatch
+from panelctl.field.unit import Unit
 from panelctl.modbus.codec import encode_value
 from panelctl.modbus.maps import load_map
 from panelctl.units import NS_PER_S
@@ -48,9 +49,9 @@ class Rig:
         self.link = Shows(self.clock)
         self.watch = SetpointWatch(1.0, NS_PER_S)
         self.heard: list[float] = []
-        scanner = Scanner([], {}, Engine(PANEL).image, self.clock)
+        self.scanner = Scanner([], {}, Engine(PANEL).image, self.clock)
         device = PANEL.device("charger")
-        self.reader = Reader(device, BACK, self.link, scanner, self.watch, self.clock)
+        self.reader = Reader(device, BACK, self.link, self.scanner, self.watch, self.clock)
 
     def look(self, after_ns: int) -> int:
         """One cycle, so much later; how often it was asked in it."""
@@ -98,3 +99,19 @@ def test_one_that_does_not_answer_is_asked_less_often() -> None:
     asked = [rig.look(READ_NS // 2) for _ in range(8)]
     assert asked == [1, 0, 1, 0, 0, 0, 1, 0]
     assert rig.heard == []
+
+
+def test_one_that_its_lane_misses_is_not_asked_and_counts_as_silent() -> None:
+    """What it reads when it is back, it may read because it began anew: that is nobody's wish."""
+    rig = Rig()
+    rig.watch.acknowledged(16.0, False, rig.clock.ns)
+    rig.watch.read(16.0, rig.clock.ns + REGISTER_NS, rig.clock.ns + REGISTER_NS)
+    device = PANEL.device("charger")
+    unit = Unit(device, load_map(device.map), rig.link, rig.clock)
+    unit.misses = 1
+    rig.scanner._units[device.name] = unit
+    assert rig.look(READ_NS) == 0
+    unit.misses = 0
+    rig.clock.ns += READ_NS
+    rig.watch.read(10.0, rig.clock.ns, rig.clock.ns)
+    assert rig.watch.followed(rig.clock.ns) is None

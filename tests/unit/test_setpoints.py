@@ -265,9 +265,10 @@ def test_a_device_that_was_silent_has_begun_anew_and_is_not_followed() -> None:
     assert charger.again
 
 
-def test_a_stop_of_somebody_else_is_not_followed() -> None:
+@pytest.mark.parametrize("least", [0.0, 6.0])
+def test_a_stop_of_somebody_else_is_not_followed(least: float) -> None:
     """Some stations forget their set-point with each car that leaves."""
-    charger = Told(least=6.0)
+    charger = Told(least=least)
     charger.reads(0.0, 1.0)
     assert charger.followed is None
 

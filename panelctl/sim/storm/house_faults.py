@@ -150,7 +150,9 @@ def _envelope(world: World, strike: Strike, share: float) -> Undo:
 
 
 def stall(world: World, strike: Strike) -> Undo:
-    world.loop.stall(int((0.3 + 4.7 * strike.amount) * 1e9))
+    for_s = 0.3 + 4.7 * strike.amount
+    world.loop.stall(int(for_s * 1e9))
+    world.stalled_s += for_s
     return nothing
 
 

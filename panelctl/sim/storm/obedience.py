@@ -21,7 +21,6 @@ from panelctl.sim.storm.telling import (
     JUDGED,
     RELAY,
     SETPOINT,
-    STALLED_S,
     TOLD_S,
     Telling,
 )
@@ -57,7 +56,7 @@ class Obedience:
         self._setpoints = SetpointOrders(world, self._telling)
         self._stood: dict[str, tuple[bool | None, float]] = {}  # where a contact is, since when
         self._misread: set[str] = set()
-        self._heard_s = 0.0  # when a record came last
+        self._stalled_s = 0.0  # of the machine, so far
         self._shown_s = 0.0  # when one was looked at last
         self._wrong_s: dict[str, float] = {}  # since when a relay is shown where it is not
         self._ended_s: dict[tuple[str, str], float] = {}  # by kind and target
@@ -78,9 +77,9 @@ class Obedience:
             self._telling.anew(record)
             self._setpoints.anew()
             self._wrong_s.clear()
-        elif now_s - self._heard_s > STALLED_S:
-            self._telling.stood_still(now_s - self._heard_s)
-        self._heard_s = now_s
+        elif world.stalled_s > self._stalled_s:
+            self._telling.stood_still(world.stalled_s - self._stalled_s)
+        self._stalled_s = world.stalled_s
         for event in record["events"] if record is not None else ():
             if event["what"] == "fault" and event.get("text") in JUDGED:
                 self._judge(event.get("circuit", ""), str(event["text"]))
@@ -115,12 +114,13 @@ class Obedience:
         """Whether people see that the device of this circuit's set-point says nothing, or that what
         it draws is not known.
         """
-        if not next(c["fresh"] for c in record["circuits"] if c["id"] == name):
+        fresh = next(c["fresh"] for c in record["circuits"] if c["id"] == name)
+        if not fresh and name in self._setpoints.by_draw:
             return True
         device = self._world.plant.circuits[name].circuit.setpoint_device
         for link in record["links"].values():
             if device in link["devices"]:
-                mute = link["devices"][device]["state"] in ("SILENT", "REFUSES", "STRANGER")
+                mute = link["devices"][device]["state"] in ("SILENT", "STRANGER")
                 return mute or link["state"] == "DOWN"
         return False
 

@@ -28,6 +28,7 @@ class SetpointOrders:
             if item.circuit.setpoint_device is not None and item.circuit.controlled
         }
         self._ordered: dict[str, deque[tuple[float, float]]] = {}
+        self.by_draw: set[str] = set()  # who does not follow by what it draws alone
 
     def anew(self) -> None:
         """Another controller runs."""
@@ -68,6 +69,7 @@ class SetpointOrders:
         if not astray and not self._draws_more(item, most):
             self._telling.follows(order)
             return False
+        (self.by_draw.discard if astray else self.by_draw.add)(name)
         since_s = now_s if astray else now_s + modulation.settle_s
         return self._telling.does_not(order, since_s, now_s)
 

@@ -1,7 +1,8 @@
 """Whether people are told in time of orders that are not followed.
 
 O3 an order that is not followed is told of within 3 s by an event; a charger or a node that takes
-   its set-point and does something else has its settling time besides
+   its set-point and does something else has its settling time besides. Not while people see that
+   its device is silent or a stranger, nor while the controller's machine stands still
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from panelctl.sim.storm.figures import Figures, Found
 TOLD_S = 3.0
 ASK_S = 1.5  # from then on each record is read for it
 BEAT_S = 0.25  # between two records, and a step of the plant
-STALLED_S = 0.5  # without a record: its machine stands still
 RELAY, SETPOINT = "relay", "set-point"
 # What is told once, and over when the order is followed.
 ONCE = frozenset({"moved", "foreign"})
@@ -95,7 +95,7 @@ class Telling:
     def see(self, order: Order, unknown: bool, now_s: float) -> None:
         """What people see says that it is `unknown`, or does not."""
         if unknown:
-            self._tell(order, now_s)
+            self._against_s[order] = now_s  # once it is seen, people have to hear of it
         elif now_s - self._against_s[order] > TOLD_S + BEAT_S:
             self._tell(order, now_s)
             self._found("O3", f"the {order[1]} of {order[0]} does not follow, and nobody is told")

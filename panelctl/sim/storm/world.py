@@ -75,6 +75,7 @@ class World:
         self.household = Household(panel, self.plant, seed)
         self.said: deque[CommandRecord] = deque(maxlen=1000)  # the commands of people
         self.resets: list[tuple[float, str]] = []  # boards that started anew, and when
+        self.stalled_s = 0.0  # so long the controller's machine has stood still in all
         self.switched: dict[str, list[float]] = {}  # relays that somebody else moved, and when
         self.starting: set[str] = set()  # circuits whose motor starts
         self.driven: set[str] = set()  # circuits whose load a fault drives
